@@ -1,0 +1,105 @@
+// Plain views of the tensors that each kernel works on, and the kernels' entry points. No torch, no CUDA.
+// Strides count elements. `_cpu` works on [begin, end) of the items named beside it; `_cuda` on all of them.
+#pragma once
+#include <cstdint>
+
+#include "core/scalar.h"
+
+namespace inferno {
+
+struct LifArgs {
+  Scalar type;
+  int64_t count;
+  const void* voltage_in;  // [count], mV
+  const void* refrac_in;   // [count], ms
+  const void* inputs;      // [count], nA
+  void* voltage;           // [count], may be voltage_in
+  void* refrac;            // [count], may be refrac_in
+  uint8_t* spikes;         // [count], 0 or 1
+  double dt, decay, rest_v, reset_v, thresh_v, refrac_t, resistance;
+  bool refrac_lock;
+};
+
+void lif_step_cpu(const LifArgs& a, int64_t begin, int64_t end);  // neurons
+void lif_step_cuda(const LifArgs& a, void* stream);
+
+// A ring of `slots` observations, each [batch, rest].
+struct Ring {
+  int64_t slots, batch, rest;
+  int64_t slot_stride, batch_stride, rest_stride;
+  const int64_t* pointer;  // the slot that is written next; the newest is the one before it
+};
+
+struct HistoryPushArgs {
+  Ring ring;
+  int32_t element_size;  // bytes: 1, 2, 4 or 8
+  void* data;
+  int64_t* pointer;
+  const void* obs;  // [batch, rest]
+  int64_t obs_batch_stride, obs_rest_stride;
+};
+
+void history_push_cpu(const HistoryPushArgs& a, int64_t begin, int64_t end);  // positions along rest
+void history_advance_cpu(const HistoryPushArgs& a);                           // once, after the whole push
+void history_push_cuda(const HistoryPushArgs& a, void* stream);               // advances the pointer as well
+
+enum class Interp : int32_t { previous, next, nearest, linear, expdecay };
+
+// The times at which samples exist, and how others are looked up.
+struct TimeGrid {
+  double dt, max_time, tolerance, time_constant;  // ms
+  double eps;                                     // spacing, at 1, of the type that the times were given in
+  int64_t max_age;                                // age of the oldest sample that may be used
+  Interp mode;
+};
+
+struct HistoryGatherArgs {
+  Scalar type, time_type;  // time_type: f32 or f64
+  Ring ring;
+  TimeGrid grid;
+  const void* data;
+  const void* time;  // [batch, rest, depth], ms
+  int64_t depth, time_batch_stride, time_rest_stride, time_depth_stride;
+  void* out;       // [batch, rest, depth], contiguous
+  int64_t offset;  // 1: time 0 is the newest sample
+  bool clamp;      // times outside are moved to the nearer end; otherwise their value is `overbound`
+  double overbound;
+};
+
+void history_gather_cpu(const HistoryGatherArgs& a, int64_t begin, int64_t end);  // elements of out
+void history_gather_cuda(const HistoryGatherArgs& a, void* stream);
+
+// What depends on a synapse's delay alone: the age of its sample, and the factor that goes with it.
+struct DelayPlanArgs {
+  Scalar type;      // of delay: f32 or f64
+  bool byte_slots;  // slot is uint8, otherwise int32
+  int64_t count, slots;
+  TimeGrid grid;
+  bool clamp;
+  const void* delay;  // [count], ms
+  void* slot;         // [count], an age, or `slots` where the delay is out of range
+  void* factor;       // [count], of `type`: expdecay's multiplier, linear's blend, otherwise 1
+};
+
+void delay_plan_cpu(const DelayPlanArgs& a, int64_t begin, int64_t end);  // synapses
+void delay_plan_cuda(const DelayPlanArgs& a, void* stream);
+
+struct DelayedDenseArgs {
+  Scalar type;        // of weight, bias, out, and of data unless that is bool
+  bool bool_history;  // data holds 0 or 1, which stand for 0 and `scale`
+  bool byte_slots, linear;
+  Ring ring;           // [slots, batch, inputs]
+  int64_t outputs;
+  const void* data;
+  const void* weight;  // [outputs, inputs]
+  const void* bias;    // [outputs], or null
+  const void* slot;    // [outputs, inputs], see DelayPlanArgs
+  const void* factor;  // [outputs, inputs], in the compute type, or null for all ones
+  void* out;           // [batch, outputs]
+  double scale, overbound;
+};
+
+void delayed_dense_cpu(const DelayedDenseArgs& a, int64_t begin, int64_t end);  // outputs
+void delayed_dense_cuda(const DelayedDenseArgs& a, void* stream);
+
+}  // namespace inferno

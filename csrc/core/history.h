@@ -1,0 +1,123 @@
+// Where, in a ring of recorded samples, the value at a time in the past is found.
+#pragma once
+#include "core/args.h"
+#include "core/exp.h"
+#include "core/scalar.h"
+
+namespace inferno {
+
+struct Lookup {
+  int64_t older, newer;  // ages of the two samples around the time; equal on the grid
+  double blend;          // 0 at the older sample, towards 1 at the newer
+  int32_t inside;        // whether the time was within [0, max_time], up to rounding
+};
+
+INFERNO_HD Lookup lookup(double time, const TimeGrid& g) {
+  const double rounding = 2 * g.eps * (time < 0 ? -time : time);
+  const double slack = rounding > g.tolerance ? rounding : g.tolerance;
+  const int32_t inside = int32_t(time >= -slack) & int32_t(time <= g.max_time + slack);
+  double t = time < g.max_time ? time : g.max_time;
+  t = t > 0 ? t : 0;
+  const double steps = t / g.dt;
+  const double nearest = round_even(steps);
+  const double off = nearest * g.dt - t;
+  const int32_t exact = int32_t((off < 0 ? -off : off) <= slack);
+  const double below = nearest > steps ? nearest - 1 : nearest;
+  const double above = nearest < steps ? nearest + 1 : nearest;
+  const int64_t older = int64_t(exact ? nearest : above);
+  const int64_t newer = int64_t(exact ? nearest : below);
+  return {older < g.max_age ? older : g.max_age, newer < g.max_age ? newer : g.max_age,
+          exact ? 0.0 : 1.0 - (steps - below), inside};
+}
+
+// What multiplies the older sample.
+INFERNO_HD double decay_since_older(const Lookup& at, const TimeGrid& g) {
+  return at.older == at.newer ? 1.0 : exp_portable(-(g.dt * at.blend) / g.time_constant);
+}
+
+// The age of the sample that a mode without arithmetic picks.
+INFERNO_HD int64_t picked_age(const Lookup& at, Interp mode) {
+  const int32_t take_newer = int32_t(mode == Interp::next) | (int32_t(mode == Interp::nearest) & int32_t(at.blend > 0.5));
+  return take_newer ? at.newer : at.older;
+}
+
+// The slot of the sample `back` writes ago, for any pointer and any back.
+INFERNO_HD int64_t ring_slot(int64_t pointer, int64_t back, int64_t slots) {
+  const int64_t slot = (pointer - back) % slots;
+  return slot < 0 ? slot + slots : slot;
+}
+
+template <class C>
+INFERNO_HD C blend_linear(C older, C newer, C blend) {
+  return older + (newer - older) * blend;
+}
+
+// Samples that only modes without arithmetic may pick.
+struct Bool {
+  uint8_t value;
+};
+
+// A recorded sample in the compute type; a bool one stands for 0 or `scale`.
+template <class T, class C>
+INFERNO_HD C sample_value(T sample, double) {
+  return load(sample);
+}
+template <>
+INFERNO_HD float sample_value<Bool, float>(Bool sample, double scale) {
+  return sample.value ? float(scale) : 0.0f;
+}
+template <>
+INFERNO_HD double sample_value<Bool, double>(Bool sample, double scale) {
+  return sample.value ? scale : 0.0;
+}
+
+// Calls f with a value of the type that recorded samples are stored in.
+template <class F>
+void dispatch_sample(Scalar type, F&& f) {
+  type == Scalar::boolean ? f(Bool{}) : dispatch_floating(type, f);
+}
+
+template <class T>
+INFERNO_HD T outside_value(double overbound) {
+  return store<T>(Compute<T>(overbound));
+}
+template <>
+INFERNO_HD Bool outside_value<Bool>(double overbound) {
+  return {uint8_t(int32_t(overbound != 0) & int32_t(overbound == overbound))};
+}
+
+template <class T>
+INFERNO_HD T combine(T older, T newer, const Lookup& at, const TimeGrid& g) {
+  using C = Compute<T>;
+  if (g.mode == Interp::linear && at.older != at.newer)
+    return store<T>(blend_linear(load(older), load(newer), C(at.blend)));
+  if (g.mode == Interp::expdecay) return store<T>(load(older) * C(decay_since_older(at, g)));
+  return older;
+}
+template <>
+INFERNO_HD Bool combine(Bool older, Bool, const Lookup&, const TimeGrid&) {
+  return older;
+}
+
+// The value at `time` before the sample `newest` of one element, whose samples lie ring.slot_stride apart.
+template <class T>
+INFERNO_HD T gather_one(const T* samples, double time, int64_t newest, const HistoryGatherArgs& a) {
+  if (time != time) return outside_value<T>(time);
+  const Lookup at = lookup(time, a.grid);
+  if (!(a.clamp | at.inside)) return outside_value<T>(a.overbound);
+  const int64_t older = ring_slot(newest, picked_age(at, a.grid.mode), a.ring.slots);
+  const int64_t newer = ring_slot(newest, at.newer, a.ring.slots);
+  return combine(samples[older * a.ring.slot_stride], samples[newer * a.ring.slot_stride], at, a.grid);
+}
+
+// The age at which a synapse's sample is found, or `slots` where its delay is out of range, and its factor.
+INFERNO_HD int64_t plan_one(double delay, const DelayPlanArgs& a, double& factor) {
+  const Lookup at = lookup(delay, a.grid);
+  const int32_t found = int32_t(a.clamp) | at.inside;
+  factor = 1;
+  if (a.grid.mode == Interp::expdecay) factor = found ? decay_since_older(at, a.grid) : 1;
+  if (a.grid.mode == Interp::linear) factor = found ? at.blend : 0;
+  return found ? picked_age(at, a.grid.mode) : a.slots;
+}
+
+}  // namespace inferno

@@ -1,0 +1,191 @@
+// Weights times delayed history, summed over the inputs in ascending order, one rounded product at a time: the same
+// result for any batch size, number of threads or vector width. The batch goes in chunks and the inputs in tiles whose
+// history, copied in the order of age, fits in a core's cache; every output then runs over the tile.
+#include <algorithm>
+#include <vector>
+
+#include "core/args.h"
+#include "core/history.h"
+#include "cpu/clones.h"
+
+namespace inferno {
+namespace {
+
+constexpr int64_t max_tile = 128;            // inputs
+constexpr int64_t cached_bytes = 160 << 10;  // of a tile's history
+constexpr int64_t block = 8;                 // outputs prepared together
+
+// One output's synapses with the inputs of a tile.
+template <class C>
+struct Row {
+  C weight[max_tile];
+  C blend[max_tile];
+  int32_t sample[max_tile];  // row of the tile's history
+};
+
+template <class C, int Width>
+struct Vector {
+  typedef C type __attribute__((vector_size(Width * sizeof(C)), aligned(sizeof(C)), may_alias));
+};
+template <class C>
+struct Vector<C, 1> {
+  typedef C type;
+};
+
+// sums[o][b] += weight[o][i] * z[o][i][b] for `Outputs` outputs and a chunk of Vectors * Width items of the batch.
+template <class C, int Width, int Vectors, int Outputs, bool Linear>
+INFERNO_HD void accumulate(const Row<C>* rows, int64_t inputs, const C* history, C* sums) {
+  using V = typename Vector<C, Width>::type;
+  constexpr int chunk = Vectors * Width;
+  V sum[Outputs][Vectors];
+  for (int o = 0; o < Outputs; ++o)
+    for (int j = 0; j < Vectors; ++j) sum[o][j] = *reinterpret_cast<const V*>(sums + o * chunk + j * Width);
+  for (int64_t i = 0; i < inputs; ++i)
+    for (int o = 0; o < Outputs; ++o) {
+      const C weight = rows[o].weight[i];
+      const C* older = history + int64_t(rows[o].sample[i]) * chunk;
+      const bool between = Linear && rows[o].blend[i] > C(0);
+      for (int j = 0; j < Vectors; ++j) {
+        V z = *reinterpret_cast<const V*>(older + j * Width);
+        if (between) z = z + (*reinterpret_cast<const V*>(older + (j - Vectors) * Width) - z) * rows[o].blend[i];
+        sum[o][j] = sum[o][j] + weight * z;
+      }
+    }
+  for (int o = 0; o < Outputs; ++o)
+    for (int j = 0; j < Vectors; ++j) *reinterpret_cast<V*>(sums + o * chunk + j * Width) = sum[o][j];
+}
+
+// Several outputs at once where one alone would wait for its own additions.
+template <class C, int Width, int Vectors, bool Linear>
+INFERNO_HD void accumulate_block(const Row<C>* rows, int64_t outputs, int64_t inputs, const C* history, C* sums) {
+  constexpr int at_once = Width == 1 ? 8 : (Vectors >= 4 ? 1 : 4 / Vectors);
+  constexpr int chunk = Vectors * Width;
+  int64_t o = 0;
+  for (; o + at_once <= outputs; o += at_once)
+    accumulate<C, Width, Vectors, at_once, Linear>(rows + o, inputs, history, sums + o * chunk);
+  for (; o < outputs; ++o) accumulate<C, Width, Vectors, 1, Linear>(rows + o, inputs, history, sums + o * chunk);
+}
+
+constexpr int64_t vector_bytes = 32;
+
+template <class C>
+constexpr int64_t width = vector_bytes / sizeof(C);
+
+template <class C, bool Linear>
+INFERNO_HD void accumulate_chunk(const Row<C>* rows, int64_t outputs, int64_t inputs, const C* history, int64_t chunk,
+                                 C* sums) {
+  if (chunk == 8 * width<C>) return accumulate_block<C, width<C>, 8, Linear>(rows, outputs, inputs, history, sums);
+  if (chunk == 4 * width<C>) return accumulate_block<C, width<C>, 4, Linear>(rows, outputs, inputs, history, sums);
+  if (chunk == 2 * width<C>) return accumulate_block<C, width<C>, 2, Linear>(rows, outputs, inputs, history, sums);
+  if (chunk == width<C>) return accumulate_block<C, width<C>, 1, Linear>(rows, outputs, inputs, history, sums);
+  accumulate_block<C, 1, 1, Linear>(rows, outputs, inputs, history, sums);
+}
+
+#define INFERNO_ACCUMULATE(NAME, C, LINEAR)                                                                     \
+  INFERNO_CLONES void NAME(const Row<C>* rows, int64_t outputs, int64_t inputs, const C* history, int64_t chunk, \
+                           C* sums) {                                                                            \
+    accumulate_chunk<C, LINEAR>(rows, outputs, inputs, history, chunk, sums);                                    \
+  }
+INFERNO_ACCUMULATE(accumulate_taps, float, false)
+INFERNO_ACCUMULATE(accumulate_linear, float, true)
+INFERNO_ACCUMULATE(accumulate_taps, double, false)
+INFERNO_ACCUMULATE(accumulate_linear, double, true)
+#undef INFERNO_ACCUMULATE
+
+// The largest chunk that the batch still fills; a rest below a vector is padded, unless it is a single item.
+template <class C>
+int64_t chunk_for(int64_t batch) {
+  for (int64_t chunk = 8 * width<C>; chunk > width<C>; chunk /= 2)
+    if (batch >= chunk) return chunk;
+  return batch == 1 ? 1 : width<C>;
+}
+
+// A tile's history as rows of `chunk` items: input by input, newest first, each input's last row the value of delays
+// out of range.
+template <class T, class C>
+void copy_history(const DelayedDenseArgs& a, int64_t batch_begin, int64_t chunk, int64_t begin, int64_t end, C* to) {
+  const Ring& ring = a.ring;
+  const int64_t count = std::min(chunk, ring.batch - batch_begin);
+  for (int64_t i = begin; i < end; ++i) {
+    for (int64_t age = 0; age < ring.slots; ++age, to += chunk) {
+      const int64_t slot = ring_slot(*ring.pointer - 1, age, ring.slots);
+      const T* from = static_cast<const T*>(a.data) + slot * ring.slot_stride + i * ring.rest_stride +
+                      batch_begin * ring.batch_stride;
+      if (ring.batch_stride == 1)
+        for (int64_t b = 0; b < count; ++b) to[b] = sample_value<T, C>(from[b], a.scale);
+      else
+        for (int64_t b = 0; b < count; ++b) to[b] = sample_value<T, C>(from[b * ring.batch_stride], a.scale);
+    }
+    std::fill(to, to + chunk, C(a.overbound));
+    to += chunk;
+  }
+}
+
+template <class T, class Slot, class C>
+void lay_out(const DelayedDenseArgs& a, int64_t o, int64_t begin, int64_t end, Row<C>& row) {
+  const int64_t at = o * a.ring.rest + begin;
+  const int64_t count = end - begin;
+  const int32_t rows = int32_t(a.ring.slots + 1);
+  const T* weight = static_cast<const T*>(a.weight) + at;
+  const Slot* slot = static_cast<const Slot*>(a.slot) + at;
+  const C* factor = a.factor ? static_cast<const C*>(a.factor) + at : nullptr;
+  int32_t first = 0;
+  for (int64_t i = 0; i < count; ++i, first += rows) row.sample[i] = first + int32_t(slot[i]);
+  if (factor && !a.linear)
+    for (int64_t i = 0; i < count; ++i) row.weight[i] = load(weight[i]) * factor[i];
+  else
+    for (int64_t i = 0; i < count; ++i) row.weight[i] = load(weight[i]);
+  if (a.linear)
+    for (int64_t i = 0; i < count; ++i) row.blend[i] = factor ? factor[i] : C(0);
+}
+
+template <class T, class Slot, class C = Compute<T>>
+void dense_chunk(const DelayedDenseArgs& a, int64_t batch_begin, int64_t chunk, int64_t begin, int64_t end) {
+  const int64_t rows_per_input = a.ring.slots + 1;
+  const int64_t bytes_per_input = rows_per_input * chunk * int64_t(sizeof(C));
+  const int64_t tile = std::clamp(cached_bytes / bytes_per_input, int64_t(4), max_tile);
+  std::vector<C> history(tile * rows_per_input * chunk);
+  std::vector<C> sums((end - begin) * chunk, C(0));
+  std::vector<Row<C>> rows(block);
+  for (int64_t i = 0; i < a.ring.rest; i += tile) {
+    const int64_t i_end = std::min(i + tile, a.ring.rest);
+    if (a.bool_history)
+      copy_history<Bool, C>(a, batch_begin, chunk, i, i_end, history.data());
+    else
+      copy_history<T, C>(a, batch_begin, chunk, i, i_end, history.data());
+    for (int64_t o = begin; o < end; o += block) {
+      const int64_t count = std::min(block, end - o);
+      for (int64_t j = 0; j < count; ++j) lay_out<T, Slot>(a, o + j, i, i_end, rows[j]);
+      C* sum = sums.data() + (o - begin) * chunk;
+      a.linear ? accumulate_linear(rows.data(), count, i_end - i, history.data(), chunk, sum)
+               : accumulate_taps(rows.data(), count, i_end - i, history.data(), chunk, sum);
+    }
+  }
+  T* out = static_cast<T*>(a.out);
+  const T* bias = static_cast<const T*>(a.bias);
+  for (int64_t b = 0; b < std::min(chunk, a.ring.batch - batch_begin); ++b)
+    for (int64_t o = begin; o < end; ++o) {
+      const C sum = sums[(o - begin) * chunk + b];
+      out[(batch_begin + b) * a.outputs + o] = store<T>(bias ? sum + load(bias[o]) : sum);
+    }
+}
+
+template <class T, class Slot>
+void dense(const DelayedDenseArgs& a, int64_t begin, int64_t end) {
+  for (int64_t b = 0; b < a.ring.batch;) {
+    const int64_t chunk = chunk_for<Compute<T>>(a.ring.batch - b);
+    dense_chunk<T, Slot>(a, b, chunk, begin, end);
+    b += chunk;
+  }
+}
+
+}  // namespace
+
+void delayed_dense_cpu(const DelayedDenseArgs& a, int64_t begin, int64_t end) {
+  dispatch_floating(a.type, [&](auto scalar) {
+    using T = decltype(scalar);
+    a.byte_slots ? dense<T, uint8_t>(a, begin, end) : dense<T, int32_t>(a, begin, end);
+  });
+}
+
+}  // namespace inferno

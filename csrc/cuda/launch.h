@@ -1,0 +1,41 @@
+// Kernel launches that a plain C++ compiler can also parse: tests/cpp compiles the kernels over a CPU stand-in.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#ifndef INFERNO_CUDA_EMU
+#include <cuda_runtime.h>
+
+#include <stdexcept>
+#endif
+
+namespace inferno {
+
+#ifdef INFERNO_CUDA_EMU
+template <class... P, class... A>
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void*, const A&... a) {
+  emu::launch(kernel, grid, block, shared, static_cast<P>(a)...);
+}
+#else
+template <class... P, class... A>
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void* stream, const A&... a) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared;
+  config.stream = static_cast<cudaStream_t>(stream);
+  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, static_cast<P>(a)...);
+  if (error != cudaSuccess) throw std::runtime_error(cudaGetErrorString(error));
+}
+#endif
+
+// Blocks for `count` items, one a thread; kernels stride over what a grid this size leaves.
+inline dim3 grid_for(int64_t count, int64_t threads) {
+  const int64_t blocks = (count + threads - 1) / threads;
+  const int64_t limit = 1 << 20;
+  return dim3(unsigned(blocks < limit ? blocks : limit));
+}
+
+#define INFERNO_FIRST_ITEM (int64_t(blockIdx.x) * blockDim.x + threadIdx.x)
+#define INFERNO_ITEM_STRIDE (int64_t(gridDim.x) * blockDim.x)
+
+}  // namespace inferno

@@ -1,0 +1,22 @@
+// Makes the library importable; its operators register when it loads.
+#include <Python.h>
+
+#ifdef INFERNO_WITH_CUDA
+constexpr int has_cuda = 1;
+#else
+constexpr int has_cuda = 0;
+#endif
+
+PyMODINIT_FUNC PyInit__C(void) {
+  static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_C", nullptr, -1, nullptr, nullptr, nullptr, nullptr,
+                                   nullptr};
+  PyObject* module = PyModule_Create(&definition);
+  if (module == nullptr) return nullptr;
+  if (PyModule_AddIntConstant(module, "has_cuda", has_cuda) < 0 ||
+      PyModule_AddStringConstant(module, "archs", INFERNO_ARCHS) < 0 ||
+      PyModule_AddStringConstant(module, "toolkit", INFERNO_TOOLKIT) < 0) {
+    Py_DECREF(module);
+    return nullptr;
+  }
+  return module;
+}

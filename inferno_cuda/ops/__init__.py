@@ -1,0 +1,23 @@
+"""The operations that everything else is built from, each on the fastest backend there is for its tensors."""
+
+from .backend import Choice, active_mode, backend, choose
+from .delayed_dense import DelayPlan, delay_plan, delayed_dense
+from .history import history_gather, history_push, history_push_
+from .lif import lif_step, lif_step_
+from .native import status as native_status
+
+__all__ = [
+    "Choice",
+    "DelayPlan",
+    "active_mode",
+    "backend",
+    "choose",
+    "delay_plan",
+    "delayed_dense",
+    "history_gather",
+    "history_push",
+    "history_push_",
+    "lif_step",
+    "lif_step_",
+    "native_status",
+]

@@ -1,0 +1,114 @@
+"""The one place that decides whether an op runs on our kernels or on the pure-torch reference."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import torch
+
+from .native import status
+
+MODES = ("auto", "native", "torch")
+OPS = ("lif_step", "history_push", "history_gather", "delay_plan", "delayed_dense")
+
+
+class Choice(NamedTuple):
+    """Which backend runs an op, and why not a faster one."""
+
+    op: str
+    device: str
+    backend: str
+    reason: str
+
+
+def _check_mode(name: object, source: str) -> str:
+    if name not in MODES:
+        raise ValueError(f"{source} was {name!r}; it must be one of {', '.join(map(repr, MODES))}")
+    return name
+
+
+_mode = "auto"
+_native_cpu = False
+_native_cuda = False
+
+
+def _set(name: str) -> None:
+    global _mode, _native_cpu, _native_cuda
+    _mode = name
+    _native_cpu = status.loaded and name != "torch"
+    _native_cuda = _native_cpu and status.cuda
+
+
+class backend:
+    """Sets the backend of all ops in this process: ``"auto"``, ``"native"`` or ``"torch"``.
+
+    ``auto`` takes our kernels where there are some for the device and the reference elsewhere; ``native`` raises
+    instead of taking the reference; ``torch`` always takes the reference. The setting takes effect at once; used as a
+    context manager, the previous one comes back at the end::
+
+        inferno_cuda.backend("torch")
+        with inferno_cuda.backend("native"):
+            ...
+
+    Raises:
+        ValueError: for any other name.
+        RuntimeError: for ``"native"`` when there is no compiled library to run.
+    """
+
+    def __init__(self, name: str):
+        _check_mode(name, "backend")
+        if name == "native" and not status.loaded:
+            raise RuntimeError(f"backend 'native' is not available: {status.problem}")
+        self.name = name
+        self._previous = _mode
+        _set(name)
+
+    def __enter__(self) -> backend:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        _set(self._previous)
+
+    def __repr__(self) -> str:
+        return f"backend({self.name!r})"
+
+
+def active_mode() -> str:
+    """The mode that was set last: ``"auto"``, ``"native"`` or ``"torch"``."""
+    return _mode
+
+
+def choose(op: str, device: torch.device | str) -> Choice:
+    """Which backend runs `op` for tensors on `device` at present, and the reason where it is not the fastest."""
+    kind = torch.device(device).type
+    if op not in OPS:
+        raise ValueError(f"op was {op!r}; it must be one of {', '.join(map(repr, OPS))}")
+    if _mode == "torch":
+        return Choice(op, kind, "torch", "backend is set to 'torch'")
+    if not status.loaded:
+        return Choice(op, kind, "torch", status.problem)
+    if kind == "cpu":
+        return Choice(op, kind, "native", "")
+    if kind == "cuda" and status.cuda:
+        return Choice(op, kind, "native", "")
+    if kind == "cuda":
+        return Choice(op, kind, "torch", "the compiled library has no CUDA kernels (built without a CUDA toolkit)")
+    return Choice(op, kind, "torch", f"there are no kernels for device type {kind!r}")
+
+
+def runs_native(tensor: torch.Tensor, op: str) -> bool:
+    """Whether our kernel runs; decided again on every call, in well under a microsecond."""
+    if tensor.is_cpu:
+        return _native_cpu
+    if tensor.is_cuda and _native_cuda:
+        return True
+    if _mode == "native":
+        raise RuntimeError(f"{op}: backend is set to 'native', but {choose(op, tensor.device).reason}")
+    return False
+
+
+_default = _check_mode(os.environ.get("INFERNO_CUDA_BACKEND", "auto"), "INFERNO_CUDA_BACKEND")
+if _default == "native" and not status.loaded:
+    raise RuntimeError(f"INFERNO_CUDA_BACKEND is 'native', which is not available: {status.problem}")
+_set(_default)

@@ -1,0 +1,54 @@
+"""Checks that several ops share."""
+
+from __future__ import annotations
+
+import torch
+
+FLOATING = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+_increment_version = torch.autograd.graph.increment_version
+
+
+def shape_text(shape) -> str:
+    return str(tuple(shape))
+
+
+def needs_graph(*tensors: torch.Tensor | None) -> bool:
+    """Whether autograd is to record an op on these tensors."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def written(*tensors: torch.Tensor) -> None:
+    """Tells autograd that an op wrote to these, so that a graph which saved one of them says so instead of using it."""
+    if torch.compiler.is_compiling():
+        return
+    for tensor in tensors:
+        if not tensor.is_inference():
+            _increment_version(tensor)
+
+
+def check_floating(name: str, tensor: torch.Tensor) -> None:
+    if tensor.dtype not in FLOATING:
+        raise TypeError(f"{name} was {tensor.dtype}; it must be floating point (float32, float64, float16, bfloat16)")
+
+
+def check_same(name: str, tensor: torch.Tensor, like_name: str, like: torch.Tensor) -> None:
+    """dtype and device of `tensor` are those of `like`."""
+    if tensor.dtype != like.dtype:
+        raise TypeError(f"{name} was {tensor.dtype}; it must be {like.dtype} like {like_name}")
+    if tensor.device != like.device:
+        raise ValueError(f"{name} was on {tensor.device}; it must be on {like.device} like {like_name}")
+
+
+def check_pointer(pointer: torch.Tensor, data: torch.Tensor) -> None:
+    if pointer.dtype != torch.int64 or pointer.ndim != 0:
+        raise ValueError(
+            f"pointer was {pointer.dtype} of shape {shape_text(pointer.shape)}; it must be an int64 tensor of shape ()"
+        )
+    if pointer.device != data.device:
+        raise ValueError(f"pointer was on {pointer.device}; it must be on {data.device} like data")
+
+
+def forbid_gradients(op: str, instead: str, **tensors: torch.Tensor | None) -> None:
+    for name, tensor in tensors.items():
+        if tensor is not None and tensor.requires_grad:
+            raise RuntimeError(f"{op}: {name} requires a gradient, which this op would drop; {instead}")

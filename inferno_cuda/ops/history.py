@@ -1,0 +1,208 @@
+"""The ring of recorded samples: writing the newest, looking values up at times in the past."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from .. import reference
+from .backend import runs_native
+from .common import (
+    FLOATING,
+    check_floating,
+    check_pointer,
+    check_same,
+    forbid_gradients,
+    needs_graph,
+    shape_text,
+    written,
+)
+from .native import status
+
+MODES = ("previous", "next", "nearest", "linear", "expdecay")
+
+if status.loaded:
+    _raw_push_ = torch.ops.inferno_cuda.history_push_.default
+    _raw_gather = torch.ops.inferno_cuda.history_gather.default
+
+    @torch.library.register_fake("inferno_cuda::history_push_")
+    def _(data, pointer, obs):
+        return None
+
+    @torch.library.register_fake("inferno_cuda::history_gather")
+    def _(data, pointer, time, *parameters):
+        return torch.empty(time.shape, dtype=data.dtype, device=data.device)
+
+
+def check_mode(mode: str, time_constant: float | None) -> float:
+    """The time constant that goes with `mode`; 1.0 for modes that have none."""
+    if mode not in MODES:
+        raise ValueError(f"mode was {mode!r}; it must be one of {', '.join(map(repr, MODES))}")
+    if mode != "expdecay":
+        return 1.0
+    if time_constant is None or not time_constant > 0:
+        raise ValueError(f"time_constant was {time_constant!r}; it must be positive (ms) for mode 'expdecay'")
+    return float(time_constant)
+
+
+def check_grid(dt: float, tolerance: float) -> None:
+    if not dt > 0:
+        raise ValueError(f"dt was {dt}; it must be positive (ms)")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance was {tolerance}; it must not be negative (ms)")
+
+
+def _check_obs(data, pointer, obs):
+    if data.ndim < 1 or data.shape[0] < 1:
+        raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (N, *obs) with at least one slot")
+    if obs.shape != data.shape[1:]:
+        raise ValueError(f"obs had shape {shape_text(obs.shape)}; it must be {shape_text(data.shape[1:])} like data")
+    check_same("obs", obs, "data", data)
+    check_pointer(pointer, data)
+
+
+def _as_ring(data):
+    """data as [N, B, R], without a copy; None where its memory does not allow that."""
+    if data.ndim == 3:
+        return data
+    if data.ndim < 3:
+        return data.reshape(data.shape[0], 1, -1) if data.ndim == 1 or data.shape[1] == 0 else data.unsqueeze(1)
+    try:
+        return data.view(*data.shape[:2], -1)
+    except RuntimeError:
+        return None
+
+
+def history_push_(data: torch.Tensor, pointer: torch.Tensor, obs: torch.Tensor) -> None:
+    """Writes `obs` to slot `pointer` of `data` and advances the pointer, both in place and independent of N.
+
+    Args:
+        data: ring of N observations, ``[N, *obs]``, any strides.
+        pointer: int64 tensor of shape ``()``: the slot that is written next.
+        obs: the newest observation, ``[*obs]``, of data's dtype.
+
+    Raises:
+        ValueError: wrong shape or device.
+        TypeError: wrong dtype.
+        RuntimeError: a tensor requires a gradient, which this form would drop.
+    """
+    if data.requires_grad or (obs.requires_grad and torch.is_grad_enabled()):
+        forbid_gradients("history_push_", "use history_push", data=data, obs=obs)
+    _check_obs(data, pointer, obs)
+    if runs_native(data, "history_push") and (data.dtype in FLOATING or data.dtype == torch.bool):
+        ring = _as_ring(data)
+        if ring is not None:
+            _raw_push_(ring, pointer, obs.reshape(ring.shape[1:]))
+            written(data, pointer)
+            return
+    reference.history_push_(data, pointer, obs)
+
+
+def history_push(data: torch.Tensor, pointer: torch.Tensor, obs: torch.Tensor) -> torch.Tensor:
+    """A copy of `data` with `obs` in slot `pointer`, which stays where it is; differentiable in both.
+
+    Arguments and errors as :func:`history_push_`.
+    """
+    _check_obs(data, pointer, obs)
+    return reference.history_push(data, pointer, obs)
+
+
+def history_gather(
+    data: torch.Tensor,
+    pointer: torch.Tensor,
+    time: torch.Tensor,
+    *,
+    dt: float,
+    mode: str = "previous",
+    time_constant: float | None = None,
+    tolerance: float = 0.0,
+    offset: int = 1,
+    max_time: float | None = None,
+    overbound: float | None = None,
+) -> torch.Tensor:
+    """Recorded values at given times in the past, one or several per element.
+
+    A time on the grid, up to its own rounding or `tolerance`, gives the recorded sample; others lie between an older
+    and a newer sample and are interpolated by `mode`: ``"previous"`` (the older), ``"next"`` (the newer), ``"nearest"``
+    (the older on a tie), ``"linear"``, or ``"expdecay"`` (the older, decayed with `time_constant` since).
+
+    Args:
+        data: ring of N observations, ``[N, *obs]``, any strides.
+        pointer: int64 tensor of shape ``()``: the slot that is written next.
+        time: how long ago, ms, ``[*obs]`` or ``[*obs, D]``; expanded tensors are read as they are. NaN gives NaN.
+        dt: time between samples, ms.
+        time_constant: of the decay, ms; for ``"expdecay"``.
+        tolerance: distance from the grid within which a time counts as on it, ms.
+        offset: which sample time 0 is: 1 the newest, 2 the one before it.
+        max_time: end of the range of times, ms; default: the oldest sample.
+        overbound: the value for times outside ``[0, max_time]``; None takes the nearer end instead.
+
+    Returns:
+        Values, of time's shape and data's dtype. Differentiable in data and time.
+
+    Raises:
+        ValueError: wrong shape or device, unknown mode, or a parameter out of range.
+        TypeError: wrong dtype, or bool data with a mode that computes.
+    """
+    constant = check_mode(mode, time_constant)
+    check_grid(dt, tolerance)
+    check_pointer(pointer, data)
+    check_floating("time", time)
+    if time.device != data.device:
+        raise ValueError(f"time was on {time.device}; it must be on {data.device} like data")
+    observed = data.shape[1:]
+    if time.shape[: len(observed)] != observed or time.ndim not in (len(observed), len(observed) + 1):
+        raise ValueError(
+            f"time had shape {shape_text(time.shape)}; it must be {shape_text(observed)} like an observation, "
+            "or that with one more dimension at the end"
+        )
+    if data.dtype == torch.bool and mode in ("linear", "expdecay"):
+        raise TypeError(f"data was torch.bool, which mode {mode!r} cannot interpolate; it must be floating point")
+    max_age = data.shape[0] - max(offset, 1)
+    if max_age < 0:
+        raise ValueError(f"offset was {offset}; it must be at most {data.shape[0]}, the number of slots")
+    arguments = {
+        "dt": float(dt),
+        "mode": mode,
+        "time_constant": constant,
+        "tolerance": float(tolerance),
+        "eps": torch.finfo(time.dtype).eps,
+        "offset": offset,
+        "max_time": dt * max_age if max_time is None else float(max_time),
+        "max_age": max_age,
+        "overbound": overbound,
+    }
+    if math.isnan(arguments["max_time"]):
+        raise ValueError("max_time was nan; it must be a number (ms)")
+    plain = data.dtype in FLOATING or data.dtype == torch.bool
+    if plain and not needs_graph(data, time) and runs_native(data, "history_gather"):
+        return _gather_native(data, pointer, time, **arguments)
+    return reference.history_gather(data, pointer, time, **arguments)
+
+
+def _gather_native(
+    data, pointer, time, *, dt, mode, time_constant, tolerance, eps, offset, max_time, max_age, overbound
+):
+    depth = time.shape[-1] if time.ndim == data.ndim else 1
+    ring = _as_ring(data)
+    if ring is None:
+        ring = data.reshape(*data.shape[:2], -1)
+    if time.dtype not in (torch.float32, torch.float64):
+        time = time.float()
+    flat = time.reshape(*ring.shape[1:], depth)
+    out = _raw_gather(
+        ring,
+        pointer,
+        flat,
+        dt,
+        max_time,
+        max_age,
+        MODES.index(mode),
+        time_constant,
+        tolerance,
+        eps,
+        offset,
+        None if overbound is None else float(overbound),
+    )
+    return out.view(time.shape)

@@ -1,0 +1,57 @@
+"""Loads the compiled operators, once, and remembers why they could not be."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import warnings
+
+import torch
+
+TORCH_MIN = (2, 10)
+_REBUILD = "rebuild it with `pip install --no-build-isolation .` in a checkout, under the torch you run"
+
+
+class NativeStatus:
+    """What the compiled library offers in this process.
+
+    Attributes:
+        loaded: whether its operators are registered with torch.
+        cuda: whether it has CUDA kernels.
+        archs: the GPU architectures they were compiled for.
+        toolkit: version of the CUDA toolkit that compiled them.
+        problem: why it is not loaded, and what to do about it; empty when it is.
+    """
+
+    def __init__(self, module=None, problem=""):
+        self.loaded = module is not None
+        self.problem = problem
+        self.cuda = bool(getattr(module, "has_cuda", 0))
+        self.archs = getattr(module, "archs", "")
+        self.toolkit = getattr(module, "toolkit", "")
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = re.match(r"(\d+)\.(\d+)", text).groups()
+    return int(major), int(minor)
+
+
+def _load() -> NativeStatus:
+    if importlib.util.find_spec("inferno_cuda._C") is None:
+        return NativeStatus(problem="no compiled library in this installation (INFERNO_PURE=1, or not built)")
+    if _version(torch.__version__) < TORCH_MIN:
+        needed = ".".join(map(str, TORCH_MIN))
+        return NativeStatus(problem=f"torch is {torch.__version__}, the compiled library needs {needed} or newer")
+    try:
+        module = importlib.import_module("inferno_cuda._C")
+    except ImportError as error:
+        why = f"the compiled library does not load under torch {torch.__version__} ({error}); {_REBUILD}"
+        return NativeStatus(problem=why)
+    return NativeStatus(module)
+
+
+status = _load()
+if not status.loaded and "no compiled library" not in status.problem:
+    # A broken build must be seen, but must not take the pure-torch backend away.
+    warnings.warn(f"inferno_cuda runs on its torch backend: {status.problem}", RuntimeWarning, stacklevel=2)

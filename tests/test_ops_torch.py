@@ -1,0 +1,158 @@
+"""The ops as citizens of torch: schemas, fakes, torch.compile, the choice of backend."""
+
+import math
+
+import pytest
+import torch
+
+import inferno_cuda
+from inferno_cuda import ops
+from inferno_cuda.testing import DTYPES, assert_identical, random_ring
+
+pytestmark = pytest.mark.usefixtures("native")
+CELL = {"dt": 1.0, "decay": math.exp(-1 / 20), "rest_v": -60.0, "reset_v": -65.0, "thresh_v": -50.0, "refrac_t": 3.0}
+SCALARS = (1.0, 0.9, -60.0, -65.0, -50.0, 3.0, 1.0, True)
+
+
+def samples(dtype, device):
+    """Arguments of every raw op, empty and odd sizes included."""
+    raw = torch.ops.inferno_cuda
+    for n in (0, 1, 37):
+        voltage, refrac, x = (torch.rand(2, n, device=device).to(dtype) for _ in range(3))
+        yield raw.lif_step, (voltage, refrac, x, *SCALARS)
+        yield raw.lif_step_, (voltage.clone(), refrac.clone(), x, *SCALARS)
+        data, pointer = random_ring((4, 2, n), dtype, pointer=1, batch_innermost=True, device=device)
+        yield raw.history_push_, (data.clone(), pointer.clone(), x)
+        time = torch.rand(2, n, 3, device=device) * 3
+        grid = (1.0, 3.0, 3, 3, 1.0, 0.0, 1e-7, 1)
+        yield raw.history_gather, (data, pointer, time, *grid, None)
+        yield raw.history_gather, (data, pointer, time, *grid, 0.5)
+        delay = torch.rand(5, n, device=device) * 3
+        yield raw.delay_plan, (delay, 4, 1.0, 3.0, 4, 5.0, 0.0, 1e-7, False)
+        slot, factor = raw.delay_plan(delay, 4, 1.0, 3.0, 4, 5.0, 0.0, 1e-7, False)
+        factor = factor.to(torch.float64 if dtype == torch.float64 else torch.float32)
+        weight, bias = torch.rand(5, n, device=device).to(dtype), torch.rand(5, device=device).to(dtype)
+        yield raw.delayed_dense, (data, pointer, weight, bias, slot, factor, False, 1.0, 0.0)
+        yield raw.delayed_dense, (data > 0, pointer, weight, None, slot, None, False, 2.0, 0.0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_opcheck(device, dtype):
+    count = 0
+    for op, args in samples(dtype, device):
+        utils = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
+        torch.library.opcheck(op.default, args, test_utils=utils)
+        count += 1
+    assert count == 24
+
+
+def test_compile_fullgraph_in_place(device):
+    def step(voltage, refrac, x, data, pointer, weight, delay):
+        for _ in range(3):
+            spikes = ops.lif_step_(voltage, refrac, x, **CELL)
+            ops.history_push_(data, pointer, spikes.to(data.dtype))
+        late = ops.history_gather(data, pointer, delay.T.expand(2, -1, -1), dt=1.0, mode="expdecay", time_constant=5.0)
+        plan = ops.delay_plan(delay, dt=1.0, slots=4, max_delay=3.0)
+        return spikes, late, ops.delayed_dense(data, pointer, weight, plan)
+
+    def arguments():
+        g = torch.Generator().manual_seed(1)
+        data, pointer = random_ring((4, 2, 9), generator=g, device=device)
+        weight, delay = torch.rand(5, 9, generator=g), torch.rand(5, 9, generator=g) * 3
+        voltage = torch.rand(2, 9, generator=g) * 20 - 65
+        state = (voltage, torch.zeros(2, 9), voltage + 500, data, pointer, weight, delay)
+        return [t.to(device) for t in state]
+
+    eager, compiled = arguments(), arguments()
+    expected = step(*eager)
+    got = torch.compile(step, fullgraph=True, backend="aot_eager")(*compiled)
+    for a, b in zip((*got, *compiled), (*expected, *eager), strict=True):
+        assert_identical(a, b)
+    assert eager[1].any()  # refractory after a spike
+
+
+@pytest.mark.slow
+def test_compile_fullgraph_with_inductor(device):
+    def step(voltage, refrac, x):
+        spikes = ops.lif_step_(voltage, refrac, x * 2, **CELL)
+        return spikes.float().sum()
+
+    states = [(torch.full((2, 500), -60.0, device=device), torch.zeros(2, 500, device=device)) for _ in range(2)]
+    x = torch.rand(2, 500, device=device) * 60
+    compiled = torch.compile(step, fullgraph=True)
+    for _ in range(5):
+        assert_identical(compiled(*states[0], x), step(*states[1], x))
+        assert_identical(states[0][0], states[1][0])
+
+
+def test_compile_fullgraph_with_gradients(device):
+    def loss(voltage, refrac, x, data, pointer, weight, plan_slot):
+        voltage, refrac, _ = ops.lif_step(voltage, refrac, x, **CELL)
+        plan = ops.DelayPlan(plan_slot, None, 4, False, 0.0)
+        return voltage.square().mean() + ops.delayed_dense(data, pointer, weight, plan).square().sum()
+
+    grads = []
+    for function in (loss, torch.compile(loss, fullgraph=True, backend="aot_eager")):
+        g = torch.Generator().manual_seed(1)
+        data, pointer = random_ring((4, 2, 9), generator=g, device=device)
+        x = (torch.rand(2, 9, generator=g) * 50).to(device).requires_grad_()
+        weight = torch.rand(5, 9, generator=g).to(device).requires_grad_()
+        slot = torch.randint(0, 4, (5, 9), generator=g).to(torch.uint8).to(device)
+        start = torch.full((2, 9), -60.0, device=device)
+        function(start, torch.zeros(2, 9, device=device), x, data, pointer, weight, slot).backward()
+        grads.append((x.grad, weight.grad))
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b)
+        assert (a != 0).any()
+
+
+def test_raw_ops_have_no_autograd_of_their_own():
+    """Called directly they would drop gradients without a word: only the wrappers may call them."""
+    x = torch.rand(2, 3, requires_grad=True)
+    voltage = torch.zeros(2, 3)
+    torch.ops.inferno_cuda.lif_step_(voltage, torch.zeros(2, 3), x, *SCALARS)
+    assert not voltage.requires_grad
+    with pytest.raises(RuntimeError, match="inputs requires a gradient"):
+        ops.lif_step_(voltage, torch.zeros(2, 3), x, **CELL)
+    ops.lif_step(voltage, torch.zeros(2, 3), x, **CELL)[0].sum().backward()
+    assert (x.grad != 0).all()
+
+
+def test_raw_ops_check_for_themselves():
+    raw = torch.ops.inferno_cuda
+    voltage = torch.zeros(2, 3)
+    with pytest.raises(RuntimeError, match="refrac: wrong number of elements"):
+        raw.lif_step_(voltage, torch.zeros(7), voltage.clone(), *SCALARS)
+    with pytest.raises(RuntimeError, match="inputs: must be contiguous"):
+        raw.lif_step_(voltage, torch.zeros(2, 3), torch.zeros(3, 2).T, *SCALARS)
+    with pytest.raises(RuntimeError, match="obs: wrong shape"):
+        raw.history_push_(torch.zeros(2, 3, 4), torch.tensor(0), torch.zeros(4, 3))
+    with pytest.raises(RuntimeError, match="slot: wrong dtype"):
+        raw.delayed_dense(
+            torch.zeros(2, 1, 3), torch.tensor(0), torch.zeros(4, 3), None, torch.zeros(4, 3), None, False, 1.0, 0.0
+        )
+
+
+def test_backend_is_setter_and_context_manager():
+    assert inferno_cuda.active_mode() == "auto"
+    with inferno_cuda.backend("torch") as active:
+        assert active.name == inferno_cuda.active_mode() == "torch"
+        assert ops.choose("lif_step", "cpu").backend == "torch"
+        with inferno_cuda.backend("native"):
+            assert ops.choose("lif_step", "cpu") == ("lif_step", "cpu", "native", "")
+        assert inferno_cuda.active_mode() == "torch"
+    assert inferno_cuda.active_mode() == "auto"
+    inferno_cuda.backend("torch")
+    assert inferno_cuda.active_mode() == "torch"
+    inferno_cuda.backend("auto")
+    with pytest.raises(ValueError, match="backend was 'fast'"):
+        inferno_cuda.backend("fast")
+    assert inferno_cuda.active_mode() == "auto"
+
+
+def test_native_raises_where_there_is_no_kernel():
+    tensors = [torch.zeros(2, 3, device="meta")] * 3
+    with inferno_cuda.backend("native"), pytest.raises(RuntimeError, match="no kernels for device type 'meta'"):
+        ops.lif_step(*tensors, **CELL)
+    assert ops.lif_step(*tensors, **CELL)[2].shape == (2, 3)
+    assert ops.choose("lif_step", "meta").reason == "there are no kernels for device type 'meta'"
