@@ -1,0 +1,90 @@
+"""Handles: objects that an owner keeps as an attribute, to manage other attributes of its own."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from typing import Any
+
+from . import _check
+
+
+class Handle:
+    """What an owner keeps under an attribute name to manage other attributes of its own."""
+
+    def _release(self, owner: Any) -> None:
+        """Remove from ``owner`` the attributes this handle manages."""
+        raise NotImplementedError
+
+    def _loaded(self) -> None:
+        """Called after the owner loaded its extras."""
+
+
+def _no_owner() -> None:
+    return None
+
+
+class OwnedHandle(Handle):
+    """A handle that knows its owner weakly, is copied and pickled with it, and never keeps it alive."""
+
+    _attributes: Any
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self._name = _check.identifier("name", name)
+        self._ref = weakref.ref(owner)
+
+    @property
+    def owner(self) -> Any:
+        """The object that holds the data; None when it is gone."""
+        return self._ref()
+
+    @property
+    def name(self) -> str:
+        """The name that the owner's attributes are derived from."""
+        return self._name
+
+    @property
+    def attributes(self) -> Any:
+        """Named tuple: the names of the owner's attributes that this handle manages."""
+        return self._attributes
+
+    def _living_owner(self) -> Any:
+        owner = self._ref()
+        if owner is None:
+            raise RuntimeError(f"the owner of '{self._name}' no longer exists")
+        return owner
+
+    def _get(self, attribute: str) -> Any:
+        return getattr(self._living_owner(), attribute)
+
+    def _clear_names(self, owner: Any) -> None:
+        """Make room on ``owner``: nothing of an earlier handle of this name may survive."""
+        old = getattr(owner, "__dict__", {}).get(self._name)
+        if isinstance(old, OwnedHandle) and old._ref() is owner:
+            old._release(owner)
+        self._release(owner)
+
+    def _release(self, owner: Any) -> None:
+        for attribute in self._attributes:
+            if hasattr(owner, attribute):
+                delattr(owner, attribute)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OwnedHandle:
+        owner = copy.deepcopy(self._ref(), memo)
+        if id(self) in memo:
+            return memo[id(self)]
+        new = type(self).__new__(type(self))
+        memo[id(self)] = new
+        for key, value in self.__dict__.items():
+            if key != "_ref":
+                new.__dict__[key] = copy.deepcopy(value, memo)
+        new._ref = _no_owner if owner is None else weakref.ref(owner)
+        return new
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ref": self._ref()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        owner = state["_ref"]
+        self._ref = _no_owner if owner is None else weakref.ref(owner)

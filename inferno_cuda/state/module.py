@@ -1,0 +1,147 @@
+"""Module: ``nn.Module`` with plain Python values ("extras") in its state_dict."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from ._handle import Handle
+
+
+class Module(nn.Module):
+    """``nn.Module`` with extras: plain Python values that are attributes and take part in the state_dict.
+
+    Extras are kept in ``_extras``, by name. A tensor there is a counter: an integer that has to live on the
+    device of the data it counts. Outside it looks like an int, and it is only ever written in place.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.__dict__["_extras"] = OrderedDict()
+
+    def register_extra(self, name: str, value: Any) -> None:
+        """Add an extra, or overwrite one.
+
+        Raises:
+            TypeError: ``name`` is not a string, or ``value`` is a tensor or a module.
+            KeyError: ``name`` is empty, contains a dot, or is an attribute that is not an extra.
+        """
+        self._check_extra_name(name)
+        _refuse_tensors(name, value)
+        self._extras[name] = value
+
+    def get_extra(self, target: str) -> Any:
+        """The extra at a dotted path such as ``"layer.synapse.count"``.
+
+        Raises:
+            AttributeError: there is no such module or attribute, or it is not an extra.
+        """
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if not isinstance(module, Module):
+            raise AttributeError(f"'{path}' in 'target' is a {type(module).__name__}, it must be an inferno Module")
+        if name not in module._extras:
+            reason = "is not an extra" if name and hasattr(module, name) else "does not exist"
+            raise AttributeError(f"attribute '{name}' of {type(module).__name__} {reason}")
+        return getattr(module, name)
+
+    def get_extra_state(self) -> OrderedDict[str, Any]:
+        """The extras by name, as a new dictionary of plain values."""
+        return OrderedDict((k, _plain(v)) for k, v in self._extras.items())
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take over extras by name; those that ``state`` does not name stay as they are.
+
+        Raises:
+            TypeError: a value is a tensor or a module and the extra is not a counter.
+        """
+        for name, value in state.items():
+            self._write_extra(name, value)
+        for value in list(self.__dict__.values()):
+            if isinstance(value, Handle):
+                value._loaded()
+
+    def _check_extra_name(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"'name' of an extra must be a string, but is of type {type(name).__name__}")
+        if "." in name:
+            raise KeyError(f"'name' of an extra ('{name}') must not contain '.'")
+        if name == "":
+            raise KeyError("'name' of an extra must not be the empty string")
+        if name not in self._extras and hasattr(self, name):
+            raise KeyError(f"attribute '{name}' already exists")
+
+    def _register_counter(self, name: str, value: torch.Tensor) -> None:
+        """Add an extra that is held as the int64 tensor ``value`` of shape ``()``, or replace one."""
+        self._check_extra_name(name)
+        self._extras[name] = value
+
+    def _write_extra(self, name: str, value: Any) -> None:
+        held = self._extras.get(name)
+        if isinstance(held, torch.Tensor):
+            held.fill_(int(value))
+        else:
+            _refuse_tensors(name, value)
+            self._extras[name] = value
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Module:
+        super()._apply(fn, recurse)
+        for name, held in self._extras.items():
+            if isinstance(held, torch.Tensor):
+                # only the device follows: a cast would break the counter, and to_empty would lose its value
+                device = fn(held).device
+                if device != held.device:
+                    self._extras[name] = torch.zeros_like(held, device=device) if held.is_meta else held.to(device)
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        extras = self.__dict__.get("_extras")
+        if extras is not None and name in extras:
+            return _plain(extras[name])
+        return super().__getattr__(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        cls = type(self)
+        for base in cls.__mro__:
+            if name in base.__dict__:
+                descriptor = base.__dict__[name]
+                if hasattr(type(descriptor), "__set__"):
+                    # nn.Module would put a Parameter or a Module into its registries, past the property
+                    descriptor.__set__(self, value)
+                    return
+                break
+        extras = self.__dict__.get("_extras")
+        if extras is not None and name in extras:
+            self._write_extra(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        extras = self.__dict__.get("_extras")
+        if extras is not None and name in extras:
+            del extras[name]
+            return
+        held = self.__dict__.get(name)
+        super().__delattr__(name)
+        if isinstance(held, Handle) and not any(v is held for v in self.__dict__.values()):
+            held._release(self)
+
+    def __dir__(self) -> Iterable[str]:
+        return sorted({*super().__dir__(), *self.__dict__.get("_extras", ())})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__.setdefault("_extras", OrderedDict())
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, torch.Tensor) else value
+
+
+def _refuse_tensors(name: str, value: Any) -> None:
+    if isinstance(value, torch.Tensor | nn.Module):
+        raise TypeError(f"cannot assign '{type(value).__name__}' object to '{name}'")
