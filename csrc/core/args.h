@@ -88,7 +88,7 @@ struct DelayedDenseArgs {
   Scalar type;        // of weight, bias, out, and of data unless that is bool
   bool bool_history;  // data holds 0 or 1, which stand for 0 and `scale`
   bool byte_slots, linear;
-  Ring ring;           // [slots, batch, inputs]
+  Ring ring;  // [slots, batch, inputs]
   int64_t outputs;
   const void* data;
   const void* weight;  // [outputs, inputs]

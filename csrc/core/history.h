@@ -37,7 +37,8 @@ INFERNO_HD double decay_since_older(const Lookup& at, const TimeGrid& g) {
 
 // The age of the sample that a mode without arithmetic picks.
 INFERNO_HD int64_t picked_age(const Lookup& at, Interp mode) {
-  const int32_t take_newer = int32_t(mode == Interp::next) | (int32_t(mode == Interp::nearest) & int32_t(at.blend > 0.5));
+  const int32_t take_newer =
+      int32_t(mode == Interp::next) | (int32_t(mode == Interp::nearest) & int32_t(at.blend > 0.5));
   return take_newer ? at.newer : at.older;
 }
 

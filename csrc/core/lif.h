@@ -13,8 +13,8 @@ struct LifParams {
 template <class C>
 LifParams<C> lif_params(const LifArgs& a) {
   // A countdown within a thousandth of a step of zero has only rounding left to count.
-  return {C(a.dt),      C(a.dt * 1e-3), C(a.decay),    C(a.rest_v),    C(a.reset_v),
-          C(a.thresh_v), C(a.refrac_t), C(a.resistance)};
+  return {C(a.dt),      C(a.dt * 1e-3), C(a.decay),    C(a.rest_v),
+          C(a.reset_v), C(a.thresh_v),  C(a.refrac_t), C(a.resistance)};
 }
 
 // Masks and selects instead of branches, so that compilers vectorise or predicate it. Lock is a template argument for

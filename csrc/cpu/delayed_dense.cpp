@@ -81,7 +81,7 @@ INFERNO_HD void accumulate_chunk(const Row<C>* rows, int64_t outputs, int64_t in
   accumulate_block<C, 1, 1, Linear>(rows, outputs, inputs, history, sums);
 }
 
-#define INFERNO_ACCUMULATE(NAME, C, LINEAR)                                                                     \
+#define INFERNO_ACCUMULATE(NAME, C, LINEAR)                                                                      \
   INFERNO_CLONES void NAME(const Row<C>* rows, int64_t outputs, int64_t inputs, const C* history, int64_t chunk, \
                            C* sums) {                                                                            \
     accumulate_chunk<C, LINEAR>(rows, outputs, inputs, history, chunk, sums);                                    \

@@ -28,8 +28,8 @@ INFERNO_HD void step(const LifArgs& a, int64_t begin, int64_t end) {
 }
 
 // Clones cannot be templates.
-#define INFERNO_STEP(NAME, T)                                           \
-  INFERNO_CLONES void NAME(const LifArgs& a, int64_t begin, int64_t end) { \
+#define INFERNO_STEP(NAME, T)                                                     \
+  INFERNO_CLONES void NAME(const LifArgs& a, int64_t begin, int64_t end) {        \
     a.refrac_lock ? step<T, true>(a, begin, end) : step<T, false>(a, begin, end); \
   }
 INFERNO_STEP(step_f32, float)

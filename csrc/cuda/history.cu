@@ -32,8 +32,8 @@ __global__ void __launch_bounds__(threads) history_gather_kernel(HistoryGatherAr
   for (int64_t i = INFERNO_FIRST_ITEM; i < ring.batch * ring.rest * a.depth; i += INFERNO_ITEM_STRIDE) {
     const int64_t element = i / a.depth, d = i % a.depth;
     const int64_t b = element / ring.rest, r = element % ring.rest;
-    const double t = static_cast<const Time*>(
-        a.time)[b * a.time_batch_stride + r * a.time_rest_stride + d * a.time_depth_stride];
+    const double t =
+        static_cast<const Time*>(a.time)[b * a.time_batch_stride + r * a.time_rest_stride + d * a.time_depth_stride];
     const T* samples = static_cast<const T*>(a.data) + b * ring.batch_stride + r * ring.rest_stride;
     static_cast<T*>(a.out)[i] = gather_one<T>(samples, t, newest, a);
   }

@@ -6,6 +6,7 @@
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/util/Exception.h>
 
+#include <algorithm>
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -50,6 +51,11 @@ inline void check_device(const Tensor& t, const Tensor& like, const char* name) 
                   ": on another device");
 }
 
+inline void check_shape(const Tensor& t, const Tensor& like, const char* name) {
+  const auto sizes = t.sizes(), wanted = like.sizes();
+  STD_TORCH_CHECK(std::equal(sizes.begin(), sizes.end(), wanted.begin(), wanted.end()), name, ": wrong shape");
+}
+
 // Contiguous, of this type and size, on the device of `like`.
 inline void check_array(const Tensor& t, const char* name, ScalarType dtype, int64_t numel, const Tensor& like) {
   STD_TORCH_CHECK(t.scalar_type() == dtype, name, ": wrong dtype");
@@ -65,10 +71,10 @@ inline Tensor empty(const Tensor& like, const std::vector<int64_t>& sizes, Scala
   int32_t device_type = 0;
   STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
   AtenTensorHandle out = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
-      int64_t(sizes.size()), sizes.data(), strides.data(),
-      torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype)), device_type, like.get_device_index(),
-      &out));
+  STABLE_TORCH_ERROR_CODE_CHECK(
+      aoti_torch_empty_strided(int64_t(sizes.size()), sizes.data(), strides.data(),
+                               torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype)), device_type,
+                               like.get_device_index(), &out));
   return Tensor(out);
 }
 
@@ -82,8 +88,13 @@ inline Ring ring_of(const Tensor& data, const Tensor& pointer) {
   STD_TORCH_CHECK(data.dim() == 3 && data.size(0) > 0, "data: must be [slots, batch, rest] with at least one slot");
   STD_TORCH_CHECK(pointer.scalar_type() == ScalarType::Long && pointer.numel() == 1, "pointer: must be one int64");
   check_device(pointer, data, "pointer");
-  return {data.size(0),   data.size(1),   data.size(2), data.stride(0),
-          data.stride(1), data.stride(2), static_cast<const int64_t*>(pointer.const_data_ptr())};
+  return {data.size(0),
+          data.size(1),
+          data.size(2),
+          data.stride(0),
+          data.stride(1),
+          data.stride(2),
+          static_cast<const int64_t*>(pointer.const_data_ptr())};
 }
 
 template <class F>

@@ -5,9 +5,8 @@ namespace {
 
 // data: [slots, batch, inputs], any strides; weight, slot, factor: [outputs, inputs]; bias: [outputs].
 DelayedDenseArgs dense_args(const Tensor& data, const Tensor& pointer, const Tensor& weight,
-                            const std::optional<Tensor>& bias, const Tensor& slot,
-                            const std::optional<Tensor>& factor, const Tensor& out, bool linear, double scale,
-                            double overbound) {
+                            const std::optional<Tensor>& bias, const Tensor& slot, const std::optional<Tensor>& factor,
+                            const Tensor& out, bool linear, double scale, double overbound) {
   const Ring ring = ring_of(data, pointer);
   STD_TORCH_CHECK(weight.dim() == 2 && weight.size(1) == ring.rest, "weight: must be [outputs, inputs]");
   const Scalar type = floating_of(weight, "weight");

@@ -62,11 +62,20 @@ HistoryGatherArgs gather_args(const Tensor& data, const Tensor& pointer, const T
   const Scalar type = scalar_of(data, "data");
   STD_TORCH_CHECK(type != Scalar::boolean || (grid.mode != Interp::linear && grid.mode != Interp::expdecay),
                   "data: bool samples cannot be interpolated");
-  return {type,           time_type,      ring,
-          grid,           data.const_data_ptr(), time.const_data_ptr(),
-          time.size(2),   time.stride(0), time.stride(1),
-          time.stride(2), out.mutable_data_ptr(), offset,
-          !overbound.has_value(), overbound.value_or(0)};
+  return {type,
+          time_type,
+          ring,
+          grid,
+          data.const_data_ptr(),
+          time.const_data_ptr(),
+          time.size(2),
+          time.stride(0),
+          time.stride(1),
+          time.stride(2),
+          out.mutable_data_ptr(),
+          offset,
+          !overbound.has_value(),
+          overbound.value_or(0)};
 }
 
 template <void (*Run)(const HistoryGatherArgs&, const Tensor&)>
@@ -95,9 +104,8 @@ std::tuple<Tensor, Tensor> plan(const Tensor& delay, int64_t slots, double dt, d
   const bool byte_slots = slots <= 255;
   Tensor slot = empty(delay, sizes_of(delay), byte_slots ? ScalarType::Byte : ScalarType::Int);
   Tensor factor = empty(delay, sizes_of(delay), delay.scalar_type());
-  Run({type, byte_slots, delay.numel(), slots,
-       grid_of(dt, max_delay, tolerance, time_constant, eps, slots - 1, mode), clamp, delay.const_data_ptr(),
-       slot.mutable_data_ptr(), factor.mutable_data_ptr()},
+  Run({type, byte_slots, delay.numel(), slots, grid_of(dt, max_delay, tolerance, time_constant, eps, slots - 1, mode),
+       clamp, delay.const_data_ptr(), slot.mutable_data_ptr(), factor.mutable_data_ptr()},
       delay);
   return {slot, factor};
 }

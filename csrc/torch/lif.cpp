@@ -5,11 +5,13 @@ namespace {
 
 // Shapes: [B, *shape] all. `voltage_out` and `refrac_out` may be the state itself.
 LifArgs lif_args(const Tensor& voltage, const Tensor& refrac, const Tensor& inputs, const Tensor& voltage_out,
-                 const Tensor& refrac_out, const Tensor& spikes, double dt, double decay, double rest_v,
-                 double reset_v, double thresh_v, double refrac_t, double resistance, bool refrac_lock) {
+                 const Tensor& refrac_out, const Tensor& spikes, double dt, double decay, double rest_v, double reset_v,
+                 double thresh_v, double refrac_t, double resistance, bool refrac_lock) {
   const int64_t n = voltage.numel();
   const ScalarType dtype = voltage.scalar_type();
   const Scalar type = floating_of(voltage, "voltage");
+  check_shape(refrac, voltage, "refrac");
+  check_shape(inputs, voltage, "inputs");
   check_array(voltage, "voltage", dtype, n, voltage);
   check_array(refrac, "refrac", dtype, n, voltage);
   check_array(inputs, "inputs", dtype, n, voltage);
@@ -59,8 +61,8 @@ std::tuple<Tensor, Tensor, Tensor> lif_step(const Tensor& voltage, const Tensor&
   Tensor voltage_out = empty(voltage, sizes, voltage.scalar_type());
   Tensor refrac_out = empty(voltage, sizes, voltage.scalar_type());
   Tensor spikes = empty(voltage, sizes, ScalarType::Bool);
-  Run(lif_args(voltage, refrac, inputs, voltage_out, refrac_out, spikes, dt, decay, rest_v, reset_v, thresh_v,
-               refrac_t, resistance, refrac_lock),
+  Run(lif_args(voltage, refrac, inputs, voltage_out, refrac_out, spikes, dt, decay, rest_v, reset_v, thresh_v, refrac_t,
+               resistance, refrac_lock),
       voltage);
   return {voltage_out, refrac_out, spikes};
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 FLOATING = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-_increment_version = torch.autograd.graph.increment_version
+_increment_version = torch._C._increment_version  # torch.autograd.graph.increment_version without its own checks
 
 
 def shape_text(shape) -> str:
@@ -19,11 +19,8 @@ def needs_graph(*tensors: torch.Tensor | None) -> bool:
 
 def written(*tensors: torch.Tensor) -> None:
     """Tells autograd that an op wrote to these, so that a graph which saved one of them says so instead of using it."""
-    if torch.compiler.is_compiling():
-        return
-    for tensor in tensors:
-        if not tensor.is_inference():
-            _increment_version(tensor)
+    if not torch.compiler.is_compiling():
+        _increment_version(tensors)
 
 
 def check_floating(name: str, tensor: torch.Tensor) -> None:

@@ -9,6 +9,8 @@ from .backend import runs_native
 from .common import check_floating, check_same, forbid_gradients, needs_graph, shape_text, written
 from .native import status
 
+_NAMES = ("dt", "decay", "rest_v", "reset_v", "thresh_v", "refrac_t", "resistance", "refrac_lock")
+
 if status.loaded:
     _raw_ = torch.ops.inferno_cuda.lif_step_.default
     _raw = torch.ops.inferno_cuda.lif_step.default
@@ -37,8 +39,7 @@ def _run(voltage, refrac, inputs, parameters):
     """The functional step on the chosen backend, without autograd."""
     if runs_native(voltage, "lif_step"):
         return _raw(voltage.contiguous(), refrac.contiguous(), inputs.contiguous(), *parameters)
-    names = ("dt", "decay", "rest_v", "reset_v", "thresh_v", "refrac_t", "resistance", "refrac_lock")
-    return reference.lif_step(voltage, refrac, inputs, **dict(zip(names, parameters, strict=True)))
+    return reference.lif_step(voltage, refrac, inputs, **dict(zip(_NAMES, parameters, strict=True)))
 
 
 class _LifStep(torch.autograd.Function):
@@ -130,44 +131,22 @@ def lif_step_(
     """
     if voltage.requires_grad or refrac.requires_grad or (inputs.requires_grad and torch.is_grad_enabled()):
         forbid_gradients("lif_step_", "use lif_step", voltage=voltage, refrac=refrac, inputs=inputs)
-    shape, dtype = voltage.shape, voltage.dtype
-    alike = refrac.shape == shape and inputs.shape == shape and refrac.dtype == dtype and inputs.dtype == dtype
-    # The kernel repeats the checks, so on the CPU a comparison of devices is all that must be right here.
-    if not (alike and voltage.is_cpu and refrac.is_cpu and inputs.is_cpu):
+    parameters = (dt, decay, rest_v, reset_v, thresh_v, refrac_t, resistance, refrac_lock)
+    if not (voltage.is_cpu and refrac.is_cpu and inputs.is_cpu) or torch.compiler.is_compiling():
         _check(voltage, refrac, inputs)
-    if runs_native(voltage, "lif_step"):
-        if voltage.is_contiguous() and refrac.is_contiguous():
-            spikes = _raw_(
-                voltage,
-                refrac,
-                inputs.contiguous(),
-                dt,
-                decay,
-                rest_v,
-                reset_v,
-                thresh_v,
-                refrac_t,
-                resistance,
-                refrac_lock,
-            )
-            written(voltage, refrac)
-            return spikes
-        parameters = (dt, decay, rest_v, reset_v, thresh_v, refrac_t, resistance, refrac_lock)
+    if not runs_native(voltage, "lif_step"):
+        _check(voltage, refrac, inputs)
+        return reference.lif_step_(voltage, refrac, inputs, **dict(zip(_NAMES, parameters, strict=True)))
+    try:
+        # The kernel checks its arguments before it writes: repeating that here would cost as much as the step.
+        spikes = _raw_(voltage, refrac, inputs, *parameters)
+    except RuntimeError:
+        _check(voltage, refrac, inputs)
+        if voltage.is_contiguous() and refrac.is_contiguous() and inputs.is_contiguous():
+            raise
         new_voltage, new_refrac, spikes = _run(voltage, refrac, inputs, parameters)
         voltage.copy_(new_voltage)
         refrac.copy_(new_refrac)
         return spikes
-    _check(voltage, refrac, inputs)
-    return reference.lif_step_(
-        voltage,
-        refrac,
-        inputs,
-        dt=dt,
-        decay=decay,
-        rest_v=rest_v,
-        reset_v=reset_v,
-        thresh_v=thresh_v,
-        refrac_t=refrac_t,
-        resistance=resistance,
-        refrac_lock=refrac_lock,
-    )
+    written(voltage, refrac)
+    return spikes

@@ -1,0 +1,23 @@
+"""Neurons, synapses and connections of spiking networks."""
+
+from .base import Connection, InfernoNeuron, InfernoSynapse, Neuron, Synapse, SynapseConstructor
+from .connections import LinearDense
+from .modeling import Accumulator, Updatable, Updater
+from .neurons import LIF
+from .synapses import DeltaCurrent, SingleExponentialCurrent
+
+__all__ = [
+    "LIF",
+    "Accumulator",
+    "Connection",
+    "DeltaCurrent",
+    "InfernoNeuron",
+    "InfernoSynapse",
+    "LinearDense",
+    "Neuron",
+    "SingleExponentialCurrent",
+    "Synapse",
+    "SynapseConstructor",
+    "Updatable",
+    "Updater",
+]

@@ -1,0 +1,181 @@
+"""Interface of neuron groups."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+
+from ..state import Module
+from .mixins import BatchShapeMixin
+
+
+def missing(instance: object, base: str, member: str) -> NotImplementedError:
+    """The error of a member that a subclass has to provide."""
+    return NotImplementedError(f"{type(instance).__name__}({base}) must implement {member}")
+
+
+class Neuron(Module, ABC):
+    """A group of neurons with one kind of dynamics. Defines the interface only."""
+
+    _ops: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        Module.__init__(self)
+
+    def extra_repr(self) -> str:
+        return f"shape={self.shape}, batchsz={self.batchsz}, dt={self.dt}"
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the group without the batch dimension."""
+        raise missing(self, "Neuron", "the getter for property 'shape'")
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Number of neurons in the group."""
+        raise missing(self, "Neuron", "the getter for property 'count'")
+
+    @property
+    @abstractmethod
+    def batchsz(self) -> int:
+        """Batch size (read and write)."""
+        raise missing(self, "Neuron", "the getter for property 'batchsz'")
+
+    @batchsz.setter
+    @abstractmethod
+    def batchsz(self, value: int) -> None:
+        raise missing(self, "Neuron", "the setter for property 'batchsz'")
+
+    @property
+    @abstractmethod
+    def batchedshape(self) -> tuple[int, ...]:
+        """Shape of the group with the batch dimension in front."""
+        raise missing(self, "Neuron", "the getter for property 'batchedshape'")
+
+    @property
+    @abstractmethod
+    def dt(self) -> float:
+        """Length of a simulation step, in ms (read and write)."""
+        raise missing(self, "Neuron", "the getter for property 'dt'")
+
+    @dt.setter
+    @abstractmethod
+    def dt(self, value: float) -> None:
+        raise missing(self, "Neuron", "the setter for property 'dt'")
+
+    @property
+    @abstractmethod
+    def voltage(self) -> torch.Tensor:
+        """Membrane voltages, ``(B, *shape)``, in mV (read and write)."""
+        raise missing(self, "Neuron", "the getter for property 'voltage'")
+
+    @voltage.setter
+    @abstractmethod
+    def voltage(self, value: torch.Tensor) -> None:
+        raise missing(self, "Neuron", "the setter for property 'voltage'")
+
+    @property
+    @abstractmethod
+    def refrac(self) -> torch.Tensor:
+        """What is left of the refractory periods, ``(B, *shape)``, in ms (read and write)."""
+        raise missing(self, "Neuron", "the getter for property 'refrac'")
+
+    @refrac.setter
+    @abstractmethod
+    def refrac(self, value: torch.Tensor) -> None:
+        raise missing(self, "Neuron", "the setter for property 'refrac'")
+
+    @property
+    @abstractmethod
+    def spike(self) -> torch.Tensor:
+        """Which neurons fired in the last step, ``(B, *shape)``, bool."""
+        raise missing(self, "Neuron", "the getter for property 'spike'")
+
+    @abstractmethod
+    def clear(self, **kwargs) -> None:
+        """Puts the neurons back to rest."""
+        raise missing(self, "Neuron", "the method 'clear'")
+
+    @abstractmethod
+    def forward(self, inputs: torch.Tensor, **kwargs) -> torch.Tensor:
+        """Simulates one step.
+
+        Args:
+            inputs: input currents, ``(B, *shape)``, in nA.
+
+        Returns:
+            the spikes of this step, ``(B, *shape)``, bool.
+        """
+        raise missing(self, "Neuron", "the method 'forward'")
+
+
+class InfernoNeuron(BatchShapeMixin, Neuron):
+    """Base of the neurons of this package: keeps shape and batch size, resizes the state with the batch.
+
+    ``clear()`` must work without arguments, and then keeps what is meant to persist (adaptations).
+
+    Args:
+        shape: shape of the group without the batch dimension.
+        batch_size: number of samples simulated side by side.
+
+    Raises:
+        ValueError: if a size is not a positive integer.
+    """
+
+    def __init__(self, shape: Sequence[int] | int, batch_size: int) -> None:
+        Neuron.__init__(self)
+        BatchShapeMixin.__init__(self, shape, batch_size)
+
+    @property
+    def batchsz(self) -> int:
+        """Batch size. Setting it also clears the group."""
+        return super().batchsz
+
+    @batchsz.setter
+    def batchsz(self, value: int) -> None:
+        BatchShapeMixin.batchsz.fset(self, value)
+        self.clear()
+
+    @property
+    def dt(self) -> float:
+        """Length of a simulation step, in ms (read and write)."""
+        raise missing(self, "InfernoNeuron", "the getter for property 'dt'")
+
+    @dt.setter
+    def dt(self, value: float) -> None:
+        raise missing(self, "InfernoNeuron", "the setter for property 'dt'")
+
+    @property
+    def voltage(self) -> torch.Tensor:
+        """Membrane voltages, ``(B, *shape)``, in mV (read and write)."""
+        raise missing(self, "InfernoNeuron", "the getter for property 'voltage'")
+
+    @voltage.setter
+    def voltage(self, value: torch.Tensor) -> None:
+        raise missing(self, "InfernoNeuron", "the setter for property 'voltage'")
+
+    @property
+    def refrac(self) -> torch.Tensor:
+        """What is left of the refractory periods, ``(B, *shape)``, in ms (read and write)."""
+        raise missing(self, "InfernoNeuron", "the getter for property 'refrac'")
+
+    @refrac.setter
+    def refrac(self, value: torch.Tensor) -> None:
+        raise missing(self, "InfernoNeuron", "the setter for property 'refrac'")
+
+    @property
+    def spike(self) -> torch.Tensor:
+        """Which neurons fired in the last step, ``(B, *shape)``, bool."""
+        raise missing(self, "InfernoNeuron", "the getter for property 'spike'")
+
+    def clear(self, **kwargs) -> None:
+        """Puts the neurons back to rest."""
+        raise missing(self, "InfernoNeuron", "the method 'clear'")
+
+    def forward(self, inputs: torch.Tensor, **kwargs) -> torch.Tensor:
+        """Simulates one step: input currents in nA to spikes, both ``(B, *shape)``."""
+        raise missing(self, "InfernoNeuron", "the method 'forward'")

@@ -1,0 +1,5 @@
+"""Connections."""
+
+from .linear import LinearDense
+
+__all__ = ["LinearDense"]

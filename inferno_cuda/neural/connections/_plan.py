@@ -1,0 +1,126 @@
+"""Delayed sums over the inputs of a dense connection: one fused op, or chunks for synapses that do not offer it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from ... import ops
+from ...state import RecordTensor
+from ..base import Synapse
+from ..synapses import DelayedCurrent
+
+# elements of a (B, I, chunk) tensor: 4 MiB of float32, small enough to stay in the cache
+CHUNK_ELEMENTS = 1 << 20
+
+
+class PlanCache:
+    """The plan made last, and what it was made for. A copy of the cache is empty."""
+
+    def __init__(self) -> None:
+        self.drop()
+
+    def drop(self) -> None:
+        """Forgets the plan."""
+        self._key: tuple | None = None
+        self._plan: ops.DelayPlan | None = None
+        self._storage: torch.UntypedStorage | None = None
+
+    def get(self, delay: torch.Tensor, how: DelayedCurrent) -> ops.DelayPlan:
+        """The plan for these delays, made anew unless nothing it depends on has changed.
+
+        Writes through ``delay.data`` leave no trace in the version of ``delay`` and are not noticed.
+        """
+        if delay.is_inference() or torch.compiler.is_compiling():
+            # an inference tensor does not count its versions, and a compiler does not see them
+            return _plan(delay, how)
+        record = how.record
+        key = (
+            delay.data_ptr(),
+            delay._version,
+            delay.shape,
+            delay.dtype,
+            delay.device,
+            record.recordsz,
+            record.dt,
+            record.duration,
+            how.mode,
+            how.time_constant,
+            how.tolerance,
+            how.overbound,
+            ops.active_mode(),
+        )
+        if key != self._key:
+            self._plan = _plan(delay, how)
+            self._key = key
+            # as long as the storage lives, no other can have its address
+            self._storage = delay.untyped_storage()
+        return self._plan
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PlanCache:
+        return PlanCache()
+
+    def __reduce__(self) -> tuple:
+        return PlanCache, ()
+
+
+def _plan(delay: torch.Tensor, how: DelayedCurrent) -> ops.DelayPlan:
+    record: RecordTensor = how.record
+    return ops.delay_plan(
+        delay.detach(),
+        dt=record.dt,
+        slots=record.recordsz,
+        max_delay=record.duration,
+        mode=how.mode,
+        time_constant=how.time_constant,
+        tolerance=how.tolerance,
+        overbound=how.overbound,
+    )
+
+
+@lru_cache
+def fuses(synapse: type[Synapse]) -> bool:
+    """Whether ``delayed_current`` of a synapse class describes its ``current_at``.
+
+    It does not where a subclass redefined ``current_at`` alone.
+    """
+    for cls in synapse.__mro__:
+        if "delayed_current" in vars(cls):
+            return True
+        if "current_at" in vars(cls):
+            return False
+    return False
+
+
+def fused_sum(
+    how: DelayedCurrent, weight: torch.Tensor, bias: torch.Tensor | None, plan: ops.DelayPlan
+) -> torch.Tensor:
+    """``y[b, o] = bias[o] + sum_i weight[o, i] * I_i(b, t - delay[o, i])`` from a record, ``(B, O)``."""
+    record = how.record
+    out = ops.delayed_dense(record.value, record._pointer_tensor, weight, plan, bias=bias, scale=how.scale)
+    if weight.requires_grad and torch.is_grad_enabled():
+        record.hold()
+    return out
+
+
+def chunked_sum(
+    synapse: Synapse, weight: torch.Tensor, bias: torch.Tensor | None, selector: torch.Tensor
+) -> torch.Tensor:
+    """The same for any synapse, through ``current_at``, for a few outputs at a time.
+
+    Args:
+        synapse: synapse of shape ``(I,)``.
+        weight: weights, ``(O, I)``.
+        bias: biases, ``(O,)``.
+        selector: delays in ms, ``(B, I, O)``.
+    """
+    batch, inputs, outputs = selector.shape
+    size = max(CHUNK_ELEMENTS // (batch * inputs), 1)
+    sums = []
+    for start in range(0, outputs, size):
+        currents = synapse.current_at(selector[..., start : start + size])
+        sums.append(torch.einsum("bio,oi->bo", currents, weight[start : start + size]))
+    out = torch.cat(sums, 1)
+    return out if bias is None else out + bias

@@ -1,0 +1,145 @@
+"""Parameters of connections: how they are stored, checked and updated."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn as nn
+
+from ...state._check import instance, same_shape
+from ._plan import PlanCache
+
+
+def check_like(name: str, value: torch.Tensor, param: torch.Tensor) -> None:
+    """Checks that the values of a tensor can be copied into a parameter without loss.
+
+    Raises:
+        TypeError: if it is not a tensor, or its dtype does not convert to that of the parameter.
+        ValueError: if its shape or device is another one.
+    """
+    instance(name, value, torch.Tensor)
+    same_shape(name, value, param.shape, f"the present {name}")
+    if torch.promote_types(value.dtype, param.dtype) != param.dtype:
+        raise TypeError(f"'{name}' has the dtype {value.dtype}, it must be one that converts to {param.dtype}")
+    if value.device != param.device:
+        raise ValueError(f"'{name}' is on the device {value.device}, it must be on {param.device}")
+
+
+def _copy(param: nn.Parameter, value: torch.Tensor) -> None:
+    with torch.no_grad():
+        param.copy_(value)
+
+
+class WeightMixin:
+    """Weights, held by the parameter ``weight_``.
+
+    Args:
+        weight: initial weights.
+        requires_grad: whether autograd is to train the parameters.
+    """
+
+    def __init__(self, weight: torch.Tensor, requires_grad: bool = False) -> None:
+        self.register_parameter("weight_", nn.Parameter(weight, requires_grad))
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """Weights. Setting copies the values into the parameter.
+
+        Raises:
+            TypeError: if the new value is not a tensor or its dtype does not convert to that of the parameter.
+            ValueError: if its shape or device is another one.
+        """
+        return self.weight_
+
+    @weight.setter
+    def weight(self, value: torch.Tensor | nn.Parameter) -> None:
+        check_like("weight", value, self.weight_)
+        _copy(self.weight_, value)
+
+
+class WeightBiasMixin(WeightMixin):
+    """Weights and optional biases; the parameter ``bias_`` exists only if there are some.
+
+    Args:
+        weight: initial weights.
+        bias: initial biases, in nA, or None.
+        requires_grad: whether autograd is to train the parameters.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, requires_grad: bool = False) -> None:
+        WeightMixin.__init__(self, weight, requires_grad)
+        if bias is not None:
+            self.register_parameter("bias_", nn.Parameter(bias, requires_grad))
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        """Biases, in nA, or None. Setting copies the values; without biases it has no effect.
+
+        Raises:
+            TypeError: if the new value is not a tensor or its dtype does not convert to that of the parameter.
+            ValueError: if its shape or device is another one.
+        """
+        return self._parameters.get("bias_")
+
+    @bias.setter
+    def bias(self, value: torch.Tensor | nn.Parameter) -> None:
+        if "bias_" in self._parameters:
+            check_like("bias", value, self.bias_)
+            _copy(self.bias_, value)
+
+
+class WeightBiasDelayMixin(WeightBiasMixin):
+    """Weights, optional biases and optional delays; ``bias_`` and ``delay_`` exist only if there are some.
+
+    Args:
+        weight: initial weights.
+        bias: initial biases, in nA, or None.
+        delay: initial delays, in ms, or None.
+        requires_grad: whether autograd is to train the parameters.
+    """
+
+    def __init__(
+        self,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        delay: torch.Tensor | None,
+        requires_grad: bool = False,
+    ) -> None:
+        WeightBiasMixin.__init__(self, weight, bias, requires_grad)
+        if delay is not None:
+            self.register_parameter("delay_", nn.Parameter(delay, requires_grad))
+        self._plans = PlanCache()
+
+    @property
+    def delay(self) -> nn.Parameter | None:
+        """Delays, in ms, or None. Setting copies the values; without delays it has no effect.
+
+        Values above ``delayedby`` are legal: they give the overbound value of the synapse, which silences it by
+        default. What a step needs to know about the delays is prepared once and kept until they change. Writing
+        through ``.data`` is no change that can be seen, so every read of this property drops what is kept: read it
+        again for each write through ``.data``, do not keep the result over a step.
+
+        Raises:
+            TypeError: if the new value is not a tensor or its dtype does not convert to that of the parameter.
+            ValueError: if its shape or device is another one, or an entry is negative or NaN.
+        """
+        self._plans.drop()
+        return self._parameters.get("delay_")
+
+    @delay.setter
+    def delay(self, value: torch.Tensor | nn.Parameter) -> None:
+        if "delay_" in self._parameters:
+            check_like("delay", value, self.delay_)
+            if not bool((value >= 0).all()):
+                raise ValueError("'delay' has negative or NaN entries, all must be nonnegative")
+            _copy(self.delay_, value)
+
+    def _parameter(self, name: str) -> torch.Tensor | None:
+        return self._parameters.get("delay_") if name == "delay" else getattr(self, name)
+
+    def _update_parameter(self, name: str, value: torch.Tensor) -> None:
+        if name == "delay" and "delay_" in self._parameters:
+            # an update may leave the range, a hook after it may bring the delays back
+            check_like("delay", value, self.delay_)
+            _copy(self.delay_, value)
+        else:
+            setattr(self, name, value)

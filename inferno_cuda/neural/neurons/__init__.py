@@ -1,0 +1,5 @@
+"""Neurons."""
+
+from .linear import LIF
+
+__all__ = ["LIF"]

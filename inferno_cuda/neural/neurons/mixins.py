@@ -1,0 +1,114 @@
+"""State of neurons, and who may overwrite it."""
+
+from __future__ import annotations
+
+import torch
+
+from ...state import ShapedTensor
+
+
+class StateMixin:
+    """Decides whether a step may overwrite the state or has to leave it and rebind the attributes.
+
+    A step works in place, except where somebody could notice: an autograd graph needs the old values, or a property
+    handed the tensor out. Once a step was captured in a CUDA graph it always works in place, as the replays do.
+    """
+
+    _state_read = False
+    _state_captured = False
+
+    def _expose(self, handle: ShapedTensor) -> torch.Tensor:
+        self.__dict__["_state_read"] = True
+        return handle.value
+
+    def _must_rebind(self, inputs: torch.Tensor, voltage: torch.Tensor, refrac: torch.Tensor) -> bool:
+        if inputs.requires_grad or voltage.requires_grad or refrac.requires_grad:
+            return True
+        if voltage.is_cuda and torch.cuda.is_current_stream_capturing():
+            self.__dict__["_state_captured"] = True
+        return self._state_read and not self._state_captured
+
+    def _rebind(self, voltage: torch.Tensor, refrac: torch.Tensor) -> None:
+        self.voltage_.value = voltage
+        self.refrac_.value = refrac
+        self.__dict__["_state_read"] = False
+
+    def _reset_state(self, voltage: float, refrac: float) -> None:
+        """Fills the state. Gradients do not pass."""
+        old = self.voltage_.value, self.refrac_.value
+        if self._must_rebind(*old, old[1]):
+            self._rebind(torch.full_like(old[0], voltage), torch.full_like(old[1], refrac))
+        else:
+            old[0].fill_(voltage)
+            old[1].fill_(refrac)
+
+
+class VoltageMixin(StateMixin):
+    """Membrane voltage, held by the handle ``voltage_``.
+
+    Args:
+        data: initial voltages, ``(B, *shape)``, in mV.
+    """
+
+    def __init__(self, data: torch.Tensor) -> None:
+        ShapedTensor.create(self, "voltage_", data)
+        self.add_batched("voltage_")
+
+    @property
+    def voltage(self) -> torch.Tensor:
+        """Membrane voltages, ``(B, *shape)``, in mV. Setting copies the values; shape and dtype become theirs.
+
+        What was read keeps its values over later steps, and writing to it before the next step changes the state.
+        """
+        return self._expose(self.voltage_)
+
+    @voltage.setter
+    def voltage(self, value: torch.Tensor) -> None:
+        self.voltage_.value = value.clone()
+
+
+class RefractoryMixin(StateMixin):
+    """What is left of the refractory periods, held by the handle ``refrac_``.
+
+    Args:
+        data: initial refractory periods, ``(B, *shape)``, in ms.
+    """
+
+    def __init__(self, data: torch.Tensor) -> None:
+        ShapedTensor.create(self, "refrac_", data)
+        self.add_batched("refrac_")
+
+    @property
+    def refrac(self) -> torch.Tensor:
+        """Remaining refractory periods, ``(B, *shape)``, in ms. Setting copies the values.
+
+        What was read keeps its values over later steps, and writing to it before the next step changes the state.
+        """
+        return self._expose(self.refrac_)
+
+    @refrac.setter
+    def refrac(self, value: torch.Tensor) -> None:
+        self.refrac_.value = value.clone()
+
+
+class SpikeRefractoryMixin(RefractoryMixin):
+    """Spikes that are read off the refractory periods: a neuron fired if its whole period is still to come.
+
+    For a refractory time of zero that would be every neuron, so a step marks spikes with ``-0.0`` then.
+
+    Args:
+        refrac: initial refractory periods, ``(B, *shape)``, in ms.
+        absrefrac: name of the attribute with the absolute refractory time, in ms.
+    """
+
+    def __init__(self, refrac: torch.Tensor, absrefrac: str) -> None:
+        RefractoryMixin.__init__(self, refrac)
+        self.__absrefrac = absrefrac
+
+    @property
+    def spike(self) -> torch.Tensor:
+        """Which neurons fired in the last step, ``(B, *shape)``, bool."""
+        absrefrac = getattr(self, self.__absrefrac)
+        if absrefrac == 0:
+            return torch.signbit(self.refrac_.value)
+        return self.refrac_.value == absrefrac

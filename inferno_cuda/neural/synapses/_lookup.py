@@ -1,0 +1,77 @@
+"""Looking up the past of a synapse at given delays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ... import ops
+from ...state import RecordTensor
+
+SPIKE_MODES = ("nearest", "previous")
+
+
+@dataclass(frozen=True, slots=True)
+class DelayedCurrent:
+    """How a synapse looks up its delayed current; enough for a connection to run it as one fused op.
+
+    Args:
+        record: history that is looked up, of currents in nA, or of spikes (bool).
+        mode: interpolation between samples: previous, next, nearest, linear or expdecay.
+        time_constant: of the decay between samples, in ms, for the mode expdecay.
+        tolerance: how far from a sample a delay still counts as that sample's, in ms.
+        overbound: current where the delay is out of range, in nA; None clamps the delay instead.
+        scale: current of one spike, in nA, if the record holds spikes; otherwise 1.
+    """
+
+    record: RecordTensor
+    mode: str
+    time_constant: float | None
+    tolerance: float
+    overbound: float | None
+    scale: float
+
+
+def spike_mode(name: str, mode: str) -> str:
+    """Lower-cases an interpolation mode for spikes, or raises RuntimeError if there is none of that name."""
+    lowered = str(mode).lower()
+    if lowered not in SPIKE_MODES:
+        raise RuntimeError(f"'{name}' is {mode!r}, it must be one of: {', '.join(map(repr, SPIKE_MODES))}")
+    return lowered
+
+
+def look_up(
+    record: RecordTensor,
+    selector: torch.Tensor,
+    mode: str,
+    tolerance: float,
+    overbound: float | bool | None,
+    time_constant: float | None = None,
+) -> torch.Tensor:
+    """What a record held ``selector`` ms ago; the result has the selector's shape.
+
+    Delays lie in ``[0, record.duration]``, up to ``tolerance`` and rounding. Elsewhere the result is ``overbound``, or
+    with None that of the nearest delay in range.
+
+    Raises:
+        ValueError: if ``selector`` is shaped neither like an observation nor like one with a trailing dimension.
+    """
+    shape = record.shape
+    if tuple(selector.shape[: len(shape)]) != shape or selector.ndim > len(shape) + 1:
+        raise ValueError(
+            f"'selector' has the shape {tuple(selector.shape)}, it must be {shape}, or that with one more dimension"
+        )
+    if not selector.is_floating_point():
+        selector = selector.to(torch.get_default_dtype())
+    return ops.history_gather(
+        record.value,
+        record._pointer_tensor,
+        selector,
+        dt=record.dt,
+        mode=mode,
+        time_constant=time_constant,
+        tolerance=tolerance,
+        max_time=record.duration,
+        overbound=overbound,
+    )

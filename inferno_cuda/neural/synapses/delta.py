@@ -1,0 +1,111 @@
+"""Synapses whose current lasts one step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+
+from ...state._check import nonzero
+from ..base import InfernoSynapse, SynapseConstructor
+from ._construct import constructor
+from ._lookup import spike_mode
+from .mixins import SpikeDerivedCurrentMixin, only_input
+
+
+class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
+    r"""Synapses that deliver the charge of a spike within the step of the spike.
+
+    .. math::
+
+        I(t) = \frac{Q}{\Delta t} \text{ if there is an input spike at } t \text{, else } 0
+
+    Delays out of ``[0, delay]`` give the overbound values, which silence the synapse by default, however small the
+    excess; pass None to clamp delays instead.
+
+    Args:
+        shape: shape of the group without the batch dimension.
+        step_time: length of a simulation step :math:`\Delta t`, in ms.
+        spike_charge: charge of a spike :math:`Q`, in pC.
+        delay: longest delay that can be looked up, in ms.
+        interp_mode: which spike is taken between two samples, ``"previous"`` or ``"nearest"``.
+        interp_tol: how far from a sample a delay still counts as that sample's, in ms.
+        current_overbound: current for delays out of range, in nA, or None.
+        spike_overbound: spike for delays out of range, or None.
+        batch_size: number of samples simulated side by side.
+        inplace: whether histories are written in place even where that cuts an autograd graph.
+
+    Raises:
+        ValueError: if ``spike_charge`` is zero, ``step_time`` is not positive, ``delay`` or ``interp_tol`` is negative,
+            or a size is not a positive integer.
+        RuntimeError: if ``interp_mode`` is unknown.
+    """
+
+    _ops = ("history_push", "history_gather")
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        step_time: float,
+        *,
+        spike_charge: float,
+        delay: float = 0.0,
+        interp_mode: Literal["nearest", "previous"] = "previous",
+        interp_tol: float = 0.0,
+        current_overbound: float | None = 0.0,
+        spike_overbound: bool | None = False,
+        batch_size: int = 1,
+        inplace: bool = False,
+    ) -> None:
+        interp_mode = spike_mode("interp_mode", interp_mode)
+        InfernoSynapse.__init__(self, shape, step_time, delay, batch_size, inplace)
+        self.spike_charge = nonzero("spike_charge", spike_charge)
+        spikes = torch.zeros(self.batchedshape, dtype=torch.bool)
+        SpikeDerivedCurrentMixin.__init__(self, spikes, interp_mode, current_overbound, spike_overbound, interp_tol)
+
+    @classmethod
+    def partialconstructor(
+        cls,
+        spike_charge: float,
+        interp_mode: Literal["nearest", "previous"] = "previous",
+        interp_tol: float = 0.0,
+        current_overbound: float | None = 0.0,
+        spike_overbound: bool | None = False,
+        inplace: bool = False,
+    ) -> SynapseConstructor:
+        """Fixes the hyperparameters (see the class) and returns a constructor with the common signature."""
+        return constructor(
+            cls,
+            spike_charge=spike_charge,
+            interp_mode=interp_mode,
+            interp_tol=interp_tol,
+            current_overbound=current_overbound,
+            spike_overbound=spike_overbound,
+            inplace=inplace,
+        )
+
+    def spike_current(self) -> float:
+        """Current of one spike, in nA."""
+        return self.spike_charge / self.dt
+
+    def clear(self, **kwargs) -> None:
+        """Forgets all spikes."""
+        self.spike_.reset(False)
+
+    def forward(self, *inputs: torch.Tensor, **kwargs) -> torch.Tensor:
+        """Simulates one step.
+
+        Args:
+            *inputs: one tensor, ``(B, *shape)``; where it is not zero there is a spike.
+
+        Returns:
+            the currents after this step, ``(B, *shape)``, in nA.
+
+        Raises:
+            TypeError: if there is not exactly one tensor.
+            ValueError: if its shape or device differs from the state's.
+        """
+        spikes = only_input(self, inputs, self.spike_.value).bool()
+        self.spike_.push(spikes, self.inplace)
+        return self._to_current(spikes)

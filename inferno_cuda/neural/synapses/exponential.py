@@ -1,0 +1,135 @@
+"""Synapses whose current decays exponentially."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+
+from ...state._check import nonzero, positive
+from ..base import InfernoSynapse, SynapseConstructor
+from ._construct import constructor
+from ._lookup import spike_mode
+from .mixins import SpikeCurrentMixin, only_input
+
+
+class SingleExponentialCurrent(SpikeCurrentMixin, InfernoSynapse):
+    r"""Synapses whose current jumps at a spike and decays exponentially.
+
+    .. math::
+
+        I(t + \Delta t) = I(t) e^{-\Delta t / \tau} + \frac{Q}{\tau} s(t + \Delta t)
+
+    which is exact for spikes :math:`s` on the time grid (Gerstner, Kistler, Naud and Paninski, Neuronal Dynamics,
+    Cambridge 2014, section 3.1): a spike delivers the charge :math:`Q` in all, and its full jump in its own step.
+    Between steps delayed currents decay with the present ``time_constant``. ``spike_charge`` and ``time_constant``
+    are attributes that are read at every step.
+
+    Delays out of ``[0, delay]`` give the overbound values, which silence the synapse by default, however small the
+    excess; pass None to clamp delays instead.
+
+    Args:
+        shape: shape of the group without the batch dimension.
+        step_time: length of a simulation step :math:`\Delta t`, in ms.
+        spike_charge: charge of a spike :math:`Q`, in pC.
+        time_constant: time constant of the decay :math:`\tau`, in ms.
+        delay: longest delay that can be looked up, in ms.
+        spike_interp_mode: which spike is taken between two samples, ``"previous"`` or ``"nearest"``.
+        interp_tol: how far from a sample a delay still counts as that sample's, in ms.
+        current_overbound: current for delays out of range, in nA, or None.
+        spike_overbound: spike for delays out of range, or None.
+        batch_size: number of samples simulated side by side.
+        inplace: whether histories are written in place even where that cuts an autograd graph.
+
+    Raises:
+        ValueError: if ``spike_charge`` is zero, ``step_time`` or ``time_constant`` is not positive, ``delay`` or
+            ``interp_tol`` is negative, or a size is not a positive integer.
+        RuntimeError: if ``spike_interp_mode`` is unknown.
+    """
+
+    _ops = ("history_push", "history_gather")
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        step_time: float,
+        *,
+        spike_charge: float,
+        time_constant: float,
+        delay: float = 0.0,
+        spike_interp_mode: Literal["nearest", "previous"] = "previous",
+        interp_tol: float = 0.0,
+        current_overbound: float | None = 0.0,
+        spike_overbound: bool | None = False,
+        batch_size: int = 1,
+        inplace: bool = False,
+    ) -> None:
+        spike_interp_mode = spike_mode("spike_interp_mode", spike_interp_mode)
+        InfernoSynapse.__init__(self, shape, step_time, delay, batch_size, inplace)
+        self.spike_charge = nonzero("spike_charge", spike_charge)
+        self.time_constant = positive("time_constant", time_constant)
+        SpikeCurrentMixin.__init__(
+            self,
+            torch.zeros(self.batchedshape),
+            torch.zeros(self.batchedshape, dtype=torch.bool),
+            "expdecay",
+            spike_interp_mode,
+            current_overbound,
+            spike_overbound,
+            interp_tol,
+            "time_constant",
+        )
+
+    @classmethod
+    def partialconstructor(
+        cls,
+        spike_charge: float,
+        time_constant: float,
+        spike_interp_mode: Literal["nearest", "previous"] = "previous",
+        interp_tol: float = 0.0,
+        current_overbound: float | None = 0.0,
+        spike_overbound: bool | None = False,
+        inplace: bool = False,
+    ) -> SynapseConstructor:
+        """Fixes the hyperparameters (see the class) and returns a constructor with the common signature."""
+        return constructor(
+            cls,
+            spike_charge=spike_charge,
+            time_constant=time_constant,
+            spike_interp_mode=spike_interp_mode,
+            interp_tol=interp_tol,
+            current_overbound=current_overbound,
+            spike_overbound=spike_overbound,
+            inplace=inplace,
+        )
+
+    def clear(self, **kwargs) -> None:
+        """Forgets all spikes and currents. Cuts autograd graphs."""
+        self.current_.reset(0.0)
+        self.spike_.reset(False)
+
+    def forward(self, *inputs: torch.Tensor, **kwargs) -> torch.Tensor:
+        """Simulates one step. Gradients reach the input through the current, not through the recorded spike.
+
+        Args:
+            *inputs: one tensor, ``(B, *shape)``, the number of spikes; where it is not zero a spike is recorded.
+
+        Returns:
+            the currents after this step, ``(B, *shape)``, in nA.
+
+        Raises:
+            TypeError: if there is not exactly one tensor.
+            ValueError: if its shape or device differs from the state's.
+        """
+        record = self.current_
+        stored = record.value
+        x = only_input(self, inputs, stored)
+        decay = math.exp(-self.dt / self.time_constant)
+        current = (record.peek() * decay + (self.spike_charge / self.time_constant) * x).to(stored.dtype)
+        self.spike_.push(x.bool(), self.inplace)
+        if self.inplace:
+            current = current.detach()
+        record.push(current, self.inplace)
+        return current
