@@ -89,14 +89,23 @@ def history_push_(data: torch.Tensor, pointer: torch.Tensor, obs: torch.Tensor) 
     """
     if data.requires_grad or (obs.requires_grad and torch.is_grad_enabled()):
         forbid_gradients("history_push_", "use history_push", data=data, obs=obs)
+    native = runs_native(data, "history_push") and (data.dtype in FLOATING or data.dtype == torch.bool)
+    if native and data.ndim == 3 and data.is_cpu and pointer.is_cpu and obs.is_cpu:
+        try:
+            # The kernel checks its arguments before it writes: repeating that here would cost as much as the push.
+            _raw_push_(data, pointer, obs)
+        except RuntimeError:
+            _check_obs(data, pointer, obs)
+            raise
+        written(data, pointer)
+        return
     _check_obs(data, pointer, obs)
-    if runs_native(data, "history_push") and (data.dtype in FLOATING or data.dtype == torch.bool):
-        ring = _as_ring(data)
-        if ring is not None:
-            _raw_push_(ring, pointer, obs.reshape(ring.shape[1:]))
-            written(data, pointer)
-            return
-    reference.history_push_(data, pointer, obs)
+    ring = _as_ring(data) if native else None
+    if ring is None:
+        reference.history_push_(data, pointer, obs)
+    else:
+        _raw_push_(ring, pointer, obs.reshape(ring.shape[1:]))
+        written(data, pointer)
 
 
 def history_push(data: torch.Tensor, pointer: torch.Tensor, obs: torch.Tensor) -> torch.Tensor:
