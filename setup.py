@@ -54,7 +54,7 @@ def extension(home):
         files = [f for f in files if not f.endswith(".cu")]
     else:
         toolkit = toolkit_version(home)
-        archs = os.environ.setdefault("TORCH_CUDA_ARCH_LIST", ARCHS)
+        archs = os.environ["TORCH_CUDA_ARCH_LIST"] = os.environ.get("TORCH_CUDA_ARCH_LIST") or ARCHS
         cpp_extension.CUDA_HOME = home  # None where torch has no CUDA
         # Without a version of its own, torch leaves .cu files out of the dependency tracking.
         torch.version.cuda = torch.version.cuda or toolkit
@@ -71,15 +71,23 @@ def extension(home):
     )
 
 
+def switch(name):
+    """An environment variable that is "1" (True), "0" (False) or unset (None)."""
+    value = os.environ.get(name, "")
+    if value not in ("", "0", "1"):
+        raise SystemExit(f"{name} was {value!r}; it must be 0, 1 or unset")
+    return None if value == "" else value == "1"
+
+
 def build():
     """setup()'s arguments and the line that says what is built and why not more."""
-    wanted = os.environ.get("INFERNO_CUDA")
-    if wanted not in (None, "", "0", "1"):
-        raise SystemExit(f"INFERNO_CUDA was {wanted!r}; it must be 0 (no CUDA kernels), 1 (require them) or unset")
-    if os.environ.get("INFERNO_PURE") == "1":
+    pure, cuda = switch("INFERNO_PURE"), switch("INFERNO_CUDA")
+    if pure and cuda:
+        raise SystemExit("INFERNO_PURE=1 (nothing compiled) and INFERNO_CUDA=1 (CUDA kernels) exclude each other")
+    if pure:
         return {}, "pure torch only (INFERNO_PURE=1)"
-    home = None if wanted == "0" else cuda_home()
-    if wanted == "1" and home is None:
+    home = None if cuda is False else cuda_home()
+    if cuda and home is None:
         raise SystemExit("INFERNO_CUDA=1, but no CUDA toolkit was found; set CUDA_HOME to its folder")
     from torch.utils.cpp_extension import BuildExtension
 
@@ -88,7 +96,7 @@ def build():
         archs = os.environ["TORCH_CUDA_ARCH_LIST"]
         says = f"CPU kernels and CUDA kernels for {archs} (CUDA {toolkit_version(home)} in {home})"
     else:
-        says = "CPU kernels; no CUDA kernels: " + ("INFERNO_CUDA=0" if wanted == "0" else "no CUDA toolkit found")
+        says = "CPU kernels; no CUDA kernels: " + ("INFERNO_CUDA=0" if cuda is False else "no CUDA toolkit found")
     arguments = {
         "ext_modules": [built],
         "cmdclass": {"build_ext": BuildExtension},

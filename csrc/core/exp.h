@@ -4,8 +4,17 @@
 
 namespace inferno {
 
-INFERNO_HD double power_of_two(int64_t exponent) {
-  const int64_t bits = (exponent + 1023) << 52;
+INFERNO_HD int64_t double_bits(double x) {
+  int64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+// 2^exponent for a whole number within the normal range. The integer is read off the bits of a sum: that vectorises,
+// where a conversion from double to 64 bits does not.
+INFERNO_HD double power_of_two(double exponent) {
+  const double shift = 6755399441055744.0;  // 1.5 * 2^52
+  const int64_t bits = (double_bits(exponent + (shift + 1023.0)) - double_bits(shift)) << 52;
   double x;
   memcpy(&x, &bits, sizeof x);
   return x;
@@ -17,7 +26,7 @@ INFERNO_HD double round_even(double x) {
   return (x + shift) - shift;
 }
 
-// exp(x) within 1 ulp: x = k ln 2 + r, a Taylor polynomial in r, and a scale in two factors, so that results below
+// exp(x) within 1.5 ulp: x = k ln 2 + r, a Taylor polynomial in r, and a scale in two factors, so that results below
 // the normal range come out gradually.
 INFERNO_HD double exp_portable(double x) {
   const double bounded = x < -746.0 ? -746.0 : (x > 710.0 ? 710.0 : x);
@@ -37,9 +46,8 @@ INFERNO_HD double exp_portable(double x) {
   p = p * r + 0.5;
   p = p * r + 1.0;
   p = p * r + 1.0;
-  const int64_t whole = int64_t(k);
-  const int64_t half = whole / 2;
-  return x == x ? p * power_of_two(half) * power_of_two(whole - half) : x;
+  const double half = round_even(k * 0.5);
+  return x == x ? p * power_of_two(half) * power_of_two(k - half) : x;
 }
 
 }  // namespace inferno

@@ -7,13 +7,14 @@
 namespace inferno {
 
 struct Lookup {
-  int64_t older, newer;  // ages of the two samples around the time; equal on the grid
+  int32_t older, newer;  // ages of the two samples around the time; equal on the grid
   double blend;          // 0 at the older sample, towards 1 at the newer
   int32_t inside;        // whether the time was within [0, max_time], up to rounding
 };
 
 INFERNO_HD Lookup lookup(double time, const TimeGrid& g) {
-  const double rounding = 2 * g.eps * (time < 0 ? -time : time);
+  const double distance = time < 0 ? -time : time;
+  const double rounding = 2 * g.eps * (distance < g.max_time ? distance : g.max_time);
   const double slack = rounding > g.tolerance ? rounding : g.tolerance;
   const int32_t inside = int32_t(time >= -slack) & int32_t(time <= g.max_time + slack);
   double t = time < g.max_time ? time : g.max_time;
@@ -24,10 +25,12 @@ INFERNO_HD Lookup lookup(double time, const TimeGrid& g) {
   const int32_t exact = int32_t((off < 0 ? -off : off) <= slack);
   const double below = nearest > steps ? nearest - 1 : nearest;
   const double above = nearest < steps ? nearest + 1 : nearest;
-  const int64_t older = int64_t(exact ? nearest : above);
-  const int64_t newer = int64_t(exact ? nearest : below);
-  return {older < g.max_age ? older : g.max_age, newer < g.max_age ? newer : g.max_age,
-          exact ? 0.0 : 1.0 - (steps - below), inside};
+  const double last = double(g.max_age);
+  const double older = exact ? nearest : above;
+  const double newer = exact ? nearest : below;
+  const int32_t older_age = int32_t(older < last ? older : last);
+  const int32_t newer_age = int32_t(newer < last ? newer : last);
+  return {older_age, newer_age, older_age == newer_age ? 0.0 : 1.0 - (steps - below), inside};
 }
 
 // What multiplies the older sample.
@@ -36,7 +39,7 @@ INFERNO_HD double decay_since_older(const Lookup& at, const TimeGrid& g) {
 }
 
 // The age of the sample that a mode without arithmetic picks.
-INFERNO_HD int64_t picked_age(const Lookup& at, Interp mode) {
+INFERNO_HD int32_t picked_age(const Lookup& at, Interp mode) {
   const int32_t take_newer =
       int32_t(mode == Interp::next) | (int32_t(mode == Interp::nearest) & int32_t(at.blend > 0.5));
   return take_newer ? at.newer : at.older;
@@ -45,6 +48,12 @@ INFERNO_HD int64_t picked_age(const Lookup& at, Interp mode) {
 // The slot of the sample `back` writes ago, for any pointer and any back.
 INFERNO_HD int64_t ring_slot(int64_t pointer, int64_t back, int64_t slots) {
   const int64_t slot = (pointer - back) % slots;
+  return slot < 0 ? slot + slots : slot;
+}
+
+// The slot of the sample of an age below `slots`, without a division; `newest` is a slot.
+INFERNO_HD int64_t slot_of_age(int64_t newest, int32_t age, int64_t slots) {
+  const int64_t slot = newest - age;
   return slot < 0 ? slot + slots : slot;
 }
 
@@ -87,28 +96,30 @@ INFERNO_HD Bool outside_value<Bool>(double overbound) {
   return {uint8_t(int32_t(overbound != 0) & int32_t(overbound == overbound))};
 }
 
+// The value between two samples; `factor` is the blend (linear) or the decay since the older one (expdecay).
 template <class T>
-INFERNO_HD T combine(T older, T newer, const Lookup& at, const TimeGrid& g) {
+INFERNO_HD T combine(T older, T newer, bool between, double factor, Interp mode) {
   using C = Compute<T>;
-  if (g.mode == Interp::linear && at.older != at.newer)
-    return store<T>(blend_linear(load(older), load(newer), C(at.blend)));
-  if (g.mode == Interp::expdecay) return store<T>(load(older) * C(decay_since_older(at, g)));
+  if (mode == Interp::linear && between) return store<T>(blend_linear(load(older), load(newer), C(factor)));
+  if (mode == Interp::expdecay) return store<T>(load(older) * C(factor));
   return older;
 }
 template <>
-INFERNO_HD Bool combine(Bool older, Bool, const Lookup&, const TimeGrid&) {
+INFERNO_HD Bool combine(Bool older, Bool, bool, double, Interp) {
   return older;
 }
 
-// The value at `time` before the sample `newest` of one element, whose samples lie ring.slot_stride apart.
+// The value at `time` before the sample in slot `newest` of one element, whose samples lie ring.slot_stride apart.
 template <class T>
 INFERNO_HD T gather_one(const T* samples, double time, int64_t newest, const HistoryGatherArgs& a) {
   if (time != time) return outside_value<T>(time);
   const Lookup at = lookup(time, a.grid);
   if (!(a.clamp | at.inside)) return outside_value<T>(a.overbound);
-  const int64_t older = ring_slot(newest, picked_age(at, a.grid.mode), a.ring.slots);
-  const int64_t newer = ring_slot(newest, at.newer, a.ring.slots);
-  return combine(samples[older * a.ring.slot_stride], samples[newer * a.ring.slot_stride], at, a.grid);
+  const int64_t older = slot_of_age(newest, picked_age(at, a.grid.mode), a.ring.slots);
+  const int64_t newer = slot_of_age(newest, at.newer, a.ring.slots);
+  const double factor = a.grid.mode == Interp::expdecay ? decay_since_older(at, a.grid) : at.blend;
+  return combine(samples[older * a.ring.slot_stride], samples[newer * a.ring.slot_stride], at.older != at.newer, factor,
+                 a.grid.mode);
 }
 
 // The age at which a synapse's sample is found, or `slots` where its delay is out of range, and its factor.

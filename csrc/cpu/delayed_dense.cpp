@@ -2,6 +2,7 @@
 // result for any batch size, number of threads or vector width. The batch goes in chunks and the inputs in tiles whose
 // history, copied in the order of age, fits in a core's cache; every output then runs over the tile.
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "core/args.h"
@@ -14,6 +15,7 @@ namespace {
 constexpr int64_t max_tile = 128;            // inputs
 constexpr int64_t cached_bytes = 160 << 10;  // of a tile's history
 constexpr int64_t block = 8;                 // outputs prepared together
+constexpr int64_t single_tile = 256;         // inputs, for a batch of one: its history fits in the first cache
 
 // One output's synapses with the inputs of a tile.
 template <class C>
@@ -139,6 +141,48 @@ void lay_out(const DelayedDenseArgs& a, int64_t o, int64_t begin, int64_t end, R
     for (int64_t i = 0; i < count; ++i) row.blend[i] = factor ? factor[i] : C(0);
 }
 
+// A single item and weights in the compute type need no preparation: scalars, straight from the operands.
+template <class T, class Slot, bool Factor, int Outputs>
+INFERNO_HD void accumulate_single(const DelayedDenseArgs& a, int64_t o, int64_t begin, int64_t end, const T* history,
+                                  T* sums) {
+  const T* weight[Outputs];
+  const T* factor[Outputs];
+  const Slot* slot[Outputs];
+  T sum[Outputs];
+  for (int j = 0; j < Outputs; ++j) {
+    const int64_t row = (o + j) * a.ring.rest;
+    weight[j] = static_cast<const T*>(a.weight) + row;
+    factor[j] = Factor ? static_cast<const T*>(a.factor) + row : nullptr;
+    slot[j] = static_cast<const Slot*>(a.slot) + row;
+    sum[j] = sums[j];
+  }
+  for (int64_t i = begin; i < end; ++i, history += a.ring.slots + 1)
+    for (int j = 0; j < Outputs; ++j)
+      sum[j] = sum[j] + (Factor ? weight[j][i] * factor[j][i] : weight[j][i]) * history[slot[j][i]];
+  for (int j = 0; j < Outputs; ++j) sums[j] = sum[j];
+}
+
+template <class T, class Slot, bool Factor>
+void dense_single(const DelayedDenseArgs& a, int64_t b, int64_t begin, int64_t end) {
+  std::vector<T> history(std::min(single_tile, a.ring.rest) * (a.ring.slots + 1));
+  std::vector<T> sums(end - begin, T(0));
+  for (int64_t i = 0; i < a.ring.rest; i += single_tile) {
+    const int64_t i_end = std::min(i + single_tile, a.ring.rest);
+    if (a.bool_history)
+      copy_history<Bool, T>(a, b, 1, i, i_end, history.data());
+    else
+      copy_history<T, T>(a, b, 1, i, i_end, history.data());
+    int64_t o = begin;
+    for (; o + 4 <= end; o += 4)
+      accumulate_single<T, Slot, Factor, 4>(a, o, i, i_end, history.data(), sums.data() + (o - begin));
+    for (; o < end; ++o)
+      accumulate_single<T, Slot, Factor, 1>(a, o, i, i_end, history.data(), sums.data() + (o - begin));
+  }
+  const T* bias = static_cast<const T*>(a.bias);
+  T* out = static_cast<T*>(a.out) + b * a.outputs;
+  for (int64_t o = begin; o < end; ++o) out[o] = bias ? sums[o - begin] + bias[o] : sums[o - begin];
+}
+
 template <class T, class Slot, class C = Compute<T>>
 void dense_chunk(const DelayedDenseArgs& a, int64_t batch_begin, int64_t chunk, int64_t begin, int64_t end) {
   const int64_t rows_per_input = a.ring.slots + 1;
@@ -174,7 +218,13 @@ template <class T, class Slot>
 void dense(const DelayedDenseArgs& a, int64_t begin, int64_t end) {
   for (int64_t b = 0; b < a.ring.batch;) {
     const int64_t chunk = chunk_for<Compute<T>>(a.ring.batch - b);
-    dense_chunk<T, Slot>(a, b, chunk, begin, end);
+    bool done = false;
+    if constexpr (std::is_same_v<T, Compute<T>>) {
+      done = chunk == 1 && !a.linear;
+      if (done)
+        a.factor ? dense_single<T, Slot, true>(a, b, begin, end) : dense_single<T, Slot, false>(a, b, begin, end);
+    }
+    if (!done) dense_chunk<T, Slot>(a, b, chunk, begin, end);
     b += chunk;
   }
 }

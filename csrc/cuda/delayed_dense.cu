@@ -17,27 +17,28 @@ struct Source {
   const DelayedDenseArgs& a;
   int64_t newest;
 
-  __device__ C at(int64_t b, int64_t i, int64_t age) const {
+  __device__ C at(int64_t b, int64_t i, int32_t age) const {
     if (age == a.ring.slots) return C(a.overbound);
-    const int64_t slot = newest - age < 0 ? newest - age + a.ring.slots : newest - age;
-    const int64_t from = slot * a.ring.slot_stride + b * a.ring.batch_stride + i * a.ring.rest_stride;
+    const int64_t from =
+        slot_of_age(newest, age, a.ring.slots) * a.ring.slot_stride + b * a.ring.batch_stride + i * a.ring.rest_stride;
     if (a.bool_history) return static_cast<const uint8_t*>(a.data)[from] ? C(a.scale) : C(0);
     return load(static_cast<const T*>(a.data)[from]);
   }
 };
 
-// blockDim = (batch lanes, outputs); grid = (output blocks, batch blocks).
+// blockDim = (batch lanes, outputs); the blocks of a stretch of outputs follow each other along the batch.
 template <class T, class Slot, bool Linear>
 __global__ void __launch_bounds__(threads) delayed_dense_kernel(DelayedDenseArgs a) {
   using C = Compute<T>;
   __shared__ C weights[max_outputs][tile + 1];
   __shared__ C blends[Linear ? max_outputs : 1][tile + 1];
   __shared__ int32_t ages[max_outputs][tile + 1];
-  const Source<T> source{a, *a.ring.pointer - 1};
+  const Source<T> source{a, ring_slot(*a.ring.pointer, 1, a.ring.slots)};
   const int outputs = blockDim.y;
-  const int64_t first_output = int64_t(blockIdx.x) * outputs;
+  const int64_t batch_blocks = (a.ring.batch + blockDim.x - 1) / blockDim.x;
+  const int64_t first_output = int64_t(blockIdx.x) / batch_blocks * outputs;
   const int64_t o = first_output + threadIdx.y;
-  const int64_t b = int64_t(blockIdx.y) * blockDim.x + threadIdx.x;
+  const int64_t b = int64_t(blockIdx.x) % batch_blocks * blockDim.x + threadIdx.x;
   const bool mine = o < a.outputs && b < a.ring.batch;
   const int64_t inputs = a.ring.rest;
   const int lane = threadIdx.y * blockDim.x + threadIdx.x;
@@ -79,7 +80,7 @@ void dense(const DelayedDenseArgs& a, void* stream) {
   unsigned lanes = 1;
   while (lanes < 32 && int64_t(lanes) < a.ring.batch) lanes *= 2;
   const unsigned outputs = threads / lanes < unsigned(max_outputs) ? threads / lanes : unsigned(max_outputs);
-  const dim3 grid(unsigned((a.outputs + outputs - 1) / outputs), unsigned((a.ring.batch + lanes - 1) / lanes));
+  const dim3 grid(unsigned((a.outputs + outputs - 1) / outputs * ((a.ring.batch + lanes - 1) / lanes)));
   const auto kernel = a.linear ? delayed_dense_kernel<T, Slot, true> : delayed_dense_kernel<T, Slot, false>;
   launch(kernel, grid, dim3(lanes, outputs), 0, stream, a);
 }

@@ -12,7 +12,7 @@ constexpr int threads = 256;
 template <class T>
 __global__ void __launch_bounds__(threads) history_push_kernel(HistoryPushArgs a) {
   const Ring& ring = a.ring;
-  T* slot = static_cast<T*>(a.data) + *ring.pointer * ring.slot_stride;
+  T* slot = static_cast<T*>(a.data) + ring_slot(*ring.pointer, 0, ring.slots) * ring.slot_stride;
   const T* obs = static_cast<const T*>(a.obs);
   const bool batch_inner = ring.batch_stride < ring.rest_stride;
   for (int64_t i = INFERNO_FIRST_ITEM; i < ring.batch * ring.rest; i += INFERNO_ITEM_STRIDE) {
@@ -23,12 +23,12 @@ __global__ void __launch_bounds__(threads) history_push_kernel(HistoryPushArgs a
 }
 
 // A kernel of its own: no block of the push may see the pointer move.
-__global__ void history_advance_kernel(HistoryPushArgs a) { *a.pointer = (*a.pointer + 1) % a.ring.slots; }
+__global__ void history_advance_kernel(HistoryPushArgs a) { *a.pointer = ring_slot(*a.pointer, -1, a.ring.slots); }
 
 template <class T, class Time>
 __global__ void __launch_bounds__(threads) history_gather_kernel(HistoryGatherArgs a) {
   const Ring& ring = a.ring;
-  const int64_t newest = *ring.pointer - a.offset;
+  const int64_t newest = ring_slot(*ring.pointer, a.offset, ring.slots);
   for (int64_t i = INFERNO_FIRST_ITEM; i < ring.batch * ring.rest * a.depth; i += INFERNO_ITEM_STRIDE) {
     const int64_t element = i / a.depth, d = i % a.depth;
     const int64_t b = element / ring.rest, r = element % ring.rest;

@@ -64,6 +64,20 @@ inline void check_array(const Tensor& t, const char* name, ScalarType dtype, int
   check_device(t, like, name);
 }
 
+// Whether the memory of two tensors overlaps, taking each as the stretch from its first to its last element.
+inline bool overlap(const Tensor& a, const Tensor& b) {
+  const auto stretch = [](const Tensor& t) {
+    int64_t low = 0, high = t.numel() > 0 ? 1 : 0;
+    for (int64_t d = 0; d < t.dim(); ++d) (t.stride(d) < 0 ? low : high) += (t.size(d) - 1) * t.stride(d);
+    const char* data = static_cast<const char*>(t.const_data_ptr());
+    return std::make_pair(data + low * int64_t(t.element_size()), data + high * int64_t(t.element_size()));
+  };
+  if (a.numel() == 0 || b.numel() == 0) return false;
+  const auto [a_low, a_high] = stretch(a);
+  const auto [b_low, b_high] = stretch(b);
+  return a_low < b_high && b_low < a_high;
+}
+
 inline Tensor empty(const Tensor& like, const std::vector<int64_t>& sizes, ScalarType dtype) {
   std::vector<int64_t> strides(sizes.size(), 1);
   for (int64_t d = int64_t(sizes.size()) - 2; d >= 0; --d)
@@ -86,6 +100,7 @@ inline std::vector<int64_t> sizes_of(const Tensor& t) {
 // data: [slots, batch, rest]
 inline Ring ring_of(const Tensor& data, const Tensor& pointer) {
   STD_TORCH_CHECK(data.dim() == 3 && data.size(0) > 0, "data: must be [slots, batch, rest] with at least one slot");
+  STD_TORCH_CHECK(data.size(0) < (int64_t(1) << 31), "data: must have fewer than 2^31 slots");
   STD_TORCH_CHECK(pointer.scalar_type() == ScalarType::Long && pointer.numel() == 1, "pointer: must be one int64");
   check_device(pointer, data, "pointer");
   return {data.size(0),

@@ -35,6 +35,9 @@ HistoryPushArgs push_args(const Tensor& data, const Tensor& pointer, const Tenso
   STD_TORCH_CHECK(obs.dim() == 2 && obs.size(0) == ring.batch && obs.size(1) == ring.rest, "obs: wrong shape");
   STD_TORCH_CHECK(obs.scalar_type() == data.scalar_type(), "obs: wrong dtype");
   check_device(obs, data, "obs");
+  for (int64_t d = 0; d < 3; ++d)
+    STD_TORCH_CHECK(data.stride(d) != 0 || data.size(d) == 1, "data: its elements share memory");
+  STD_TORCH_CHECK(!overlap(obs, data), "obs: overlaps data in memory; pass a clone");
   return {ring,
           element_size(scalar_of(data, "data")),
           data.mutable_data_ptr(),

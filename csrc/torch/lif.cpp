@@ -15,6 +15,12 @@ LifArgs lif_args(const Tensor& voltage, const Tensor& refrac, const Tensor& inpu
   check_array(voltage, "voltage", dtype, n, voltage);
   check_array(refrac, "refrac", dtype, n, voltage);
   check_array(inputs, "inputs", dtype, n, voltage);
+  if (voltage_out.const_data_ptr() == voltage.const_data_ptr()) {
+    const bool same =
+        inputs.const_data_ptr() == voltage.const_data_ptr() || inputs.const_data_ptr() == refrac.const_data_ptr();
+    STD_TORCH_CHECK(!overlap(voltage, refrac), "voltage, refrac: overlap in memory");
+    STD_TORCH_CHECK(same || (!overlap(inputs, voltage) && !overlap(inputs, refrac)), "inputs: overlap the state");
+  }
   return {type,
           n,
           voltage.const_data_ptr(),

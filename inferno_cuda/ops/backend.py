@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 from typing import NamedTuple
 
 import torch
@@ -40,12 +42,30 @@ def _set(name: str) -> None:
     _native_cuda = _native_cpu and status.cuda
 
 
+@functools.cache
+def _cuda_problem(index: int) -> str:
+    """Why the compiled CUDA kernels do not run on a GPU; empty if they do. Asked once a device."""
+    if not status.cuda:
+        return "the compiled library has no CUDA kernels (built without a CUDA toolkit)"
+    driver, toolkit = torch._C._cuda_getDriverVersion() // 1000, int(status.toolkit.split(".")[0])
+    if driver < toolkit:
+        return f"the kernels were built with CUDA {status.toolkit}, the driver supports CUDA {driver} only"
+    capability = torch.cuda.get_device_capability(index)
+    for arch in re.split(r"[; ]+", status.archs):
+        built = tuple(map(int, re.match(r"(\d+)\.(\d+)", arch).groups()))
+        same_family = capability[0] == built[0] and capability[1] >= built[1]
+        if same_family or (arch.endswith("+PTX") and capability >= built):
+            return ""
+    return f"the kernels were built for {status.archs}, the GPU has compute capability {capability[0]}.{capability[1]}"
+
+
 class backend:
     """Sets the backend of all ops in this process: ``"auto"``, ``"native"`` or ``"torch"``.
 
     ``auto`` takes our kernels where there are some for the device and the reference elsewhere; ``native`` raises
     instead of taking the reference; ``torch`` always takes the reference. The setting takes effect at once; used as a
-    context manager, the previous one comes back at the end::
+    context manager, the previous one comes back at the end. In every mode, backward passes, the functional
+    ``history_push`` and gathers that need a gradient are pure torch: there are no kernels for them::
 
         inferno_cuda.backend("torch")
         with inferno_cuda.backend("native"):
@@ -65,6 +85,9 @@ class backend:
         _set(name)
 
     def __enter__(self) -> backend:
+        if _mode != self.name:
+            self._previous = _mode
+            _set(self.name)
         return self
 
     def __exit__(self, *exception) -> None:
@@ -81,7 +104,8 @@ def active_mode() -> str:
 
 def choose(op: str, device: torch.device | str) -> Choice:
     """Which backend runs `op` for tensors on `device` at present, and the reason where it is not the fastest."""
-    kind = torch.device(device).type
+    device = torch.device(device)
+    kind = device.type
     if op not in OPS:
         raise ValueError(f"op was {op!r}; it must be one of {', '.join(map(repr, OPS))}")
     if _mode == "torch":
@@ -90,10 +114,9 @@ def choose(op: str, device: torch.device | str) -> Choice:
         return Choice(op, kind, "torch", status.problem)
     if kind == "cpu":
         return Choice(op, kind, "native", "")
-    if kind == "cuda" and status.cuda:
-        return Choice(op, kind, "native", "")
     if kind == "cuda":
-        return Choice(op, kind, "torch", "the compiled library has no CUDA kernels (built without a CUDA toolkit)")
+        problem = _cuda_problem(device.index or 0) if torch.cuda.is_available() else "torch finds no GPU"
+        return Choice(op, kind, "torch" if problem else "native", problem)
     return Choice(op, kind, "torch", f"there are no kernels for device type {kind!r}")
 
 
@@ -101,7 +124,7 @@ def runs_native(tensor: torch.Tensor, op: str) -> bool:
     """Whether our kernel runs; decided again on every call, in well under a microsecond."""
     if tensor.is_cpu:
         return _native_cpu
-    if tensor.is_cuda and _native_cuda:
+    if tensor.is_cuda and _native_cuda and not _cuda_problem(tensor.device.index):
         return True
     if _mode == "native":
         raise RuntimeError(f"{op}: backend is set to 'native', but {choose(op, tensor.device).reason}")

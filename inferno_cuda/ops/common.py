@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch.autograd import forward_ad
 
 FLOATING = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 _increment_version = torch._C._increment_version  # torch.autograd.graph.increment_version without its own checks
@@ -12,9 +13,21 @@ def shape_text(shape) -> str:
     return str(tuple(shape))
 
 
+def has_tangent(*tensors: torch.Tensor | None) -> bool:
+    """Whether forward-mode differentiation, which our ops do not have, is under way on these tensors."""
+    if forward_ad._current_level < 0:
+        return False
+    return any(t is not None and forward_ad.unpack_dual(t).tangent is not None for t in tensors)
+
+
 def needs_graph(*tensors: torch.Tensor | None) -> bool:
-    """Whether autograd is to record an op on these tensors."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    """Whether autograd is to record an op on these tensors.
+
+    Forward mode counts as well: the autograd Functions then say that they do not support it.
+    """
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        return True
+    return has_tangent(*tensors)
 
 
 def written(*tensors: torch.Tensor) -> None:
@@ -45,7 +58,13 @@ def check_pointer(pointer: torch.Tensor, data: torch.Tensor) -> None:
         raise ValueError(f"pointer was on {pointer.device}; it must be on {data.device} like data")
 
 
+def check_writable(name: str, tensor: torch.Tensor) -> None:
+    """No two elements share memory."""
+    if any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True)):
+        raise ValueError(f"{name} was expanded: its elements share memory; it must have memory of its own, see clone()")
+
+
 def forbid_gradients(op: str, instead: str, **tensors: torch.Tensor | None) -> None:
     for name, tensor in tensors.items():
-        if tensor is not None and tensor.requires_grad:
+        if tensor is not None and (tensor.requires_grad or has_tangent(tensor)):
             raise RuntimeError(f"{op}: {name} requires a gradient, which this op would drop; {instead}")

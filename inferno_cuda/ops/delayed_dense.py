@@ -9,7 +9,7 @@ import torch
 from .. import reference
 from .backend import runs_native
 from .common import check_floating, check_pointer, check_same, forbid_gradients, needs_graph, shape_text
-from .history import MODES, check_grid, check_mode
+from .history import MODES, check_grid, check_mode, check_reach
 from .native import status
 
 if status.loaded:
@@ -59,7 +59,7 @@ def delay_plan(
     """Prepares :func:`delayed_dense` for the given delays; to be used again until they change.
 
     Args:
-        delay: conduction delays, ms, ``[O, I]``.
+        delay: conduction delays, ms, ``[O, I]``; in the dtype of the weights, since factors are rounded to it.
         dt: step length, ms.
         slots: number of slots of the history's ring.
         max_delay: longest delay that the history serves, ms.
@@ -67,7 +67,7 @@ def delay_plan(
 
     Raises:
         ValueError: a delay is NaN, or a parameter is out of range. On devices other than the CPU, where reading a
-            value back would stall the device, NaN fails asynchronously instead.
+            value back would stall the device, and in compiled code, NaN fails an assertion on the device instead.
         TypeError: delay is not floating point.
         RuntimeError: delay requires a gradient, which a plan would drop.
     """
@@ -78,16 +78,15 @@ def delay_plan(
     check_floating("delay", delay)
     if delay.ndim != 2:
         raise ValueError(f"delay had shape {shape_text(delay.shape)}; it must be (outputs, inputs)")
-    if not max_delay >= 0:
-        raise ValueError(f"max_delay was {max_delay}; it must not be negative (ms)")
-    if slots < 1:
-        raise ValueError(f"slots was {slots}; it must be positive")
+    if not 1 <= slots < 2**31:
+        raise ValueError(f"slots was {slots}; it must be positive and below 2^31")
+    check_reach("max_delay", max_delay, dt * (slots - 1))
     delay = delay.detach()
     eps = torch.finfo(delay.dtype).eps
     if delay.dtype not in (torch.float32, torch.float64):
         delay = delay.float()
-    if delay.is_cpu:
-        if not torch.compiler.is_compiling() and bool(delay.isnan().any()):
+    if delay.is_cpu and not torch.compiler.is_compiling():
+        if bool(delay.isnan().any()):
             raise ValueError("delay had NaN entries; delays must be numbers (ms)")
     elif delay.device.type != "meta":
         torch._assert_async(~delay.isnan().any(), "delay had NaN entries; delays must be numbers (ms)")
@@ -134,17 +133,22 @@ class _DelayedDense(torch.autograd.Function):
     def setup_context(ctx, inputs, output):
         data, pointer, weight, bias, slot, factor, *options = inputs
         ctx.options = options
-        # The pointer moves on before backward runs; the data must not change (RecordTensor.hold sees to it).
-        ctx.save_for_backward(data, pointer.clone(), weight, slot, factor)
+        wants_data, _, wants_weight, *_ = ctx.needs_input_grad
+        if wants_data or wants_weight:
+            # The pointer moves on before backward runs; the data must not change (RecordTensor.hold sees to it).
+            ctx.save_for_backward(data, pointer.clone(), weight, slot, factor)
 
     @staticmethod
     def backward(ctx, grad):
-        data, pointer, weight, slot, factor = ctx.saved_tensors
-        linear, scale, overbound = ctx.options
-        grad_data, grad_weight = reference.delayed_dense_backward(
-            grad, data, pointer, weight, slot, factor, linear=linear, scale=scale, overbound=overbound
-        )
-        grad_bias = grad.sum(0) if ctx.needs_input_grad[3] else None
+        wants_data, _, wants_weight, wants_bias, *_ = ctx.needs_input_grad
+        grad_data = grad_weight = None
+        if wants_data or wants_weight:
+            data, pointer, weight, slot, factor = ctx.saved_tensors
+            linear, scale, overbound = ctx.options
+            grad_data, grad_weight = reference.delayed_dense_backward(
+                grad, data, pointer, weight, slot, factor, linear=linear, scale=scale, overbound=overbound
+            )
+        grad_bias = grad.sum(0) if wants_bias else None
         return grad_data, None, grad_weight, grad_bias, None, None, None, None, None
 
 
@@ -189,6 +193,10 @@ def delayed_dense(
     elif data.device != weight.device:
         raise ValueError(f"data was on {data.device}; it must be on {weight.device} like weight")
     check_pointer(pointer, data)
+    if plan.slot.dtype not in (torch.uint8, torch.int32):
+        raise TypeError(f"plan.slot was {plan.slot.dtype}; it must be uint8 or int32, as delay_plan makes it")
+    if plan.factor is not None and (plan.factor.shape != weight.shape or plan.factor.device != weight.device):
+        raise ValueError("plan.factor does not fit plan.slot; make plans with delay_plan")
     if plan.slot.shape != weight.shape or plan.slots != data.shape[0] or plan.slot.device != weight.device:
         raise ValueError(
             f"plan was made for delays of shape {shape_text(plan.slot.shape)} on {plan.slot.device} and {plan.slots} "

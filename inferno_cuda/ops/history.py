@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch.autograd import forward_ad
 
 from .. import reference
 from .backend import runs_native
@@ -13,6 +14,7 @@ from .common import (
     check_floating,
     check_pointer,
     check_same,
+    check_writable,
     forbid_gradients,
     needs_graph,
     shape_text,
@@ -53,6 +55,12 @@ def check_grid(dt: float, tolerance: float) -> None:
         raise ValueError(f"tolerance was {tolerance}; it must not be negative (ms)")
 
 
+def check_reach(name: str, time: float, longest: float) -> None:
+    """A longest time of lookup is one that the ring holds, up to rounding."""
+    if not 0 <= time <= longest * (1 + 1e-5):
+        raise ValueError(f"{name} was {time}; it must be in [0, {longest}] (ms), what the slots hold")
+
+
 def _check_obs(data, pointer, obs):
     if data.ndim < 1 or data.shape[0] < 1:
         raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (N, *obs) with at least one slot")
@@ -66,12 +74,15 @@ def _as_ring(data):
     """data as [N, B, R], without a copy; None where its memory does not allow that."""
     if data.ndim == 3:
         return data
-    if data.ndim < 3:
-        return data.reshape(data.shape[0], 1, -1) if data.ndim == 1 or data.shape[1] == 0 else data.unsqueeze(1)
-    try:
-        return data.view(*data.shape[:2], -1)
-    except RuntimeError:
-        return None
+    if data.ndim == 1:
+        return data.view(-1, 1, 1)
+    if data.ndim == 2:
+        return data.unsqueeze(1)
+    merges = all(
+        data.shape[d] == 1 or data.shape[d + 1] == 1 or data.stride(d) == data.stride(d + 1) * data.shape[d + 1]
+        for d in range(2, data.ndim - 1)
+    )
+    return data.view(*data.shape[:2], math.prod(data.shape[2:])) if merges else None
 
 
 def history_push_(data: torch.Tensor, pointer: torch.Tensor, obs: torch.Tensor) -> None:
@@ -83,23 +94,26 @@ def history_push_(data: torch.Tensor, pointer: torch.Tensor, obs: torch.Tensor) 
         obs: the newest observation, ``[*obs]``, of data's dtype.
 
     Raises:
-        ValueError: wrong shape or device.
+        ValueError: wrong shape or device, or an expanded `data`.
         TypeError: wrong dtype.
-        RuntimeError: a tensor requires a gradient, which this form would drop.
+        RuntimeError: a tensor requires a gradient, which this form would drop; or `obs` overlaps `data` in memory.
     """
-    if data.requires_grad or (obs.requires_grad and torch.is_grad_enabled()):
+    if data.requires_grad or (obs.requires_grad and torch.is_grad_enabled()) or forward_ad._current_level >= 0:
         forbid_gradients("history_push_", "use history_push", data=data, obs=obs)
     native = runs_native(data, "history_push") and (data.dtype in FLOATING or data.dtype == torch.bool)
-    if native and data.ndim == 3 and data.is_cpu and pointer.is_cpu and obs.is_cpu:
+    on_cpu = data.is_cpu and pointer.is_cpu and obs.is_cpu and not torch.compiler.is_compiling()
+    if native and on_cpu and data.ndim == 3:
         try:
             # The kernel checks its arguments before it writes: repeating that here would cost as much as the push.
             _raw_push_(data, pointer, obs)
         except RuntimeError:
             _check_obs(data, pointer, obs)
+            check_writable("data", data)
             raise
         written(data, pointer)
         return
     _check_obs(data, pointer, obs)
+    check_writable("data", data)
     ring = _as_ring(data) if native else None
     if ring is None:
         reference.history_push_(data, pointer, obs)
@@ -143,7 +157,7 @@ def history_gather(
         dt: time between samples, ms.
         time_constant: of the decay, ms; for ``"expdecay"``.
         tolerance: distance from the grid within which a time counts as on it, ms.
-        offset: which sample time 0 is: 1 the newest, 2 the one before it.
+        offset: which sample time 0 is: 1 the newest, 2 the one before it; counted modulo N.
         max_time: end of the range of times, ms; default: the oldest sample.
         overbound: the value for times outside ``[0, max_time]``; None takes the nearer end instead.
 
@@ -158,6 +172,8 @@ def history_gather(
     check_grid(dt, tolerance)
     check_pointer(pointer, data)
     check_floating("time", time)
+    if data.ndim < 1 or data.shape[0] < 1:
+        raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (N, *obs) with at least one slot")
     if time.device != data.device:
         raise ValueError(f"time was on {time.device}; it must be on {data.device} like data")
     observed = data.shape[1:]
@@ -166,6 +182,10 @@ def history_gather(
             f"time had shape {shape_text(time.shape)}; it must be {shape_text(observed)} like an observation, "
             "or that with one more dimension at the end"
         )
+    if data.dtype != torch.bool and data.dtype not in FLOATING:
+        raise TypeError(f"data was {data.dtype}; it must be floating point or bool")
+    if data.dtype == torch.bool and overbound is not None:
+        overbound = bool(overbound)
     if data.dtype == torch.bool and mode in ("linear", "expdecay"):
         raise TypeError(f"data was torch.bool, which mode {mode!r} cannot interpolate; it must be floating point")
     max_age = data.shape[0] - max(offset, 1)
@@ -182,10 +202,8 @@ def history_gather(
         "max_age": max_age,
         "overbound": overbound,
     }
-    if math.isnan(arguments["max_time"]):
-        raise ValueError("max_time was nan; it must be a number (ms)")
-    plain = data.dtype in FLOATING or data.dtype == torch.bool
-    if plain and not needs_graph(data, time) and runs_native(data, "history_gather"):
+    check_reach("max_time", arguments["max_time"], dt * max_age)
+    if not needs_graph(data, time) and runs_native(data, "history_gather"):
         return _gather_native(data, pointer, time, **arguments)
     return reference.history_gather(data, pointer, time, **arguments)
 
@@ -196,7 +214,7 @@ def _gather_native(
     depth = time.shape[-1] if time.ndim == data.ndim else 1
     ring = _as_ring(data)
     if ring is None:
-        ring = data.reshape(*data.shape[:2], -1)
+        ring = data.reshape(*data.shape[:2], math.prod(data.shape[2:]))
     if time.dtype not in (torch.float32, torch.float64):
         time = time.float()
     flat = time.reshape(*ring.shape[1:], depth)

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import torch
+from torch.autograd import forward_ad
 
 from .. import reference
 from .backend import runs_native
-from .common import check_floating, check_same, forbid_gradients, needs_graph, shape_text, written
+from .common import (
+    check_floating,
+    check_same,
+    check_writable,
+    forbid_gradients,
+    needs_graph,
+    shape_text,
+    written,
+)
 from .native import status
 
 _NAMES = ("dt", "decay", "rest_v", "reset_v", "thresh_v", "refrac_t", "resistance", "refrac_lock")
@@ -35,6 +44,12 @@ def _check(voltage, refrac, inputs):
         check_same(name, tensor, "voltage", voltage)
 
 
+def _check_in_place(voltage, refrac, inputs):
+    _check(voltage, refrac, inputs)
+    check_writable("voltage", voltage)
+    check_writable("refrac", refrac)
+
+
 def _run(voltage, refrac, inputs, parameters):
     """The functional step on the chosen backend, without autograd."""
     if runs_native(voltage, "lif_step"):
@@ -60,7 +75,7 @@ class _LifStep(torch.autograd.Function):
     def backward(ctx, grad, *_):
         refrac, spikes = ctx.saved_tensors
         dt, decay, *_, resistance, refrac_lock = ctx.parameters
-        waiting = refrac - dt > dt * 1e-3
+        waiting = refrac.to(torch.promote_types(refrac.dtype, torch.float32)) - dt > dt * 1e-3
         grad = torch.where(spikes, 0.0, grad)
         grad_inputs = torch.where(waiting, 0.0, grad * (resistance * (1 - decay)))
         grad_voltage = grad * decay
@@ -105,7 +120,7 @@ def lif_step(
     """
     _check(voltage, refrac, inputs)
     parameters = (dt, decay, rest_v, reset_v, thresh_v, refrac_t, resistance, refrac_lock)
-    if needs_graph(voltage, inputs):
+    if needs_graph(voltage, refrac, inputs):
         return _LifStep.apply(voltage, refrac, inputs, parameters)
     return _run(voltage, refrac, inputs, parameters)
 
@@ -127,26 +142,36 @@ def lif_step_(
     """As :func:`lif_step`, but writes `voltage` and `refrac` in place; returns the spikes.
 
     Raises:
-        RuntimeError: a tensor requires a gradient, which this form would drop.
+        RuntimeError: a tensor requires a gradient, which this form would drop; or the tensors overlap in memory
+            without being the same.
+        ValueError, TypeError: as :func:`lif_step`, and for an expanded voltage or refrac.
     """
-    if voltage.requires_grad or refrac.requires_grad or (inputs.requires_grad and torch.is_grad_enabled()):
+    if (
+        voltage.requires_grad
+        or refrac.requires_grad
+        or (inputs.requires_grad and torch.is_grad_enabled())
+        or forward_ad._current_level >= 0
+    ):
         forbid_gradients("lif_step_", "use lif_step", voltage=voltage, refrac=refrac, inputs=inputs)
     parameters = (dt, decay, rest_v, reset_v, thresh_v, refrac_t, resistance, refrac_lock)
-    if not (voltage.is_cpu and refrac.is_cpu and inputs.is_cpu) or torch.compiler.is_compiling():
-        _check(voltage, refrac, inputs)
-    if not runs_native(voltage, "lif_step"):
-        _check(voltage, refrac, inputs)
-        return reference.lif_step_(voltage, refrac, inputs, **dict(zip(_NAMES, parameters, strict=True)))
-    try:
-        # The kernel checks its arguments before it writes: repeating that here would cost as much as the step.
-        spikes = _raw_(voltage, refrac, inputs, *parameters)
-    except RuntimeError:
-        _check(voltage, refrac, inputs)
-        if voltage.is_contiguous() and refrac.is_contiguous() and inputs.is_contiguous():
-            raise
-        new_voltage, new_refrac, spikes = _run(voltage, refrac, inputs, parameters)
-        voltage.copy_(new_voltage)
-        refrac.copy_(new_refrac)
+    native = runs_native(voltage, "lif_step")
+    if native and voltage.is_cpu and refrac.is_cpu and inputs.is_cpu and not torch.compiler.is_compiling():
+        try:
+            # The kernel checks its arguments before it writes: repeating that here would cost as much as the step.
+            spikes = _raw_(voltage, refrac, inputs, *parameters)
+        except RuntimeError:
+            _check_in_place(voltage, refrac, inputs)
+            if voltage.is_contiguous() and refrac.is_contiguous() and inputs.is_contiguous():
+                raise
+        else:
+            written(voltage, refrac)
+            return spikes
+    _check_in_place(voltage, refrac, inputs)
+    if native and voltage.is_contiguous() and refrac.is_contiguous():
+        spikes = _raw_(voltage, refrac, inputs.contiguous(), *parameters)
+        written(voltage, refrac)
         return spikes
-    written(voltage, refrac)
+    new_voltage, new_refrac, spikes = _run(voltage, refrac, inputs, parameters)
+    voltage.copy_(new_voltage)
+    refrac.copy_(new_refrac)
     return spikes

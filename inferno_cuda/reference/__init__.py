@@ -3,7 +3,7 @@
 from .delayed_dense import delayed_dense, delayed_dense_backward
 from .exponential import exp
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
-from .lif import lif_step, lif_step_
+from .lif import lif_step
 
 __all__ = [
     "Lookup",
@@ -15,6 +15,5 @@ __all__ = [
     "history_push",
     "history_push_",
     "lif_step",
-    "lif_step_",
     "lookup",
 ]

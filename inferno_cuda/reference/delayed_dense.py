@@ -8,7 +8,9 @@ def _samples(data, pointer, scale, overbound, compute):
     slots = data.shape[0]
     order = (pointer - 1 - torch.arange(slots, device=data.device)).remainder(slots)
     history = data.index_select(0, order)
-    history = history.to(compute) * scale if data.dtype == torch.bool else history.to(compute)
+    if data.dtype == torch.bool:
+        history = torch.where(history, torch.full((), scale, dtype=compute, device=data.device), 0.0)
+    history = history.to(compute)
     return torch.cat([history, torch.full_like(history[:1], overbound)])
 
 

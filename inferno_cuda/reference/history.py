@@ -17,20 +17,20 @@ class Lookup(NamedTuple):
 
 
 def history_push_(data, pointer, obs):
-    """Writes ``obs`` to slot ``pointer`` of ``data`` and advances the pointer."""
-    data.index_copy_(0, pointer.reshape(1), obs.unsqueeze(0))
+    """Writes ``obs`` to slot ``pointer`` of ``data``, counted modulo N, and advances the pointer."""
+    data.index_copy_(0, pointer.remainder(data.shape[0]).reshape(1), obs.unsqueeze(0))
     pointer.add_(1).remainder_(data.shape[0])
 
 
 def history_push(data, pointer, obs):
     """A copy of ``data`` with ``obs`` in slot ``pointer``."""
-    return data.index_copy(0, pointer.reshape(1), obs.unsqueeze(0))
+    return data.index_copy(0, pointer.remainder(data.shape[0]).reshape(1), obs.unsqueeze(0))
 
 
 def lookup(time, *, dt, max_time, max_age, tolerance, eps):
     """The samples around each time. ``eps`` is the spacing, at 1, of the type that the times were given in."""
     time = time.double()
-    slack = (2 * eps * time.abs()).clamp(min=tolerance)
+    slack = (2 * eps * time.abs().clamp(max=max_time)).clamp(min=tolerance)
     inside = (time >= -slack) & (time <= max_time + slack)
     time = torch.where(time < max_time, time, max_time)
     time = torch.where(time > 0, time, 0.0)
@@ -39,7 +39,7 @@ def lookup(time, *, dt, max_time, max_age, tolerance, eps):
     exact = (nearest * dt - time).abs() <= slack
     older = torch.where(exact, nearest, steps.ceil()).long().clamp(max=max_age)
     newer = torch.where(exact, nearest, steps.floor()).long().clamp(max=max_age)
-    blend = torch.where(exact, 0.0, 1 - (steps - steps.floor()))
+    blend = torch.where(older == newer, 0.0, 1 - (steps - steps.floor()))
     return Lookup(older, newer, blend, inside)
 
 
@@ -60,12 +60,10 @@ def history_gather(
 ):
     """Values of ``data`` ``[N, *obs]`` at ``time`` ``[*obs]`` or ``[*obs, D]`` before the sample at ``offset``."""
     at = lookup(time, dt=dt, max_time=max_time, max_age=max_age, tolerance=tolerance, eps=eps)
-    observed = data.ndim - 1
     places = [
         torch.arange(size, device=data.device).view([-1 if d == i else 1 for i in range(time.ndim)])
         for d, size in enumerate(data.shape[1:])
     ]
-    assert observed == len(places)
 
     def sample(age):
         return data[((pointer - offset - age).remainder(data.shape[0]), *places)]
@@ -81,9 +79,8 @@ def history_gather(
     else:
         value = sample(_picked_age(at, mode))
     if overbound is not None:
-        value = torch.where(at.inside, value, torch.tensor(overbound, dtype=data.dtype, device=data.device))
-    unknown = torch.tensor(False if data.dtype == torch.bool else torch.nan, dtype=data.dtype, device=data.device)
-    return torch.where(time.isnan(), unknown, value)
+        value = torch.where(at.inside, value, overbound)
+    return torch.where(time.isnan(), False if data.dtype == torch.bool else torch.nan, value)
 
 
 def delay_plan(delay, *, dt, slots, max_delay, mode, time_constant, tolerance, eps, clamp):

@@ -25,11 +25,3 @@ def lif_step(voltage, refrac, inputs, *, dt, decay, rest_v, reset_v, thresh_v, r
         torch.where(spikes, refrac_t, refrac).to(dtype),
         spikes,
     )
-
-
-def lif_step_(voltage, refrac, inputs, **parameters):
-    """As :func:`lif_step`, writing the state in place; returns the spikes."""
-    new_voltage, new_refrac, spikes = lif_step(voltage, refrac, inputs, **parameters)
-    voltage.copy_(new_voltage)
-    refrac.copy_(new_refrac)
-    return spikes
