@@ -49,7 +49,16 @@ def formula(data, pointer, weight, bias, delay, *, mode="previous", overbound=0.
     return y if bias is None else y + bias.double()
 
 
-SHAPES = [(1, 1, 1, 1), (5, 1, 784, 33), (21, 3, 130, 17), (4, 8, 9, 5), (300, 2, 7, 3), (6, 64, 40, 9), (3, 100, 5, 2)]
+SHAPES = [
+    (1, 1, 1, 1),
+    (5, 1, 784, 33),
+    (21, 3, 130, 50),
+    (4, 8, 9, 5),
+    (300, 2, 7, 3),
+    (6, 64, 40, 9),
+    (3, 100, 5, 2),
+    (4, 77, 300, 41),
+]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "N{}-B{}-I{}-O{}".format(*s))
@@ -86,11 +95,10 @@ def test_agrees_with_the_formula(backend, device, mode, overbound):
 
 
 def test_float32_error_stays_within_its_bound(backend):
-    """Sequential sums: |error| <= n eps sum |w z|, and far less for random signs."""
+    """Sequential sums: |error| <= n eps sum |w z| at worst, and far less for random signs."""
     args = problem(21, 4, 2000, 10)
     got, exact = run(*args).double(), formula(*args)
     magnitude = formula(args[0].abs(), args[1], args[2].abs(), args[3].abs(), args[4])
-    assert ((got - exact).abs() <= 2000 * 2**-24 * magnitude).all()
     assert ((got - exact).abs() <= 20 * 2**-24 * magnitude).all()
 
 
@@ -190,6 +198,47 @@ def test_a_changed_ring_is_noticed_by_backward(backend):
         y.sum().backward()
 
 
+@pytest.mark.parametrize("wanted", ["bias", "weight", "data"])
+def test_backward_saves_and_computes_what_is_asked_for(backend, wanted):
+    data, pointer, weight, bias, delay = problem(6, 3, 8, 5)
+    leaf = {"bias": bias, "weight": weight, "data": data}[wanted].requires_grad_()
+    y = run(data, pointer, weight, bias, delay)
+    if wanted == "bias":
+        ops.history_push_(data, pointer, torch.zeros(3, 8))  # nothing of the ring is needed
+    y.sum().backward()
+    assert (leaf.grad != 0).any()
+
+
+def test_delays_between_the_last_slot_and_max_delay(backend):
+    """A linear blend at the end of the ring has no newer or older sample to go to."""
+    data, pointer, weight, bias, _ = problem(1, 8, 5, 4)
+    with pytest.raises(ValueError, match="max_delay was 1.0"):
+        ops.delay_plan(torch.full((4, 5), 0.5), dt=1.0, slots=1, max_delay=1.0, mode="linear")
+    edge = torch.full((4, 5), 2e-6)
+    plan = ops.delay_plan(edge, dt=1.0, slots=1, max_delay=0.0, mode="linear", overbound=None)
+    torch.testing.assert_close(ops.delayed_dense(data, pointer, weight, plan), data[0] @ weight.T)
+
+
+def test_infinite_delays_are_out_of_range(backend):
+    delay = torch.tensor([[torch.inf, -torch.inf, 1e30, -1e30, 2.0]])
+    plan = ops.delay_plan(delay, dt=1.0, slots=3, max_delay=2.0, mode="expdecay", time_constant=3.0)
+    assert plan.slot.tolist() == [[3, 3, 3, 3, 2]]
+
+
+@pytest.mark.parametrize("pointer", [-7, -1, 6, 100])
+def test_pointers_count_modulo_the_slots(backend, pointer):
+    data, _, weight, bias, delay = problem(6, 3, 8, 5)
+    expected = run(data, torch.tensor(pointer % 6), weight, bias, delay)
+    assert_identical(run(data, torch.tensor(pointer), weight, bias, delay), expected)
+
+
+def test_forward_mode_is_refused_rather_than_dropped(backend):
+    data, pointer, weight, bias, delay = problem(6, 3, 8, 5)
+    with torch.autograd.forward_ad.dual_level(), pytest.raises((RuntimeError, NotImplementedError)):
+        dual = torch.autograd.forward_ad.make_dual(weight, torch.ones_like(weight))
+        run(data, pointer, dual, bias, delay)
+
+
 def test_plan_refuses_to_drop_the_gradient_of_delays(backend):
     with pytest.raises(RuntimeError, match="delay requires a gradient"):
         run(*problem(3, 1, 2, 2)[:4], torch.zeros(2, 2, requires_grad=True))
@@ -197,9 +246,6 @@ def test_plan_refuses_to_drop_the_gradient_of_delays(backend):
 
 def test_beyond_two_to_the_31_elements_by_stride(backend):
     wide = torch.zeros(3 * (2**31 + 64) // 2, dtype=torch.bool)  # untouched pages cost nothing
-    data = wide.view(3, -1)[:, -8:].view(3, 4, 2)
-    assert data.stride(0) > 2**29
-    data[1] = True
     far = torch.as_strided(wide, (2, 4, 2), (2**31 + 16, 2, 1))
     far[1] = True
     y = run(far, torch.tensor(0), torch.ones(3, 2), None, torch.zeros(3, 2))

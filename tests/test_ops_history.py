@@ -153,7 +153,6 @@ def test_literal_values(backend):
 @pytest.mark.parametrize("dt", [0.1, 0.3, 0.7, 1.0, 1.3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_d08_multiples_of_dt_are_exact(backend, dt, dtype):
-    data = torch.arange(400, -1, -1.0).roll(0)  # age k holds k when the newest is the last
     data, pointer = torch.arange(400, -1, -1.0), torch.tensor(0)
     for delay in (
         torch.tensor([k * dt for k in range(401)], dtype=dtype),
@@ -171,6 +170,39 @@ def test_nan_times_give_nan(backend):
         assert got[0].isnan() and not got[1].isnan()
 
 
+def test_a_batch_of_none(backend):
+    data, pointer = random_ring((5, 0, 3, 4))
+    assert ops.history_gather(data, pointer, torch.zeros(0, 3, 4), dt=1.0).shape == (0, 3, 4)
+    ops.history_push_(data, pointer, torch.zeros(0, 3, 4))
+    assert int(pointer) == 1
+
+
+def test_infinite_times_are_out_of_range(backend):
+    data, pointer = random_ring((4, 4))
+    time = torch.tensor([torch.inf, -torch.inf, 1e30, -1e30])
+    assert_identical(ops.history_gather(data, pointer, time, dt=1.0, overbound=-1.0), torch.full((4,), -1.0))
+
+
+@pytest.mark.parametrize("start", [-5, -1, 4, 11])
+def test_pointers_count_modulo_the_slots(backend, start):
+    """A pointer that was set by hand must not make a push leave the ring."""
+    buffer = torch.zeros(12, 2, 2)
+    ring, pointer = buffer[4:8], torch.tensor(start)
+    ops.history_push_(ring, pointer, torch.ones(2, 2))
+    assert buffer.sum() == 4 and ring[start % 4].sum() == 4
+    assert int(pointer) == (start + 1) % 4
+
+
+def test_overlapping_memory_is_refused(native):
+    data, pointer = random_ring((3, 4, 4))
+    before = data.clone()
+    with pytest.raises(RuntimeError, match="overlaps"):
+        ops.history_push_(data, pointer, data[0].T)
+    assert_identical(data, before)
+    with pytest.raises(ValueError, match="data was expanded"):
+        ops.history_push_(data[:, :1].expand(3, 4, 4), pointer, torch.zeros(4, 4))
+
+
 def test_gather_is_differentiable_in_data_and_time(backend):
     data, pointer = random_ring((5, 2, 3), torch.float64)
     time = torch.tensor([[0.3, 1.6, 2.2], [0.9, 3.4, 1.1]], dtype=torch.float64)
@@ -180,10 +212,6 @@ def test_gather_is_differentiable_in_data_and_time(backend):
 
 
 def test_beyond_two_to_the_31_elements_by_stride(backend):
-    base = torch.rand(1).expand(3, 2**16, 2**16)  # stride 0: one element of memory
-    time = torch.zeros(1).expand(2**16, 2**16)
-    corner = ops.history_gather(base[:, -2:, -3:], torch.tensor(0), time[-2:, -3:], dt=1.0)
-    assert_identical(corner, base[0, -2:, -3:].contiguous())
     wide = torch.zeros(2 * (2**31 + 8), dtype=torch.bool)  # untouched pages cost nothing
     ring = wide.view(2, -1)[:, -4:].unsqueeze(1)
     assert ring.stride(0) > 2**31
@@ -207,6 +235,10 @@ def test_beyond_two_to_the_31_elements_by_stride(backend):
         ({"dt": 0.0}, ValueError, "dt was 0.0"),
         ({"tolerance": -1.0}, ValueError, "tolerance was -1.0"),
         ({"offset": 4}, ValueError, "offset was 4"),
+        ({"max_time": 3.0}, ValueError, "max_time was 3.0"),
+        ({"max_time": torch.inf}, ValueError, "max_time was inf"),
+        ({"data": torch.zeros(3, 2, 4, dtype=torch.int64)}, TypeError, "data was torch.int64"),
+        ({"data": torch.tensor(1.0)}, ValueError, "at least one slot"),
         ({"data": torch.zeros(3, 2, 4, dtype=torch.bool), "mode": "linear"}, TypeError, "cannot interpolate"),
     ],
 )
@@ -256,5 +288,6 @@ def test_portable_exp_is_accurate():
     x = torch.cat([torch.linspace(-745, 709, 200001, dtype=torch.float64), torch.tensor([0.0, -0.0, torch.nan])])
     ours, theirs = reference.exp(x), torch.exp(x)
     normal = theirs > 1e-300
-    assert ((ours - theirs).abs()[normal] <= 4.5e-16 * theirs[normal]).all()
+    ulp = torch.ldexp(torch.ones_like(theirs[normal]), torch.frexp(theirs[normal]).exponent - 53)
+    assert ((ours - theirs).abs()[normal] <= 2 * ulp).all()  # 1.5 of ours and half of theirs
     torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=5e-324, equal_nan=True)

@@ -144,6 +144,47 @@ def test_gradients_equal_autograd_of_the_reference(backend, lock):
         assert (actual != 0).any()
 
 
+def test_parameters_may_be_tensors(backend):
+    voltage, refrac = state((2, 3))
+    thresholds = torch.tensor([-50.0, -49.0, -70.0], requires_grad=True)
+    x = inputs((2, 3))
+    cell = CELL | {"thresh_v": thresholds}
+    got = ops.lif_step(voltage, refrac, x, **cell)
+    for i in range(3):
+        one = ops.lif_step(voltage[:, i], refrac[:, i], x[:, i], **(CELL | {"thresh_v": thresholds[i].item()}))
+        for a, b in zip(got, one, strict=True):
+            assert_identical(a[:, i], b)
+    assert_identical(ops.lif_step_(voltage, refrac, x, **cell), got[2])
+    assert_identical(voltage, got[0])
+
+
+def test_refractory_time_carries_no_gradient(backend):
+    voltage, refrac = state((2, 3))
+    out = ops.lif_step(voltage, refrac.requires_grad_(), inputs((2, 3)), **CELL)
+    assert not out[1].requires_grad
+    out[0].sum().backward()
+    assert refrac.grad is None
+
+
+def test_forward_mode_is_refused_rather_than_dropped(backend):
+    voltage, refrac = state((2, 3))
+    with torch.autograd.forward_ad.dual_level():
+        x = torch.autograd.forward_ad.make_dual(inputs((2, 3)), torch.ones(2, 3))
+        for step in (ops.lif_step, ops.lif_step_):
+            with pytest.raises((RuntimeError, NotImplementedError)):
+                step(voltage, refrac, x, **CELL)
+
+
+def test_overlapping_memory_is_refused(native):
+    memory = torch.full((11,), -60.0)
+    with pytest.raises(RuntimeError, match="overlap"):
+        ops.lif_step_(memory[1:], torch.zeros(10), memory[:-1], **CELL)
+    voltage = torch.full((3,), -60.0)
+    with pytest.raises(ValueError, match="refrac was expanded"):
+        ops.lif_step_(voltage, torch.zeros(1).expand(3), torch.full((3,), 1e6), **CELL)
+    assert_identical(voltage, torch.full((3,), -60.0))
+
+
 @pytest.mark.parametrize("which", ["voltage", "refrac", "inputs"])
 def test_in_place_refuses_to_drop_a_gradient(backend, which):
     tensors = dict(zip(("voltage", "refrac", "inputs"), (*state((2, 3)), inputs((2, 3))), strict=True))

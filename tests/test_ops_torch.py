@@ -71,6 +71,26 @@ def test_compile_fullgraph_in_place(device):
     assert eager[1].any()  # refractory after a spike
 
 
+def test_compile_with_layouts_that_no_kernel_reads():
+    def step(voltage, refrac, x, data, pointer, time):
+        spikes = ops.lif_step_(voltage, refrac, x, **CELL)
+        ops.history_push_(data, pointer, x.unsqueeze(1))
+        return spikes, ops.history_gather(data, pointer, time, dt=1.0)
+
+    def arguments():
+        g = torch.Generator().manual_seed(1)
+        voltage = (torch.rand(4, 3, generator=g) * 20 - 65).T
+        x = (torch.rand(4, 3, generator=g) * 90).T
+        data = torch.rand(5, 4, 3, 2, generator=g).permute(0, 2, 3, 1)[:, :, :1]
+        return voltage, torch.zeros(3, 4), x, data, torch.tensor(1), torch.rand(3, 1, 4, generator=g) * 4
+
+    eager, compiled = arguments(), arguments()
+    expected = step(*eager)
+    got = torch.compile(step, fullgraph=True, backend="aot_eager")(*compiled)
+    for a, b in zip((*got, *compiled), (*expected, *eager), strict=True):
+        assert_identical(a, b)
+
+
 @pytest.mark.slow
 def test_compile_fullgraph_with_inductor(device):
     def step(voltage, refrac, x):
@@ -145,6 +165,11 @@ def test_backend_is_setter_and_context_manager():
     inferno_cuda.backend("torch")
     assert inferno_cuda.active_mode() == "torch"
     inferno_cuda.backend("auto")
+    again = inferno_cuda.backend("torch")
+    inferno_cuda.backend("auto")
+    with again:
+        assert inferno_cuda.active_mode() == "torch"
+    assert inferno_cuda.active_mode() == "auto"
     with pytest.raises(ValueError, match="backend was 'fast'"):
         inferno_cuda.backend("fast")
     assert inferno_cuda.active_mode() == "auto"

@@ -20,18 +20,24 @@ class PlanCache:
     """The plan made last, and what it was made for. A copy of the cache is empty."""
 
     def __init__(self) -> None:
-        self.drop()
-
-    def drop(self) -> None:
-        """Forgets the plan."""
         self._key: tuple | None = None
         self._plan: ops.DelayPlan | None = None
         self._storage: torch.UntypedStorage | None = None
+        self._delay: torch.Tensor | None = None
+        self._suspect = False
+
+    def suspect(self) -> None:
+        """The delays were handed out, and may have been written to where no version counts it: compare them."""
+        self._suspect = True
+
+    def _unchanged(self, delay: torch.Tensor) -> bool:
+        """Whether suspect delays are still those of the plan; not asked on devices that would have to be waited for."""
+        return delay.is_cpu and torch.equal(delay, self._delay)
 
     def get(self, delay: torch.Tensor, how: DelayedCurrent) -> ops.DelayPlan:
         """The plan for these delays, made anew unless nothing it depends on has changed.
 
-        Writes through ``delay.data`` leave no trace in the version of ``delay`` and are not noticed.
+        Writes through ``delay.data`` leave no trace in the version of ``delay``; :meth:`suspect` is for those.
         """
         if delay.is_inference() or torch.compiler.is_compiling():
             # an inference tensor does not count its versions, and a compiler does not see them
@@ -52,11 +58,13 @@ class PlanCache:
             how.overbound,
             ops.active_mode(),
         )
-        if key != self._key:
+        if key != self._key or (self._suspect and not self._unchanged(delay)):
             self._plan = _plan(delay, how)
             self._key = key
+            self._delay = delay.detach().clone() if delay.is_cpu else None
             # as long as the storage lives, no other can have its address
             self._storage = delay.untyped_storage()
+        self._suspect = False
         return self._plan
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PlanCache:
@@ -80,12 +88,16 @@ def _plan(delay: torch.Tensor, how: DelayedCurrent) -> ops.DelayPlan:
     )
 
 
-@lru_cache
-def fuses(synapse: type[Synapse]) -> bool:
-    """Whether ``delayed_current`` of a synapse class describes its ``current_at``.
+def fuses(synapse: Synapse) -> bool:
+    """Whether ``delayed_current`` of a synapse describes its ``current_at``.
 
-    It does not where a subclass redefined ``current_at`` alone.
+    It does not where a subclass, or the instance, redefined ``current_at`` alone.
     """
+    return "current_at" not in vars(synapse) and _class_fuses(type(synapse))
+
+
+@lru_cache
+def _class_fuses(synapse: type[Synapse]) -> bool:
     for cls in synapse.__mro__:
         if "delayed_current" in vars(cls):
             return True
@@ -101,7 +113,7 @@ def fused_sum(
     record = how.record
     out = ops.delayed_dense(record.value, record._pointer_tensor, weight, plan, bias=bias, scale=how.scale)
     if weight.requires_grad and torch.is_grad_enabled():
-        record.hold()
+        record.hold()  # the graph keeps the ring
     return out
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 
-from ...state import _check
-from ..base import Connection, SynapseConstructor
+from ...state import RecordTensor, VirtualTensor, _check
+from ..base import Connection, Synapse, SynapseConstructor
+from ..synapses import DelayedCurrent
 from ._plan import chunked_sum, fused_sum, fuses
-from .mixins import WeightBiasDelayMixin
+from .mixins import WeightBiasDelayMixin, check_numbers
 
 Init = Callable[[torch.Tensor], torch.Tensor]
 
@@ -60,8 +61,8 @@ class LinearDense(WeightBiasDelayMixin, Connection):
         delay_init: Init | None = None,
     ) -> None:
         in_shape, out_shape = _check.shape("in_shape", in_shape), _check.shape("out_shape", out_shape)
-        step_time = _check.positive("step_time", step_time)
-        delay = None if delay is None else _check.nonnegative("delay", delay)
+        step_time = _check.step("step_time", step_time)
+        delay = None if delay is None else _check.span("delay", delay)
         batch_size = _check.size("batch_size", batch_size)
         inputs, outputs = math.prod(in_shape), math.prod(out_shape)
         Connection.__init__(self, synapse((inputs,), step_time, 0.0 if delay is None else delay, batch_size))
@@ -82,7 +83,7 @@ class LinearDense(WeightBiasDelayMixin, Connection):
 
     @property
     def _ops(self) -> tuple[str, ...]:
-        return ("delayed_dense",) if self.delayedby and fuses(type(self.synapse_)) else ()
+        return ("delayed_dense",) if self.delayedby and fuses(self.synapse_) else ()
 
     @property
     def inshape(self) -> tuple[int, ...]:
@@ -148,21 +149,46 @@ class LinearDense(WeightBiasDelayMixin, Connection):
             currents into the next neurons, ``(B, *out_shape)``, in nA. Differentiable in the input, weights and biases.
 
         Raises:
-            ValueError: if a delay is NaN, or as the synapse does.
+            ValueError: if a delay is NaN, or as the synapse does. The state is left alone then.
+            TypeError: if weights, biases and currents have different dtypes, or as the synapse does.
             RuntimeError: if a gradient with respect to the delays would be needed.
         """
         synapse = self.synapse_
         data = [self.like_synaptic(x) for x in inputs]
         if not self.delayedby:
+            self._check_step(synapse)
             out = F.linear(synapse(*data, **kwargs), self.weight_, self.bias)
-        elif fuses(type(synapse)):
+        elif fuses(synapse):
             delay = self.delay_
             if delay.requires_grad and torch.is_grad_enabled():
                 raise RuntimeError("there are no gradients with respect to 'delay', call delay.requires_grad_(False)")
-            plan = self._plans.get(delay, synapse.delayed_current())
+            how = synapse.delayed_current()
+            self._check_step(synapse, how)
+            plan = self._plans.get(delay, how)
             synapse(*data, **kwargs)
-            out = fused_sum(synapse.delayed_current(), self.weight_, self.bias, plan)
+            out = fused_sum(how, self.weight_, self.bias, plan)
         else:
+            self._check_step(synapse)
+            check_numbers(self.delay_)
             synapse(*data, **kwargs)
             out = chunked_sum(synapse, self.weight_, self.bias, self.selector)
         return out.view(-1, *self.out_shape)
+
+    def _check_step(self, synapse: Synapse, how: DelayedCurrent | None = None) -> None:
+        """What would make the sum fail is found here, before the synapse advances."""
+        weight, bias = self._parameters["weight_"], self._parameters.get("bias_")
+        handle = synapse.__dict__.get("current_") if how is None else how.record
+        current = weight.dtype
+        if isinstance(handle, VirtualTensor):
+            current = handle.dtype
+        elif isinstance(handle, RecordTensor):
+            recorded = getattr(handle.value, "dtype", current)
+            # the fused sum takes recorded spikes in the dtype of the weights
+            current = current if how is not None and recorded == torch.bool else recorded
+        if current != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
+            also = "" if bias is None else f", 'bias' {bias.dtype}"
+            raise TypeError(
+                f"'weight' has the dtype {weight.dtype}{also}, the currents of the synapse {current}: they must agree"
+            )
+        if weight.is_cuda and torch.cuda.is_current_stream_capturing():
+            self._parameters_captured = True

@@ -24,9 +24,13 @@ def check_like(name: str, value: torch.Tensor, param: torch.Tensor) -> None:
         raise ValueError(f"'{name}' is on the device {value.device}, it must be on {param.device}")
 
 
-def _copy(param: nn.Parameter, value: torch.Tensor) -> None:
-    with torch.no_grad():
-        param.copy_(value)
+def check_numbers(delay: torch.Tensor) -> None:
+    """Refuses NaN: a ValueError where the host can read the delays, elsewhere an assertion of the device."""
+    if delay.is_cpu and not torch.compiler.is_compiling():
+        if bool(delay.isnan().any()):
+            raise ValueError("'delay' has NaN entries, delays must be numbers")
+    else:
+        torch._assert_async(~delay.isnan().any(), "'delay' has NaN entries, delays must be numbers")
 
 
 class WeightMixin:
@@ -36,6 +40,8 @@ class WeightMixin:
         weight: initial weights.
         requires_grad: whether autograd is to train the parameters.
     """
+
+    _parameters_captured = False
 
     def __init__(self, weight: torch.Tensor, requires_grad: bool = False) -> None:
         self.register_parameter("weight_", nn.Parameter(weight, requires_grad))
@@ -53,7 +59,18 @@ class WeightMixin:
     @weight.setter
     def weight(self, value: torch.Tensor | nn.Parameter) -> None:
         check_like("weight", value, self.weight_)
-        _copy(self.weight_, value)
+        self._replace(self.weight_, value)
+
+    def _replace(self, param: nn.Parameter, value: torch.Tensor) -> None:
+        if param.is_inference() or self._parameters_captured:
+            # the replays of a CUDA graph read the storage that was captured
+            with torch.no_grad():
+                param.copy_(value)
+            return
+        with torch.inference_mode(False), torch.no_grad():
+            # new storage, as a graph that is still to be differentiated may have saved the old values
+            value = value.detach().to(param.dtype)
+            param.data = value.clone(memory_format=torch.contiguous_format)
 
 
 class WeightBiasMixin(WeightMixin):
@@ -84,7 +101,7 @@ class WeightBiasMixin(WeightMixin):
     def bias(self, value: torch.Tensor | nn.Parameter) -> None:
         if "bias_" in self._parameters:
             check_like("bias", value, self.bias_)
-            _copy(self.bias_, value)
+            self._replace(self.bias_, value)
 
 
 class WeightBiasDelayMixin(WeightBiasMixin):
@@ -115,14 +132,14 @@ class WeightBiasDelayMixin(WeightBiasMixin):
 
         Values above ``delayedby`` are legal: they give the overbound value of the synapse, which silences it by
         default. What a step needs to know about the delays is prepared once and kept until they change. Writing
-        through ``.data`` is no change that can be seen, so every read of this property drops what is kept: read it
-        again for each write through ``.data``, do not keep the result over a step.
+        through ``.data`` is no change that can be seen, so after a read of this property the next step compares the
+        delays with those it knows: read it again for each write through ``.data``, do not keep the result over a step.
 
         Raises:
             TypeError: if the new value is not a tensor or its dtype does not convert to that of the parameter.
             ValueError: if its shape or device is another one, or an entry is negative or NaN.
         """
-        self._plans.drop()
+        self._plans.suspect()
         return self._parameters.get("delay_")
 
     @delay.setter
@@ -131,7 +148,7 @@ class WeightBiasDelayMixin(WeightBiasMixin):
             check_like("delay", value, self.delay_)
             if not bool((value >= 0).all()):
                 raise ValueError("'delay' has negative or NaN entries, all must be nonnegative")
-            _copy(self.delay_, value)
+            self._replace(self.delay_, value)
 
     def _parameter(self, name: str) -> torch.Tensor | None:
         return self._parameters.get("delay_") if name == "delay" else getattr(self, name)
@@ -140,6 +157,6 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         if name == "delay" and "delay_" in self._parameters:
             # an update may leave the range, a hook after it may bring the delays back
             check_like("delay", value, self.delay_)
-            _copy(self.delay_, value)
+            self._replace(self.delay_, value)
         else:
             setattr(self, name, value)
