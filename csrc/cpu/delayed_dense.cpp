@@ -214,8 +214,43 @@ void dense_chunk(const DelayedDenseArgs& a, int64_t batch_begin, int64_t chunk, 
     }
 }
 
+// Sample by sample from the ring itself: for rings with more slots than there are outputs to share a copy.
+template <class H, class T, class Slot, class C = Compute<T>>
+void dense_direct(const DelayedDenseArgs& a, int64_t begin, int64_t end) {
+  const Ring& ring = a.ring;
+  const int64_t newest = ring_slot(*ring.pointer, 1, ring.slots);
+  const T* bias = static_cast<const T*>(a.bias);
+  std::vector<C> sums(ring.batch);
+  for (int64_t o = begin; o < end; ++o) {
+    std::fill(sums.begin(), sums.end(), C(0));
+    for (int64_t i = 0; i < ring.rest; ++i) {
+      const int64_t at = o * ring.rest + i;
+      const int64_t age = static_cast<const Slot*>(a.slot)[at];
+      const C factor = a.factor ? static_cast<const C*>(a.factor)[at] : C(a.linear ? 0 : 1);
+      const C plain = load(static_cast<const T*>(a.weight)[at]);
+      const C weight = a.linear ? plain : plain * factor;
+      const bool outside = age == ring.slots;
+      const bool between = a.linear && factor > C(0);
+      const H* samples = static_cast<const H*>(a.data) + i * ring.rest_stride;
+      const H* older = samples + (outside ? 0 : slot_of_age(newest, int32_t(age), ring.slots)) * ring.slot_stride;
+      const H* newer = samples + (between ? slot_of_age(newest, int32_t(age - 1), ring.slots) : 0) * ring.slot_stride;
+      for (int64_t b = 0; b < ring.batch; ++b) {
+        C z = outside ? C(a.overbound) : sample_value<H, C>(older[b * ring.batch_stride], a.scale);
+        if (between) z = blend_linear(z, sample_value<H, C>(newer[b * ring.batch_stride], a.scale), factor);
+        sums[b] = sums[b] + weight * z;
+      }
+    }
+    for (int64_t b = 0; b < ring.batch; ++b)
+      static_cast<T*>(a.out)[b * a.outputs + o] = store<T>(bias ? sums[b] + load(bias[o]) : sums[b]);
+  }
+}
+
 template <class T, class Slot>
 void dense(const DelayedDenseArgs& a, int64_t begin, int64_t end) {
+  if (a.ring.slots > end - begin) {
+    a.bool_history ? dense_direct<Bool, T, Slot>(a, begin, end) : dense_direct<T, T, Slot>(a, begin, end);
+    return;
+  }
   for (int64_t b = 0; b < a.ring.batch;) {
     const int64_t chunk = chunk_for<Compute<T>>(a.ring.batch - b);
     bool done = false;

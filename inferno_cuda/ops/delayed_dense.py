@@ -9,7 +9,7 @@ import torch
 from .. import reference
 from .backend import runs_native
 from .common import check_floating, check_pointer, check_same, forbid_gradients, needs_graph, shape_text
-from .history import MODES, check_grid, check_mode, check_reach
+from .history import MODES, check_grid, check_mode, check_reach, time_eps
 from .native import status
 
 if status.loaded:
@@ -82,7 +82,7 @@ def delay_plan(
         raise ValueError(f"slots was {slots}; it must be positive and below 2^31")
     check_reach("max_delay", max_delay, dt * (slots - 1))
     delay = delay.detach()
-    eps = torch.finfo(delay.dtype).eps
+    eps = time_eps(delay.dtype)
     if delay.dtype not in (torch.float32, torch.float64):
         delay = delay.float()
     if delay.is_cpu and not torch.compiler.is_compiling():

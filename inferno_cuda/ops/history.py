@@ -48,6 +48,11 @@ def check_mode(mode: str, time_constant: float | None) -> float:
     return float(time_constant)
 
 
+def time_eps(dtype: torch.dtype) -> float:
+    """What rounding may have moved times of this dtype by, relatively. Wide types often hold values from float32."""
+    return max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps)
+
+
 def check_grid(dt: float, tolerance: float) -> None:
     if not dt > 0:
         raise ValueError(f"dt was {dt}; it must be positive (ms)")
@@ -196,7 +201,7 @@ def history_gather(
         "mode": mode,
         "time_constant": constant,
         "tolerance": float(tolerance),
-        "eps": torch.finfo(time.dtype).eps,
+        "eps": time_eps(time.dtype),
         "offset": offset,
         "max_time": dt * max_age if max_time is None else float(max_time),
         "max_age": max_age,

@@ -44,6 +44,10 @@ def _check(voltage, refrac, inputs):
         check_same(name, tensor, "voltage", voltage)
 
 
+def _any_tensor(parameters):
+    return any(isinstance(parameter, torch.Tensor) for parameter in parameters)
+
+
 def _check_in_place(voltage, refrac, inputs):
     _check(voltage, refrac, inputs)
     check_writable("voltage", voltage)
@@ -52,7 +56,7 @@ def _check_in_place(voltage, refrac, inputs):
 
 def _run(voltage, refrac, inputs, parameters):
     """The functional step on the chosen backend, without autograd."""
-    if runs_native(voltage, "lif_step"):
+    if runs_native(voltage, "lif_step") and not _any_tensor(parameters):
         return _raw(voltage.contiguous(), refrac.contiguous(), inputs.contiguous(), *parameters)
     return reference.lif_step(voltage, refrac, inputs, **dict(zip(_NAMES, parameters, strict=True)))
 
@@ -111,6 +115,9 @@ def lif_step(
         resistance: membrane resistance, MOhm.
         refrac_lock: hold the voltage of refractory neurons; otherwise it goes on integrating with no input.
 
+    Parameters may be tensors that broadcast to `voltage`, such as a threshold for each neuron; the step then runs in
+    torch, on any backend, and is differentiable in them too.
+
     Returns:
         New voltage and refractory time, and the spikes as bool.
 
@@ -120,7 +127,7 @@ def lif_step(
     """
     _check(voltage, refrac, inputs)
     parameters = (dt, decay, rest_v, reset_v, thresh_v, refrac_t, resistance, refrac_lock)
-    if needs_graph(voltage, refrac, inputs):
+    if needs_graph(voltage, refrac, inputs) and not _any_tensor(parameters):
         return _LifStep.apply(voltage, refrac, inputs, parameters)
     return _run(voltage, refrac, inputs, parameters)
 
@@ -161,13 +168,14 @@ def lif_step_(
             spikes = _raw_(voltage, refrac, inputs, *parameters)
         except RuntimeError:
             _check_in_place(voltage, refrac, inputs)
-            if voltage.is_contiguous() and refrac.is_contiguous() and inputs.is_contiguous():
+            contiguous = voltage.is_contiguous() and refrac.is_contiguous() and inputs.is_contiguous()
+            if contiguous and not _any_tensor(parameters):
                 raise
         else:
             written(voltage, refrac)
             return spikes
     _check_in_place(voltage, refrac, inputs)
-    if native and voltage.is_contiguous() and refrac.is_contiguous():
+    if native and voltage.is_contiguous() and refrac.is_contiguous() and not _any_tensor(parameters):
         spikes = _raw_(voltage, refrac, inputs.contiguous(), *parameters)
         written(voltage, refrac)
         return spikes
