@@ -1,0 +1,249 @@
+"""Times our backends, and inferno-ai where it is installed, on the same inputs.
+
+Results are compared before anything is timed: spikes must be equal, voltages and currents equal between our backends
+and within 1e-5 of the largest value to inferno-ai's. A case in which they are not is not timed, and the exit status
+is 1. Times are medians of torch.utils.benchmark, with the interquartile range in per cent of the median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import gc
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy
+import torch
+from torch.utils import benchmark
+
+from . import common, memory, subjects
+from .cases import CASES, MEMORY, Case, Output
+
+SUMMARY = "times our backends, and inferno-ai if installed, after checking that they agree"
+RELATIVE = 1e-5  # of the largest value: how far currents and voltages of inferno-ai may be from ours
+COLUMNS = ("native", "torch", subjects.OTHER)
+
+
+class Timing(NamedTuple):
+    """Seconds of a call: median and interquartile range over `runs` measurements."""
+
+    median: float
+    iqr: float
+    runs: int
+
+
+@dataclass
+class Result:
+    """What became of a case.
+
+    Attributes:
+        timings: by subject.
+        problem: why it was not timed; empty if it was.
+        difference: to inferno-ai, as a share of the largest value of a current or voltage; None if not compared.
+    """
+
+    case: Case
+    timings: dict[str, Timing] = field(default_factory=dict)
+    problem: str = ""
+    difference: float | None = None
+
+    def ratio(self, other: str) -> float | None:
+        """How many times as long `other` takes as the fastest backend of ours."""
+        ours = next((self.timings[name] for name in ("native", "torch") if name in self.timings), None)
+        if ours is None or other not in self.timings or self.timings[other] is ours:
+            return None
+        return self.timings[other].median / ours.median
+
+
+def _disagreement(name: str, expected: Output, actual: Output) -> tuple[str, float]:
+    """What is wrong, and the difference as a share of the largest value."""
+    right, value = expected.value, actual.value
+    if right.shape != value.shape:
+        return f"{name}: {actual.what} of shape {tuple(value.shape)}, expected {tuple(right.shape)}", 0.0
+    if torch.equal(right, value):
+        return "", 0.0
+    if right.dtype == torch.bool or name != subjects.OTHER:
+        count = int((right != value).sum())
+        return f"{name}: {actual.what} differ in {count} of {value.numel()} elements", 0.0
+    share = ((right - value).abs().max() / right.abs().max()).item()
+    return (f"{name}: {actual.what} differ by {share:.1g} of the largest" if not share <= RELATIVE else ""), share
+
+
+def time_call(call, least: float) -> Timing:
+    """Times a call for `least` seconds or three runs, whichever is longer. On CUDA the timer waits for the device."""
+    timer = benchmark.Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
+    times: list[float] = []
+    while len(times) < 3:
+        measured = timer.blocked_autorange(min_run_time=least)
+        times += measured.times
+        least = 1.5 * measured.number_per_run * measured.median
+    low, median, high = numpy.quantile(times, (0.25, 0.5, 0.75)).tolist()
+    return Timing(median, high - low, len(times))
+
+
+def run_case(case: Case, names: Sequence[str], device: str, least: float) -> Result:
+    """Compares the subjects with the first of them; if they agree, times each."""
+    result = Result(case)
+    calls = {}
+    expected: list[Output] = []
+    for name in names:
+        with subjects.setting(name):
+            subject = case.build(subjects.library(name), device)
+            outputs = list(subject.outputs())
+        calls[name] = subject.call
+        expected = expected or outputs
+        for right, actual in zip(expected, outputs, strict=True):
+            problem, share = _disagreement(name, right, actual)
+            if problem:
+                result.problem = problem
+                return result
+            if name == subjects.OTHER:
+                result.difference = max(share, result.difference or 0.0)
+    for name, call in calls.items():
+        with subjects.setting(name):
+            result.timings[name] = time_call(call, least)
+    return result
+
+
+def copy_bandwidth(device: str, least: float) -> float:
+    """Bytes per second that a copy of a large tensor reads and writes."""
+    source = torch.zeros((256 if device == "cuda" else 128) * 2**20 // 4, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / time_call(lambda: target.copy_(source), least).median
+
+
+def seconds_text(seconds: float) -> str:
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}" if seconds < 999.5 * scale else f"{seconds / scale:,.0f} {unit}"
+    return f"{seconds * 1e9:.0f} ns"
+
+
+_WIDTHS = (33, 16, 16, 16, 9, 13, 7)
+HEADER = ("median (IQR)", *COLUMNS, "vs torch", f"vs {subjects.OTHER}", "of copy")
+
+
+def line(cells: Sequence[str]) -> str:
+    what, *numbers = zip(cells, _WIDTHS, strict=True)
+    return "  ".join([f"{what[0]:<{what[1]}}", *(f"{text:>{width}}" for text, width in numbers)])
+
+
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.3g}x" if ratio < 999.5 else f"{ratio:,.0f}x"
+
+
+def row(result: Result, bandwidth: float) -> str:
+    """A line of the table."""
+    if result.problem:
+        return f"{result.case.what:<{_WIDTHS[0]}}  not timed, {result.problem}"
+    cells = [result.case.what]
+    for name in COLUMNS:
+        timing = result.timings.get(name)
+        share = "" if timing is None else f"({100 * timing.iqr / timing.median:.0f}%)"
+        cells.append("-" if timing is None else f"{seconds_text(timing.median)} {share:>5}")
+    fastest = next(iter(result.timings.values()), None)
+    share = result.case.moved / fastest.median / bandwidth if fastest and result.case.moved and bandwidth else None
+    return line([*cells, _times(result.ratio("torch")), _times(result.ratio(subjects.OTHER)), share_text(share)])
+
+
+def share_text(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
+def memory_row(measured: dict[str, int | None]) -> str:
+    def text(name: str) -> str:
+        size = measured.get(name)
+        return "-" if size is None else f"{size / 2**20:,.1f} MiB"
+
+    ours = measured.get("native") or measured.get("torch")
+    ratios = [_times(measured[n] / ours) if ours and measured.get(n) else "-" for n in ("torch", subjects.OTHER)]
+    what = next(case.what for case in CASES if case.name == MEMORY)
+    return line([f"extra memory, {what.removeprefix('dense, ')}", *map(text, COLUMNS), *ratios, "-"])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    listed = ", ".join([*(case.name for case in CASES), "memory"])
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions: about a minute on two cores")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
+    parser.add_argument(
+        "--cases", nargs="+", metavar="NAME", type=_known, help=f"only those whose names begin so; of: {listed}"
+    )
+    common.add_device(parser, auto, f"default: {auto}")
+
+
+def _known(prefix: str) -> str:
+    if not any(name.startswith(prefix) for name in [*(case.name for case in CASES), "memory"]):
+        raise argparse.ArgumentTypeError(f"no case begins with {prefix!r}")
+    return prefix
+
+
+def _header(device: str, machine: dict, date: str, bandwidth: float) -> str:
+    other = subjects.other_version()
+    where = machine["gpu"] if device == "cuda" else f"{machine['cpu']}, {machine['cores']} cores"
+    lines = [
+        f"{date}  {device}: {where}; {machine['threads']} threads; copies at {bandwidth / 1e9:.1f} GB/s",
+        f"inferno_cuda {machine['inferno_cuda']}, torch {machine['torch']}, Python {machine['python']}, "
+        + (f"inferno-ai {other}" if other else "inferno-ai is not installed: ours only"),
+    ]
+    if not subjects.runs_native(device):
+        lines.append("the native backend cannot run here, see `inferno-cuda info`")
+    return "\n".join(lines)
+
+
+def _report(result: Result, bandwidth: float) -> dict:
+    moved = result.case.moved
+    return {
+        "name": result.case.name,
+        "what": result.case.what,
+        "problem": result.problem,
+        "difference_to_inferno_ai": result.difference,
+        "seconds": {name: timing._asdict() for name, timing in result.timings.items()},
+        "torch_by_ours": result.ratio("torch"),
+        "inferno_ai_by_ours": result.ratio(subjects.OTHER),
+        "bytes_moved": moved,
+        "share_of_copy": {n: moved / t.median / bandwidth for n, t in result.timings.items()} if moved else {},
+    }
+
+
+def run(arguments: argparse.Namespace) -> int:
+    device = common.require_device(arguments.device)
+    least = 0.15 if arguments.quick else 1.0
+    wanted = tuple(arguments.cases or [""])
+    names = subjects.names(device)
+    machine = common.machine()
+    date = datetime.datetime.now().astimezone().isoformat(timespec="minutes")
+    bandwidth = copy_bandwidth(device, least)
+    print(_header(device, machine, date, bandwidth))
+    print(f"\n{line(HEADER)}", flush=True)
+    results, measured = [], {}
+    for case in CASES:
+        if case.name.startswith(wanted):
+            results.append(run_case(case, names, device, least))
+            print(row(results[-1], bandwidth), flush=True)
+            gc.collect()
+    if "memory".startswith(wanted):
+        case = next(case for case in CASES if case.name == MEMORY)
+        measured = {name: memory.measure(case, name, device) for name in names}
+        print(memory_row(measured), flush=True)
+    if arguments.json:
+        report = {
+            "date": date,
+            "device": device,
+            "quick": arguments.quick,
+            "machine": machine,
+            "inferno_ai": subjects.other_version(),
+            "copy_bytes_per_s": bandwidth,
+            "cases": [_report(result, bandwidth) for result in results],
+            "extra_memory_bytes": measured,
+        }
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    problems = [result.case.name for result in results if result.problem]
+    if problems:
+        print(f"not timed because results differ: {', '.join(problems)}")
+    return 1 if problems else 0

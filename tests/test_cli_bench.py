@@ -1,0 +1,180 @@
+"""The benchmark: subjects agree before they are timed, ratios, memory, output."""
+
+import contextlib
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from inferno_cuda import cli, neural, testing
+from inferno_cuda.cli import bench, cases, memory, subjects
+from inferno_cuda.cli.bench import Result, Timing
+from inferno_cuda.cli.cases import Case, Output, Subject
+
+TINY = (
+    cases._lif_case("tiny", 2, 10),
+    Case("exp-tiny", "step", cases._synapse_step(2), moved=100),
+    Case("current-tiny", "current_at", cases._current_at(2, 3)),
+    Case("dense-tiny", "dense", cases._dense(1, cases.MAX_DELAY)),
+)
+LEAST = 1e-4
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Few and fast cases with a narrow connection."""
+    monkeypatch.setattr(cases, "OUTPUTS", 3)
+    monkeypatch.setattr(bench, "CASES", TINY)
+    monkeypatch.setattr(bench, "MEMORY", "dense-tiny")
+    monkeypatch.setattr(bench, "copy_bandwidth", lambda device, least: 1e10)
+    monkeypatch.setattr(memory, "measure", lambda case, subject, device: 3 << 20)
+    right = bench.time_call
+    monkeypatch.setattr(bench, "time_call", lambda call, least: right(call, LEAST))
+
+
+@pytest.mark.parametrize("case", TINY, ids=lambda case: case.name)
+def test_subjects_agree_and_are_timed(case, small):
+    names = subjects.names("cpu")
+    result = bench.run_case(case, names, "cpu", LEAST)
+    assert result.problem == ""
+    assert list(result.timings) == names
+    assert all(timing.median > 0 and timing.runs >= 3 for timing in result.timings.values())
+
+
+@pytest.mark.parametrize("on_grid", [True, False])
+def test_times_are_on_the_grid_or_well_off_it(on_grid):
+    times = cases._times((1000,), cases._random(), on_grid)
+    away = (times - times.round()).abs()
+    assert times.min() >= 0 and times.max() <= cases.MAX_DELAY
+    assert (away == 0).all() if on_grid else (away > 0.04).all()
+
+
+def test_the_lif_case_spikes(small):
+    outputs = list(TINY[0].build(neural, "cpu").outputs())
+    spikes = torch.stack([output.value for output in outputs[:-1]])
+    assert 0 < spikes.sum() < spikes.numel()
+    assert spikes.any(0).sum() < spikes[0].numel()
+
+
+def differing(values):
+    """A case whose outputs differ from subject to subject."""
+    remaining = iter(values)
+
+    def build(library, device):
+        value = next(remaining)
+        return Subject(lambda: iter([Output("results", value)]), lambda: None)
+
+    return Case("differing", "made up", build)
+
+
+ONES = torch.ones(4)
+
+
+@pytest.mark.parametrize(
+    "names, values, problem",
+    [
+        (("native", "torch"), (ONES, ONES * 1.000001), "torch: results differ in 4 of 4 elements"),
+        (("torch", "inferno-ai"), (ONES, ONES * 1.000001), ""),
+        (("torch", "inferno-ai"), (ONES, ONES * 1.001), "inferno-ai: results differ by 0.001 of the largest"),
+        (("torch", "inferno-ai"), (ONES, ONES * torch.nan), "inferno-ai: results differ by nan of the largest"),
+        (("torch", "inferno-ai"), (ONES, ONES[:3]), "inferno-ai: results of shape (3,), expected (4,)"),
+        (("torch", "inferno-ai"), (ONES > 0, ONES > 1), "inferno-ai: results differ in 4 of 4 elements"),
+    ],
+)
+def test_what_disagrees_is_not_timed(names, values, problem, monkeypatch):
+    monkeypatch.setattr(subjects, "library", lambda name: None)
+    monkeypatch.setattr(subjects, "setting", lambda name: contextlib.nullcontext())
+    result = bench.run_case(differing(values), names, "cpu", LEAST)
+    assert result.problem == problem
+    assert bool(result.timings) == (problem == "")
+    if problem:
+        assert f"not timed, {problem}" in bench.row(result, 1e10)
+
+
+def test_ratios_are_those_of_the_medians():
+    result = Result(TINY[0], {"native": Timing(1e-3, 0, 3), "torch": Timing(4e-3, 0, 3), "inferno-ai": Timing(1, 0, 3)})
+    assert result.ratio("torch") == pytest.approx(4)
+    assert result.ratio("inferno-ai") == pytest.approx(1000)
+    assert Result(TINY[0], {"torch": Timing(1, 0, 3)}).ratio("torch") is None
+    assert Result(TINY[0], {"torch": Timing(1, 0, 3), "inferno-ai": Timing(2, 0, 3)}).ratio("inferno-ai") == 2
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [(2.5e-7, "250 ns"), (9.87654e-6, "9.88 us"), (0.0123, "12.3 ms"), (0.9996, "1,000 ms"), (3.456, "3.46 s")],
+)
+def test_times_are_readable(seconds, text):
+    assert bench.seconds_text(seconds) == text
+
+
+def test_rows_line_up():
+    timings = {"native": Timing(1e-3, 1e-5, 9), "torch": Timing(4e-3, 4e-3, 9)}
+    rows = [bench.line(bench.HEADER), bench.row(Result(TINY[0], timings), 1e9), bench.memory_row({"native": 5 << 20})]
+    assert len({len(row) for row in rows}) == 1
+    assert "1 ms  (1%)" in rows[1] and "4x" in rows[1] and "5.0 MiB" in rows[2]
+
+
+def test_table_and_json(small, tmp_path, capsys):
+    path = tmp_path / "new" / "bench.json"
+    assert cli.main(["bench", "--quick", "--device", "cpu", "--json", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert all(case.what in shown for case in TINY)
+    report = json.loads(path.read_text())
+    assert [case["name"] for case in report["cases"]] == [case.name for case in TINY]
+    assert set(report["cases"][0]["seconds"]) == set(subjects.names("cpu"))
+    assert report["machine"]["torch"] == torch.__version__
+    assert report["extra_memory_bytes"]["torch"] == 3 << 20
+
+
+def test_cases_can_be_picked(small, capsys):
+    assert cli.main(["bench", "--device", "cpu", "--cases", "lif", "exp-tiny"]) == 0
+    shown = capsys.readouterr().out
+    assert TINY[0].what in shown and "extra memory" not in shown and "dense" not in shown
+
+
+def test_a_disagreement_is_the_exit_status(small, monkeypatch, capsys):
+    names = subjects.names("cpu")
+    values = [ONES + k for k in range(len(names))]
+    monkeypatch.setattr(bench, "CASES", (differing(values),))
+    if len(names) > 1:
+        assert cli.main(["bench", "--device", "cpu", "--cases", "differing"]) == 1
+        assert "not timed because results differ: differing" in capsys.readouterr().out
+
+
+def test_without_inferno_ai_it_shows_ours_only(small, monkeypatch, capsys):
+    monkeypatch.setattr(subjects, "other_version", lambda: "")
+    assert subjects.names("cpu") == list(reversed(testing.backends()))
+    assert cli.main(["bench", "--device", "cpu", "--cases", "lif"]) == 0
+    shown = capsys.readouterr().out
+    assert "inferno-ai is not installed: ours only" in shown
+    assert shown.splitlines()[-1].split()[-2] == "-"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the high-water mark of a process")
+def test_extra_memory_is_that_of_the_call():
+    def build(library, device):
+        return Subject(lambda: iter(()), lambda: torch.ones(16 << 20).sum())
+
+    assert 60 << 20 <= memory.extra(Case("big", "", build), "torch", "cpu") <= 90 << 20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the high-water mark of a process")
+def test_memory_is_measured_in_another_process():
+    case = next(case for case in cases.CASES if case.name == "dense-1")
+    assert 0 < memory.measure(case, "torch", "cpu") < 200 << 20
+    assert memory.measure(case, "nonsense", "cpu") is None
+
+
+def test_the_script_keeps_its_results(small, monkeypatch):
+    called = []
+    monkeypatch.setattr(cli, "main", lambda arguments: called.append(arguments) or 0)
+    monkeypatch.setattr(sys, "argv", ["run.py", "--quick"])
+    script = Path(__file__).parents[1] / "bench" / "run.py"
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(script), run_name="__main__")
+    assert called[0][:3] == ["bench", "--quick", "--json"]
+    assert Path(called[0][3]).parent == script.parent / "results"
