@@ -17,6 +17,8 @@ CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja 
 CTEST := $(BIN)/ctest --output-on-failure --no-tests=error --test-dir
 
 .PHONY: setup demo test lint core sanitize pytest bench wheel clean
+# pytest's closing line is the last of make test, also with -j.
+.NOTPARALLEL:
 
 setup: $(VENV)/native.stamp
 

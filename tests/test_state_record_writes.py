@@ -143,7 +143,8 @@ def test_held_storage_is_copied_before_it_changes(change, innermost):
 def test_a_new_storage_is_not_held():
     m = recorder()
     m.r.hold()
-    m.r.value = (new := torch.zeros(4, 2, 3))
+    m.r.value = torch.zeros(4, 2, 3)
+    new = m.r.value
     m.r.push(torch.ones(2, 3))
     assert m.r.value is new
 

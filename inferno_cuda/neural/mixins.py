@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..state import RecordTensor, ShapedTensor, _check
-from ..state._check import nonnegative, positive
+from ..state._check import span, step
 
 
 def _handles(owner: object, names: tuple[str, ...], kind: type) -> list:
@@ -119,12 +119,12 @@ class DelayedMixin:
         delay: longest delay that can be looked up, in ms.
 
     Raises:
-        ValueError: if ``step_time`` is not positive or ``delay`` is negative.
+        ValueError: if ``step_time`` is not positive and finite, or ``delay`` is negative or infinite.
     """
 
     def __init__(self, step_time: float, delay: float) -> None:
-        self.__step_time = positive("step_time", step_time)
-        self.__delay = nonnegative("delay", delay)
+        self.__step_time = step("step_time", step_time)
+        self.__delay = span("delay", delay)
         self.__delayed: list[str] = []
 
     def add_delayed(self, *attr: str) -> None:
@@ -149,13 +149,13 @@ class DelayedMixin:
         """Length of a simulation step, in ms. Setting it resizes every record.
 
         Raises:
-            ValueError: if the new value is not positive.
+            ValueError: if the new value is not positive and finite.
         """
         return self.__step_time
 
     @dt.setter
     def dt(self, value: float) -> None:
-        value = positive("dt", value)
+        value = step("dt", value)
         if value != self.__step_time:
             for name in self.__delayed:
                 getattr(self, name).dt = value
@@ -166,13 +166,13 @@ class DelayedMixin:
         """Longest delay that can be looked up, in ms. Setting it resizes every record.
 
         Raises:
-            ValueError: if the new value is negative.
+            ValueError: if the new value is negative or infinite.
         """
         return self.__delay
 
     @delay.setter
     def delay(self, value: float) -> None:
-        value = nonnegative("delay", value)
+        value = span("delay", value)
         if value != self.__delay:
             for name in self.__delayed:
                 getattr(self, name).duration = value

@@ -288,7 +288,7 @@ class Updatable(ABC):
 
     @updater.setter
     def updater(self, value: Updater | None) -> None:
-        self.updater_ = value
+        self.updater_ = None if value is None else instance("updater", value, nn.Module)
 
     @updater.deleter
     def updater(self) -> None:

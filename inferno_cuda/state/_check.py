@@ -28,6 +28,16 @@ def nonnegative(name: str, value: Any, cast: Cast = float) -> Any:
     return value
 
 
+def step(name: str, value: Any) -> float:
+    """A finite time > 0, or ValueError."""
+    return finite(name, positive(name, value))
+
+
+def span(name: str, value: Any) -> float:
+    """A finite time >= 0, or ValueError."""
+    return finite(name, nonnegative(name, value))
+
+
 def nonzero(name: str, value: Any, cast: Cast = float) -> Any:
     """``value != 0`` and not NaN, or ValueError."""
     value = cast(value)

@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import copy
 import weakref
+from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import nn
+from torch.nn.parameter import UninitializedTensorMixin
+
 from . import _check
+
+
+def normal(tensor: Any) -> Any:
+    """``tensor``, or a copy if it was made in inference mode, as state outlives that mode and is written after it."""
+    if tensor is None or torch.compiler.is_compiling() or isinstance(tensor, nn.Parameter | UninitializedTensorMixin):
+        return tensor
+    if not tensor.is_inference():
+        return tensor
+    with torch.inference_mode(False), torch.no_grad():
+        return tensor.clone()
 
 
 class Handle:
     """What an owner keeps under an attribute name to manage other attributes of its own."""
 
+    # name of the attribute with a tensor that steps write in place
+    _data_name: str | None = None
+
     def _release(self, owner: Any) -> None:
         """Remove from ``owner`` the attributes this handle manages."""
         raise NotImplementedError
+
+    def _check_extras(self, extras: Mapping[str, Any]) -> None:
+        """Called with extras that the owner is about to load; raises where they make no sense."""
 
     def _loaded(self) -> None:
         """Called after the owner loaded its extras."""

@@ -49,6 +49,8 @@ def gather_mode(interp: Any, kwargs: dict[str, Any], data: torch.Tensor) -> tupl
 def slots(duration: float, step_time: float, inclusive: bool) -> int:
     """Number of observations that cover ``duration``."""
     ratio = duration / step_time
+    if math.isinf(ratio):
+        raise ValueError(f"'duration' ({duration}) is too many steps of 'step_time' ({step_time})")
     near = round(ratio)
     steps = near if abs(ratio - near) <= 1e-6 * ratio else math.ceil(ratio)
     return max(steps + bool(inclusive), 1)

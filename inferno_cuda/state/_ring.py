@@ -11,8 +11,9 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter, UninitializedTensorMixin
 
 from . import _check, _lookup
+from ._handle import normal
 from .module import Module
-from .shaped import ShapedTensor, ignored
+from .shaped import ShapedTensor, _own, ignored
 
 RecordTensorAttributes = namedtuple(
     "RecordTensorAttributes", ["data", "constraints", "dt", "duration", "inclusive", "pointer"]
@@ -41,8 +42,8 @@ class Ring(ShapedTensor):
         batch_innermost: bool = False,
     ) -> None:
         super(ShapedTensor, self).__init__(owner, name)
-        step_time = _check.positive("step_time", step_time)
-        duration = _check.nonnegative("duration", duration)
+        step_time = _check.step("step_time", step_time)
+        duration = _check.span("duration", duration)
         self._attributes = self.LinkedAttributes(*(f"_{name}_{field}" for field in RecordTensorAttributes._fields))
         self._held = False
         self._batch_innermost = bool(batch_innermost)
@@ -62,7 +63,7 @@ class Ring(ShapedTensor):
     # -- pointer ------------------------------------------------------------------------------------------------------
 
     def _place_pointer(self, pointer: torch.Tensor) -> None:
-        owner = self._living_owner()
+        owner, pointer = self._living_owner(), normal(pointer)
         if isinstance(owner, Module):
             owner._register_counter(self._attributes.pointer, pointer)
         else:
@@ -78,8 +79,8 @@ class Ring(ShapedTensor):
             pointer = getattr(owner, self._attributes.pointer)
         data = self._data
         if data is not None and data.device != pointer.device:
-            pointer = pointer.to(data.device)
-            self._place_pointer(pointer)
+            self._place_pointer(pointer.to(data.device))
+            return self._pointer_tensor
         return pointer
 
     def _origin(self, data: torch.Tensor) -> int | torch.Tensor:
@@ -104,6 +105,12 @@ class Ring(ShapedTensor):
     def _advance(self, pos: int) -> None:
         data = self._initialized("move the pointer of")
         self._pointer_tensor.add_(pos).remainder_(data.shape[0])
+
+    def _check_extras(self, extras: Mapping[str, Any]) -> None:
+        names = self._attributes
+        dt = _check.step("dt", extras.get(names.dt, self.dt))
+        duration = _check.span("duration", extras.get(names.duration, self.duration))
+        _lookup.slots(duration, dt, extras.get(names.inclusive, self.inclusive))
 
     def _loaded(self) -> None:
         if not self.ignored:
@@ -231,7 +238,8 @@ class Ring(ShapedTensor):
     def value(self) -> torch.Tensor | nn.Parameter | None:
         """The storage itself, of shape (N, *obs), which writes in place change.
 
-        Assigning leaves the pointer; assigning None or an empty tensor, or deleting, drops the storage.
+        Assigning stores a copy and leaves the pointer. Assigning None or an empty tensor, or deleting, drops the
+        storage.
         """
         return self._data
 
@@ -241,14 +249,14 @@ class Ring(ShapedTensor):
         if value is None:
             self.deinitialize()
         elif ignored(value) and not isinstance(value, UninitializedTensorMixin):
-            self._assign(value)
+            self._assign(_own(value))
             self._pointer_tensor.zero_()
         elif ignored(value):
             self.deinitialize(True)
         else:
             if value.ndim == 0:
                 raise ValueError("'value' of shape () must have the shape of stored observations, (N, *obs)")
-            self._assign(value)
+            self._assign(_own(value) if isinstance(value, nn.Parameter) else self._laid_out(_own(value)))
             self._pointer_tensor.remainder_(value.shape[0])
 
     @value.deleter
@@ -292,22 +300,22 @@ class Ring(ShapedTensor):
     def dt(self) -> float:
         """Time between observations, in ms. A change keeps the newest observations, and inserts zeros as oldest.
 
-        Raises ValueError unless positive.
+        Raises ValueError unless positive and finite.
         """
         return self._get(self._attributes.dt)
 
     @dt.setter
     def dt(self, value: float) -> None:
-        self._retime(self._attributes.dt, _check.positive("dt", value))
+        self._retime(self._attributes.dt, _check.step("dt", value))
 
     @property
     def duration(self) -> float:
-        """Length of the history, in ms. A change acts like one of ``dt``. Raises ValueError if negative."""
+        """Length of the history, in ms. A change acts like one of ``dt``. Raises ValueError if negative or infinite."""
         return self._get(self._attributes.duration)
 
     @duration.setter
     def duration(self, value: float) -> None:
-        self._retime(self._attributes.duration, _check.nonnegative("duration", value))
+        self._retime(self._attributes.duration, _check.span("duration", value))
 
     @property
     def inclusive(self) -> bool:
@@ -320,7 +328,10 @@ class Ring(ShapedTensor):
 
     @torch.no_grad()
     def _retime(self, attribute: str, value: float | bool) -> None:
-        before = self.recordsz
+        names = self._attributes
+        changed = {names.dt: self.dt, names.duration: self.duration, names.inclusive: self.inclusive, attribute: value}
+        count = _lookup.slots(*(changed[name] for name in (names.duration, names.dt, names.inclusive)))
+        if count != self.recordsz:
+            self._reshape(0, count)
+        # last, so that a failure leaves a record that fits its times
         setattr(self._living_owner(), attribute, value)
-        if self.recordsz != before:
-            self._reshape(0, self.recordsz)

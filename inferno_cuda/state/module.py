@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedTensorMixin
 
-from ._handle import Handle
+from ._handle import Handle, normal
 
 
 class Module(nn.Module):
@@ -59,11 +60,40 @@ class Module(nn.Module):
         Raises:
             TypeError: a value is a tensor or a module and the extra is not a counter.
         """
+        state = {name: self._checked_extra(name, value) for name, value in state.items()}
+        for handle in self._handles():
+            handle._check_extras(state)
         for name, value in state.items():
             self._write_extra(name, value)
-        for value in list(self.__dict__.values()):
-            if isinstance(value, Handle):
-                value._loaded()
+        for handle in self._handles():
+            handle._loaded()
+
+    def _handles(self) -> list[Handle]:
+        return [value for value in self.__dict__.values() if isinstance(value, Handle)]
+
+    def _state_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Buffers that belong to handles, and may be written in place at any time."""
+        for handle in self._handles():
+            held = self._buffers.get(handle._data_name)
+            if held is not None and not isinstance(held, nn.Parameter | UninitializedTensorMixin):
+                yield handle._data_name, held
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if not keep_vars:
+            # later steps must not show in what was saved
+            for name, _ in self._state_buffers():
+                if prefix + name in destination:
+                    destination[prefix + name] = destination[prefix + name].clone()
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
+    ) -> None:
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+        for name, held in self._state_buffers():
+            if held is state_dict.get(prefix + name):
+                # assign=True: later steps must not write to what was loaded
+                self._buffers[name] = normal(held.detach().clone())
 
     def _check_extra_name(self, name: str) -> None:
         if not isinstance(name, str):
@@ -80,22 +110,34 @@ class Module(nn.Module):
         self._check_extra_name(name)
         self._extras[name] = value
 
-    def _write_extra(self, name: str, value: Any) -> None:
-        held = self._extras.get(name)
-        if isinstance(held, torch.Tensor):
-            held.fill_(int(value))
-        else:
+    def _checked_extra(self, name: str, value: Any) -> Any:
+        if not isinstance(self._extras.get(name), torch.Tensor):
             _refuse_tensors(name, value)
+            return value
+        value = int(value)
+        if not -(2**63) <= value < 2**63:
+            raise ValueError(f"'{name}' of {value} must fit an int64")
+        return value
+
+    def _write_extra(self, name: str, value: Any) -> None:
+        held, value = self._extras.get(name), self._checked_extra(name, value)
+        if isinstance(held, torch.Tensor):
+            held.fill_(value)
+        else:
             self._extras[name] = value
 
     def _apply(self, fn: Any, recurse: bool = True) -> Module:
         super()._apply(fn, recurse)
+        for name, held in list(self._state_buffers()):
+            self._buffers[name] = normal(held)
         for name, held in self._extras.items():
             if isinstance(held, torch.Tensor):
                 # only the device follows: a cast would break the counter, and to_empty would lose its value
                 device = fn(held).device
                 if device != held.device:
-                    self._extras[name] = torch.zeros_like(held, device=device) if held.is_meta else held.to(device)
+                    self._extras[name] = normal(
+                        torch.zeros_like(held, device=device) if held.is_meta else held.to(device)
+                    )
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -132,6 +174,11 @@ class Module(nn.Module):
 
     def __dir__(self) -> Iterable[str]:
         return sorted({*super().__dir__(), *self.__dict__.get("_extras", ())})
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a copy or file of the state leaves behind the autograd graph that it is part of
+        inside = {name: held.detach() for name, held in self._state_buffers() if held.requires_grad}
+        return {**self.__dict__, "_buffers": type(self._buffers)(self._buffers, **inside)} if inside else self.__dict__
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -42,11 +42,20 @@ class RecordTensor(Ring):
             _check.same_shape(name, tensor, data.shape[1:], "a stored observation")
 
     def _at(self, data: torch.Tensor, offset: int) -> torch.Tensor:
+        found = self._slot(data, offset)
+        return found.clone() if _lookup.readable(data) else found
+
+    def _slot(self, data: torch.Tensor, offset: int) -> torch.Tensor:
+        # a view where the host knows the pointer, else a copy
         count = data.shape[0]
         if _lookup.readable(data):
-            return data[(self._pointer_tensor.item() - offset) % count].clone()
+            return data[(self._pointer_tensor.item() - offset) % count]
         slot = (self._pointer_tensor - offset).remainder(count)
         return data.index_select(0, slot.reshape(1)).squeeze(0)
+
+    def _newest(self) -> torch.Tensor:
+        """The newest observation, to be used up before the next write: it may be a view."""
+        return self._slot(self._data, 1)
 
     # -- one observation ----------------------------------------------------------------------------------------------
 

@@ -11,13 +11,20 @@ from torch import nn
 from torch.nn.parameter import UninitializedTensorMixin
 
 from . import _check
-from ._handle import OwnedHandle
+from ._handle import OwnedHandle, normal
 from .module import Module
 
 
 def ignored(tensor: torch.Tensor | None) -> bool:
     """If no constraint applies: None, uninitialized, or without elements in at most one dimension."""
     return tensor is None or isinstance(tensor, UninitializedTensorMixin) or (tensor.ndim <= 1 and tensor.numel() == 0)
+
+
+def _own(value: torch.Tensor | nn.Parameter | None) -> torch.Tensor | nn.Parameter | None:
+    """A copy of what a user assigns, since state is written in place; a parameter is what the user wants written."""
+    if value is None or isinstance(value, nn.Parameter | UninitializedTensorMixin):
+        return value
+    return value.clone()
 
 
 def dimensionality(constraints: Mapping[int, int], strict: bool) -> int:
@@ -103,6 +110,7 @@ class ShapedTensor(OwnedHandle):
                 f"'value', stored in shape {tuple(storage.shape)}, must meet the constraints (dim: size) {constraints}"
             )
         self._clear_names(owner)
+        storage = normal(storage)
         if isinstance(value, nn.Parameter):
             if storage is not value:
                 value.data = storage
@@ -130,7 +138,7 @@ class ShapedTensor(OwnedHandle):
         return self._get(self._data_name)
 
     def _assign(self, value: torch.Tensor | None) -> None:
-        current = self._data
+        current, value = self._data, normal(value)
         if isinstance(current, nn.Parameter) and not isinstance(value, nn.Parameter):
             if isinstance(current, UninitializedTensorMixin):
                 current.materialize(value.shape, device=value.device, dtype=value.dtype)
@@ -153,7 +161,10 @@ class ShapedTensor(OwnedHandle):
 
     @property
     def value(self) -> torch.Tensor | nn.Parameter | None:
-        """The tensor. Assigning rebinds it; where it is a parameter, a plain tensor becomes its ``.data``.
+        """The tensor itself, which its owner may write in place.
+
+        Assigning a tensor stores a copy, as the ``.data`` of the present value if that is a parameter. A parameter is
+        stored as it is.
 
         Raises:
             RuntimeError: None is assigned and the current value is a parameter.
@@ -164,7 +175,7 @@ class ShapedTensor(OwnedHandle):
     @value.setter
     def value(self, value: torch.Tensor | nn.Parameter | None) -> None:
         self._test_new(value)
-        self._assign(value)
+        self._assign(_own(value))
 
     def _test_new(self, value: torch.Tensor | None) -> None:
         if value is None and isinstance(self._data, nn.Parameter):

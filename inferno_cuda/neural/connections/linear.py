@@ -155,9 +155,10 @@ class LinearDense(WeightBiasDelayMixin, Connection):
         """
         synapse = self.synapse_
         data = [self.like_synaptic(x) for x in inputs]
+        weight = self.weight_
         if not self.delayedby:
             self._check_step(synapse)
-            out = F.linear(synapse(*data, **kwargs), self.weight_, self.bias)
+            out = F.linear(synapse(*data, **kwargs), weight, self.bias)
         elif fuses(synapse):
             delay = self.delay_
             if delay.requires_grad and torch.is_grad_enabled():
@@ -166,12 +167,12 @@ class LinearDense(WeightBiasDelayMixin, Connection):
             self._check_step(synapse, how)
             plan = self._plans.get(delay, how)
             synapse(*data, **kwargs)
-            out = fused_sum(how, self.weight_, self.bias, plan)
+            out = fused_sum(how, weight, self.bias, plan)
         else:
             self._check_step(synapse)
             check_numbers(self.delay_)
             synapse(*data, **kwargs)
-            out = chunked_sum(synapse, self.weight_, self.bias, self.selector)
+            out = chunked_sum(synapse, weight, self.bias, self.selector)
         return out.view(-1, *self.out_shape)
 
     def _check_step(self, synapse: Synapse, how: DelayedCurrent | None = None) -> None:
@@ -190,5 +191,3 @@ class LinearDense(WeightBiasDelayMixin, Connection):
             raise TypeError(
                 f"'weight' has the dtype {weight.dtype}{also}, the currents of the synapse {current}: they must agree"
             )
-        if weight.is_cuda and torch.cuda.is_current_stream_capturing():
-            self._parameters_captured = True

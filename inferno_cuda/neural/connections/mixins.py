@@ -41,8 +41,6 @@ class WeightMixin:
         requires_grad: whether autograd is to train the parameters.
     """
 
-    _parameters_captured = False
-
     def __init__(self, weight: torch.Tensor, requires_grad: bool = False) -> None:
         self.register_parameter("weight_", nn.Parameter(weight, requires_grad))
 
@@ -62,15 +60,9 @@ class WeightMixin:
         self._replace(self.weight_, value)
 
     def _replace(self, param: nn.Parameter, value: torch.Tensor) -> None:
-        if param.is_inference() or self._parameters_captured:
-            # the replays of a CUDA graph read the storage that was captured
-            with torch.no_grad():
-                param.copy_(value)
-            return
-        with torch.inference_mode(False), torch.no_grad():
-            # new storage, as a graph that is still to be differentiated may have saved the old values
-            value = value.detach().to(param.dtype)
-            param.data = value.clone(memory_format=torch.contiguous_format)
+        # in place: a graph that saved the old values raises in backward, where a new storage would go unnoticed
+        with torch.no_grad():
+            param.copy_(value)
 
 
 class WeightBiasMixin(WeightMixin):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from ... import ops
-from ...state._check import less, nonnegative, nonzero, positive
+from ...state._check import less, nonnegative, nonzero, positive, step
 from ..base import InfernoNeuron
 from ._inputs import like_state
 from .mixins import SpikeRefractoryMixin, VoltageMixin
@@ -58,7 +58,7 @@ class LIF(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
         batch_size: int = 1,
     ) -> None:
         InfernoNeuron.__init__(self, shape, batch_size)
-        self.step_time = positive("step_time", step_time)
+        self.step_time = step("step_time", step_time)
         self.thresh_v = float(thresh_v)
         self.rest_v = less("rest_v", rest_v, self.thresh_v, "thresh_v")
         self.reset_v = less("reset_v", reset_v, self.thresh_v, "thresh_v")
@@ -73,25 +73,25 @@ class LIF(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
         """Length of a simulation step, in ms. Setting it leaves the state alone.
 
         Raises:
-            ValueError: if the new value is not positive.
+            ValueError: if the new value is not positive and finite.
         """
         return self.step_time
 
     @dt.setter
     def dt(self, value: float) -> None:
-        self.step_time = positive("dt", value)
+        self.step_time = step("dt", value)
 
     def clear(self, **kwargs) -> None:
         """Puts every neuron to its resting potential, out of refractoriness. Cuts autograd graphs."""
         self._reset_state(self.rest_v, 0.0)
 
-    def forward(self, inputs: torch.Tensor, refrac_lock: bool = True, **kwargs) -> torch.Tensor:
+    def forward(self, inputs: torch.Tensor | float, refrac_lock: bool = True, **kwargs) -> torch.Tensor:
         """Simulates one step.
 
         Gradients reach ``inputs`` and earlier voltages; spikes are bool and have none.
 
         Args:
-            inputs: input currents, ``(B, *shape)`` or broadcastable to it, in nA.
+            inputs: input currents, ``(B, *shape)`` or broadcastable to it, or a number, in nA.
             refrac_lock: whether the voltage stands still during the refractory period; otherwise it integrates
                 without input.
 
@@ -100,12 +100,13 @@ class LIF(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
 
         Raises:
             ValueError: if ``inputs`` does not broadcast to ``(B, *shape)``.
-            TypeError: if the dtype of ``inputs`` does not convert to that of the state without loss.
+            TypeError: if ``inputs`` is neither a tensor nor a number, or its dtype does not convert to that of the
+                state without loss.
         """
         buffers = self._buffers
         voltage = buffers["_voltage__data"]
         refrac = buffers["_refrac__data"]
-        if inputs.shape != voltage.shape or inputs.dtype != voltage.dtype:
+        if not isinstance(inputs, torch.Tensor) or inputs.shape != voltage.shape or inputs.dtype != voltage.dtype:
             inputs = like_state(inputs, voltage)
         rebind = self._must_rebind(inputs, voltage, refrac)
         result = (ops.lif_step if rebind else ops.lif_step_)(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...state import ShapedTensor
+from ._inputs import like_state
 
 
 class StateMixin:
@@ -21,6 +22,14 @@ class StateMixin:
         self.__dict__["_state_read"] = True
         return handle.value
 
+    @staticmethod
+    def _set(handle: ShapedTensor, value: torch.Tensor | float, name: str) -> None:
+        state = handle.value
+        value = like_state(value, state, name)
+        if value.device != state.device:
+            raise ValueError(f"'{name}' is on the device {value.device}, it must be on {state.device}")
+        handle.value = value
+
     def _must_rebind(self, inputs: torch.Tensor, voltage: torch.Tensor, refrac: torch.Tensor) -> bool:
         if inputs.requires_grad or voltage.requires_grad or refrac.requires_grad:
             return True
@@ -29,8 +38,8 @@ class StateMixin:
         return self._state_read and not self._state_captured
 
     def _rebind(self, voltage: torch.Tensor, refrac: torch.Tensor) -> None:
-        self.voltage_.value = voltage
-        self.refrac_.value = refrac
+        self.voltage_._assign(voltage)
+        self.refrac_._assign(refrac)
         self.__dict__["_state_read"] = False
 
     def _reset_state(self, voltage: float, refrac: float) -> None:
@@ -56,15 +65,20 @@ class VoltageMixin(StateMixin):
 
     @property
     def voltage(self) -> torch.Tensor:
-        """Membrane voltages, ``(B, *shape)``, in mV. Setting copies the values; shape and dtype become theirs.
+        """Membrane voltages, ``(B, *shape)``, in mV. Setting copies the values, broadcast to that shape.
 
         What was read keeps its values over later steps, and writing to it before the next step changes the state.
+
+        Raises:
+            TypeError: if the new value is neither a tensor nor a number, or does not convert without loss to the dtype
+                of the state.
+            ValueError: if it does not broadcast to ``(B, *shape)``, or lies on another device.
         """
         return self._expose(self.voltage_)
 
     @voltage.setter
     def voltage(self, value: torch.Tensor) -> None:
-        self.voltage_.value = value.clone()
+        self._set(self.voltage_, value, "voltage")
 
 
 class RefractoryMixin(StateMixin):
@@ -80,15 +94,20 @@ class RefractoryMixin(StateMixin):
 
     @property
     def refrac(self) -> torch.Tensor:
-        """Remaining refractory periods, ``(B, *shape)``, in ms. Setting copies the values.
+        """Remaining refractory periods, ``(B, *shape)``, in ms. Setting copies the values, broadcast to that shape.
 
         What was read keeps its values over later steps, and writing to it before the next step changes the state.
+
+        Raises:
+            TypeError: if the new value is neither a tensor nor a number, or does not convert without loss to the dtype
+                of the state.
+            ValueError: if it does not broadcast to ``(B, *shape)``, or lies on another device.
         """
         return self._expose(self.refrac_)
 
     @refrac.setter
     def refrac(self, value: torch.Tensor) -> None:
-        self.refrac_.value = value.clone()
+        self._set(self.refrac_, value, "refrac")
 
 
 class SpikeRefractoryMixin(RefractoryMixin):
@@ -108,7 +127,9 @@ class SpikeRefractoryMixin(RefractoryMixin):
     @property
     def spike(self) -> torch.Tensor:
         """Which neurons fired in the last step, ``(B, *shape)``, bool."""
-        absrefrac = getattr(self, self.__absrefrac)
+        absrefrac, refrac = getattr(self, self.__absrefrac), self.refrac_.value
         if absrefrac == 0:
-            return torch.signbit(self.refrac_.value)
-        return self.refrac_.value == absrefrac
+            return torch.signbit(refrac)
+        # not exactly equal once the state was cast, but farther off by a whole step after any countdown
+        slack = min(1e-3 * self.dt, absrefrac / 2)
+        return (refrac >= absrefrac - slack) & (refrac <= absrefrac + slack)

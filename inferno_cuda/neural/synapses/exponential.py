@@ -127,7 +127,7 @@ class SingleExponentialCurrent(SpikeCurrentMixin, InfernoSynapse):
         stored = record.value
         x = only_input(self, inputs, stored)
         decay = math.exp(-self.dt / self.time_constant)
-        current = (record.peek() * decay + (self.spike_charge / self.time_constant) * x).to(stored.dtype)
+        current = (record._newest() * decay + (self.spike_charge / self.time_constant) * x).to(stored.dtype)
         self.spike_.push(x.bool(), self.inplace)
         if self.inplace:
             current = current.detach()
