@@ -1,5 +1,5 @@
 # make setup   creates .venv with torch and the package, in editable mode
-# make demo    trains on the demo's data and shows what the network learns
+# make demo    shows MNIST digits to a spiking network and reads them off its spikes
 # make test    lint, C++ tests (plain and under sanitizers), CUDA kernels if there is an nvcc, pytest
 # make bench   times the ops here
 # make wheel   builds dist/*.whl

@@ -37,7 +37,7 @@ PYTHON
 
 # The tests leave the checkout, so that they find the installed package and nothing else.
 mkdir "$work/checkout"
-cp -r "$root/tests" "$root/pyproject.toml" "$work/checkout"
+cp -r "$root/tests" "$root/bench" "$root/pyproject.toml" "$work/checkout"
 
 install() { "$work/env/bin/python" -m pip install -q --no-cache-dir --disable-pip-version-check "$@"; }
 

@@ -100,7 +100,7 @@ if [ "$gpu" = none ]; then
   exit $failed
 fi
 
-part check 60 "$python" -m inferno_cuda check --device cuda
+part check 60 "$python" -m inferno_cuda check --device cuda --backend native
 
 if "$python" -c 'import pytest' 2>/dev/null; then
   ignored=()
@@ -120,7 +120,7 @@ sanitizer=$(command -v compute-sanitizer || echo "${CUDA_HOME:-/usr/local/cuda}/
 if [ -x "$sanitizer" ]; then
   for tool in memcheck racecheck; do
     PYTORCH_NO_CUDA_MEMORY_CACHING=1 part "$tool" 90 \
-      "$sanitizer" --tool "$tool" --error-exitcode 9 "$python" -m inferno_cuda check --device cuda
+      "$sanitizer" --tool "$tool" --error-exitcode 9 "$python" -m inferno_cuda check --device cuda --backend native
   done
 else
   for tool in memcheck racecheck; do note "$tool" "left out" 0 "no compute-sanitizer here"; done

@@ -13,6 +13,16 @@ void push(const HistoryPushArgs& a, int64_t begin, int64_t end) {
   const Ring& ring = a.ring;
   T* slot = static_cast<T*>(a.data) + ring_slot(*ring.pointer, 0, ring.slots) * ring.slot_stride;
   const T* obs = static_cast<const T*>(a.obs);
+  if (ring.rest_stride == 1 && a.obs_rest_stride == 1) {
+    for (int64_t b = 0; b < ring.batch; ++b)
+      std::copy_n(obs + b * a.obs_batch_stride + begin, end - begin, slot + b * ring.batch_stride + begin);
+    return;
+  }
+  if (ring.batch_stride == 1 && a.obs_batch_stride == 1) {
+    for (int64_t r = begin; r < end; ++r)
+      std::copy_n(obs + r * a.obs_rest_stride, ring.batch, slot + r * ring.rest_stride);
+    return;
+  }
   // In blocks, because data and obs often are each other's transpose: either side then stays in the cache.
   constexpr int64_t block = 32;
   for (int64_t b0 = 0; b0 < ring.batch; b0 += block) {

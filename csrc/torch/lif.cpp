@@ -15,17 +15,20 @@ LifArgs lif_args(const Tensor& voltage, const Tensor& refrac, const Tensor& inpu
   check_array(voltage, "voltage", dtype, n, voltage);
   check_array(refrac, "refrac", dtype, n, voltage);
   check_array(inputs, "inputs", dtype, n, voltage);
-  if (voltage_out.const_data_ptr() == voltage.const_data_ptr()) {
-    const bool same =
-        inputs.const_data_ptr() == voltage.const_data_ptr() || inputs.const_data_ptr() == refrac.const_data_ptr();
-    STD_TORCH_CHECK(!overlap(voltage, refrac), "voltage, refrac: overlap in memory");
-    STD_TORCH_CHECK(same || (!overlap(inputs, voltage) && !overlap(inputs, refrac)), "inputs: overlap the state");
+  const auto apart = [bytes = n * int64_t(voltage.element_size())](const void* x, const void* y) {
+    const int64_t distance = static_cast<const char*>(x) - static_cast<const char*>(y);
+    return distance >= bytes || distance <= -bytes || bytes == 0;
+  };
+  const void *v = voltage.const_data_ptr(), *r = refrac.const_data_ptr(), *x = inputs.const_data_ptr();
+  if (voltage_out.const_data_ptr() == v) {
+    STD_TORCH_CHECK(apart(v, r), "voltage, refrac: overlap in memory");
+    STD_TORCH_CHECK((x == v || apart(x, v)) && (x == r || apart(x, r)), "inputs: overlap the state in memory");
   }
   return {type,
           n,
-          voltage.const_data_ptr(),
-          refrac.const_data_ptr(),
-          inputs.const_data_ptr(),
+          v,
+          r,
+          x,
           voltage_out.mutable_data_ptr(),
           refrac_out.mutable_data_ptr(),
           static_cast<uint8_t*>(spikes.mutable_data_ptr()),

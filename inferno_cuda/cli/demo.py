@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--images", type=_images, default=ALL_IMAGES, help="how many to show (default: %(default)s, all)")
     add("--neurons", type=common.positive_int, default=1000, help="default: %(default)s")
     add("--max-delay", type=_delay, default=20.0, metavar="MS", help="longest delay, ms (default: %(default)s)")
-    add("--batch", type=common.positive_int, default=250, help="images side by side (default: %(default)s)")
+    add("--batch", type=common.positive_int, default=500, help="images side by side (default: %(default)s)")
     add("--seed", type=_seed, default=0, help="of all random numbers (default: %(default)s)")
     add("--out", type=Path, default=Path("out/demo"), metavar="FOLDER", help="for results (default: %(default)s)")
     common.add_device(parser, auto, f"default: {auto}")
@@ -117,22 +117,24 @@ def compare_backends(network: Network, images: torch.Tensor, seed: int, device: 
     }
 
 
+def _steps(images: int, batch: int) -> int:
+    return -(-images // batch) * DURATION
+
+
 def _simulate(network: Network, images: torch.Tensor, arguments: argparse.Namespace):
     input_counts, counts, seconds = [], [], 0.0
-    with tqdm(total=len(images), desc="simulating", unit="image", leave=False) as bar:
-        for done in classify(network, images, arguments.batch, arguments.seed, arguments.device):
+    with tqdm(total=_steps(len(images), arguments.batch), desc="simulating", unit="step", leave=False) as bar:
+        for done in classify(network, images, arguments.batch, arguments.seed, arguments.device, bar.update):
             input_counts.append(done.input_counts)
             counts.append(done.counts)
             seconds += done.seconds
-            bar.update(len(done.counts))
     return torch.cat(input_counts), torch.cat(counts), seconds
 
 
 def _speed(images: int, batch: int, neurons: int, input_spikes: int, seconds: float) -> dict:
-    steps = -(-images // batch) * DURATION
     return {
         "seconds": seconds,
-        "steps_per_s": steps / seconds,
+        "steps_per_s": _steps(images, batch) / seconds,
         "neuron_updates_per_s": images * DURATION * neurons / seconds,
         "synaptic_events_per_s": input_spikes * neurons / seconds,
         "real_time_factor": images * DURATION * DT / 1000 / seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -132,8 +132,15 @@ def synchronize(device: str) -> None:
 
 
 @torch.no_grad()
-def classify(network: Network, images: torch.Tensor, batch: int, seed: int, device: str) -> Iterator[Batch]:
-    """Simulates all images, ``[images, pixels]``, and counts the spikes."""
+def classify(
+    network: Network,
+    images: torch.Tensor,
+    batch: int,
+    seed: int,
+    device: str,
+    tick: Callable[[], object] = lambda: None,
+) -> Iterator[Batch]:
+    """Simulates all images, ``[images, pixels]``, and counts the spikes; calls `tick` after every step."""
     for first in range(0, len(images), batch):
         trains = encode(images[first : first + batch], first, seed)
         on_device = trains.to(device)
@@ -144,6 +151,7 @@ def classify(network: Network, images: torch.Tensor, batch: int, seed: int, devi
         start = time.perf_counter()
         for spikes in on_device:
             counts += network(spikes)
+            tick()
         synchronize(device)
         seconds = time.perf_counter() - start
         yield Batch(trains.sum(0, dtype=torch.int16), counts.cpu(), seconds)
