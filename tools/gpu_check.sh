@@ -83,7 +83,7 @@ if [ -n "$wheel" ]; then
 else
   part build 180 "${pip[@]}" --no-build-isolation "$root"
 fi || { summary; exit 1; }
-cp -r "$root/tests" "$root/pyproject.toml" "$work"
+cp -r "$root/tests" "$root/bench" "$root/pyproject.toml" "$work"
 cd "$work"
 export PYTHONPATH=$work/site
 part info 60 "$python" -m inferno_cuda info
