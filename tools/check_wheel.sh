@@ -20,6 +20,7 @@ wheel=$(realpath "${1:-$(echo "$root"/dist/*.whl)}")
 mkdir -p "$(dirname "$report")"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
 
 # The requirements of the torch in this environment, less what importing it can do without.
 cat >"$work/needed.py" <<'PYTHON'

@@ -16,6 +16,7 @@ out=$(cd "${1:-$root/out/gpu_check}" && pwd)
 rm -f "$out"/{install,build,info,check,tests,bench,memcheck,racecheck}.log "$out"/{bench,summary}.json "$out/summary.txt"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
 failed=0
 deadline=470
 
