@@ -23,6 +23,7 @@ class DelayedCurrent:
         tolerance: how far from a sample a delay still counts as that sample's, in ms.
         overbound: current where the delay is out of range, in nA; None clamps the delay instead.
         scale: current of one spike, in nA, if the record holds spikes; otherwise 1.
+        minus: how the part is looked up that is subtracted; None if there is none.
     """
 
     record: RecordTensor
@@ -31,6 +32,7 @@ class DelayedCurrent:
     tolerance: float
     overbound: float | None
     scale: float
+    minus: DelayedCurrent | None = None
 
 
 def spike_mode(name: str, mode: str) -> str:
