@@ -14,7 +14,7 @@ from .ops.backend import OPS
 HEADER = ("module", "class", "op", "device", "backend", "why not faster")
 # What these ops do where a graph is recorded; see the autograd Functions and the functional forms in `ops`.
 _WITH_GRADIENTS = {
-    "lif_step": "forward on the chosen backend, backward in torch",
+    "neuron_step": "forward on the chosen backend, backward in torch",
     "delayed_dense": "forward on the chosen backend, backward in torch",
     "history_push": "a copy of the history, in torch",
     "history_gather": "in torch",

@@ -7,21 +7,35 @@
 
 namespace inferno {
 
-struct LifArgs {
+// What becomes of the adaptations of the samples of a batch, which share one value.
+enum class BatchReduction : int32_t { none, mean, sum };  // none: adaptations stay as they are
+
+enum class NeuronModel : int32_t;  // core/neuron_models.h
+
+constexpr int max_neuron_parameters = 16;
+
+struct NeuronArgs {
   Scalar type;
-  int64_t count;
-  const void* voltage_in;  // [count], mV
-  const void* refrac_in;   // [count], ms
-  const void* inputs;      // [count], nA
-  void* voltage;           // [count], may be voltage_in
-  void* refrac;            // [count], may be refrac_in
-  uint8_t* spikes;         // [count], 0 or 1
-  double dt, decay, rest_v, reset_v, thresh_v, refrac_t, resistance;
+  NeuronModel model;
+  int64_t batch, count;       // samples, neurons of each
+  const void* voltage_in;     // [batch, count], mV
+  const void* refrac_in;      // [batch, count], ms
+  const void* inputs;         // [batch, count], nA
+  void* voltage;              // [batch, count], may be voltage_in
+  void* refrac;               // [batch, count], may be refrac_in
+  uint8_t* spikes;            // [batch, count], 0 or 1
+  int64_t kinds;              // adaptations of each neuron; 0 for models without
+  const void* adaptation_in;  // [count, kinds], mV or nA
+  void* adaptation;           // [count, kinds], may be adaptation_in
+  const void* constants;      // [constants of the model's law, kinds], in the compute type
+  BatchReduction reduction;
   bool refrac_lock;
+  double dt, refrac_t;
+  double parameters[max_neuron_parameters];  // in the model's order
 };
 
-void lif_step_cpu(const LifArgs& a, int64_t begin, int64_t end);  // neurons
-void lif_step_cuda(const LifArgs& a, void* stream);
+void neuron_step_cpu(const NeuronArgs& a, int64_t begin, int64_t end);  // neuron_items(a)
+void neuron_step_cuda(const NeuronArgs& a, void* stream);
 
 // A ring of `slots` observations, each [batch, rest].
 struct Ring {

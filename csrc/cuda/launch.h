@@ -2,10 +2,9 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
 #ifndef INFERNO_CUDA_EMU
 #include <cuda_runtime.h>
-
-#include <stdexcept>
 #endif
 
 namespace inferno {
@@ -15,6 +14,8 @@ template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void*, const A&... a) {
   emu::launch(kernel, grid, block, shared, static_cast<P>(a)...);
 }
+
+using emu::dynamic_shared;
 #else
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void* stream, const A&... a) {
@@ -25,6 +26,13 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void* st
   config.stream = static_cast<cudaStream_t>(stream);
   const cudaError_t error = cudaLaunchKernelEx(&config, kernel, static_cast<P>(a)...);
   if (error != cudaSuccess) throw std::runtime_error(cudaGetErrorString(error));
+}
+
+// The shared memory that a launch asked for.
+template <class T>
+__device__ T* dynamic_shared() {
+  extern __shared__ __align__(16) unsigned char shared_bytes[];
+  return reinterpret_cast<T*>(shared_bytes);
 }
 #endif
 

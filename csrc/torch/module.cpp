@@ -1,11 +1,25 @@
 // Makes the library importable; its operators register when it loads.
 #include <Python.h>
 
+#include <string>
+
+#include "core/neuron_models.h"
+
 #ifdef INFERNO_WITH_CUDA
 constexpr int has_cuda = 1;
 #else
 constexpr int has_cuda = 0;
 #endif
+
+// "name: parameter parameter ..." of each neuron model, in the order of their numbers.
+static std::string neuron_models() {
+  std::string text;
+  for (int i = 0; i < int(inferno::NeuronModel::count); ++i) {
+    const auto info = inferno::neuron_model_info(inferno::NeuronModel(i));
+    text += std::string(info.name) + ": " + info.parameters + "\n";
+  }
+  return text;
+}
 
 PyMODINIT_FUNC PyInit__C(void) {
   static PyModuleDef definition = {
@@ -14,7 +28,8 @@ PyMODINIT_FUNC PyInit__C(void) {
   if (module == nullptr) return nullptr;
   if (PyModule_AddIntConstant(module, "has_cuda", has_cuda) < 0 ||
       PyModule_AddStringConstant(module, "archs", INFERNO_ARCHS) < 0 ||
-      PyModule_AddStringConstant(module, "toolkit", INFERNO_TOOLKIT) < 0) {
+      PyModule_AddStringConstant(module, "toolkit", INFERNO_TOOLKIT) < 0 ||
+      PyModule_AddStringConstant(module, "neuron_models", neuron_models().c_str()) < 0) {
     Py_DECREF(module);
     return nullptr;
   }

@@ -3,8 +3,8 @@
 from .backend import Choice, active_mode, backend, choose
 from .delayed_dense import DelayPlan, delay_plan, delayed_dense
 from .history import history_gather, history_push, history_push_
-from .lif import lif_step, lif_step_
 from .native import status as native_status
+from .neuron import neuron_step, neuron_step_
 
 __all__ = [
     "Choice",
@@ -17,7 +17,7 @@ __all__ = [
     "history_gather",
     "history_push",
     "history_push_",
-    "lif_step",
-    "lif_step_",
+    "neuron_step",
+    "neuron_step_",
     "native_status",
 ]

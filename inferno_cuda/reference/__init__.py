@@ -3,10 +3,14 @@
 from .delayed_dense import delayed_dense, delayed_dense_backward
 from .exponential import exp
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
-from .lif import lif_step
+from .neuron import MODELS, NeuronModel, adapt_samples, current_constants, neuron_step, threshold_constants
 
 __all__ = [
+    "MODELS",
     "Lookup",
+    "NeuronModel",
+    "adapt_samples",
+    "current_constants",
     "delay_plan",
     "delayed_dense",
     "delayed_dense_backward",
@@ -14,6 +18,7 @@ __all__ = [
     "history_gather",
     "history_push",
     "history_push_",
-    "lif_step",
+    "neuron_step",
     "lookup",
+    "threshold_constants",
 ]

@@ -1,5 +1,7 @@
 """Neurons."""
 
-from .linear import LIF
+from .exponential import EIF, AdEx
+from .linear import ALIF, GLIF1, GLIF2, LIF
+from .quadratic import QIF, Izhikevich
 
-__all__ = ["LIF"]
+__all__ = ["ALIF", "EIF", "GLIF1", "GLIF2", "LIF", "QIF", "AdEx", "Izhikevich"]

@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
-from ... import ops
-from ...state._check import less, nonnegative, nonzero, positive, step
-from ..base import InfernoNeuron
-from ._inputs import like_state
-from .mixins import SpikeRefractoryMixin, VoltageMixin
+from ... import reference
+from ...state._check import finite, positive
+from ._fused import AdaptiveNeuron, FusedNeuron, each
+from .mixins import AdaptiveThresholdMixin, BatchReduction
 
 
-class LIF(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
+class _ConstantReset(FusedNeuron):
+    """Linear membrane, constant threshold and reset: LIF and GLIF1."""
+
+    _model = "lif"
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        step_time: float,
+        *,
+        rest_v: float,
+        reset_v: float,
+        thresh_v: float,
+        refrac_t: float,
+        time_constant: float,
+        resistance: float = 1.0,
+        batch_size: int = 1,
+    ) -> None:
+        time_constant = positive("time_constant", time_constant)
+        FusedNeuron.__init__(self, shape, step_time, rest_v, refrac_t, resistance, batch_size)
+        self._set_threshold("thresh_v", thresh_v, reset_v=reset_v)
+        self.time_constant = time_constant
+
+    def _dynamics(self) -> dict[str, float]:
+        return {
+            "thresh_v": self.thresh_v,
+            "rest_v": self.rest_v,
+            "resistance": self.resistance,
+            "decay": math.exp(-self.step_time / self.time_constant),
+            "reset_v": self.reset_v,
+        }
+
+
+class LIF(_ConstantReset):
     r"""Leaky integrate-and-fire neurons.
 
     .. math::
@@ -42,7 +74,84 @@ class LIF(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
             zero, ``rest_v`` or ``reset_v`` is not less than ``thresh_v``, or a size is not a positive integer.
     """
 
-    _ops = ("lif_step",)
+
+class GLIF1(_ConstantReset):
+    r"""Generalised leaky integrate-and-fire neurons, level 1: the same model as :class:`LIF`.
+
+    The name is that of Teeter et al., Nature Communications 9, 709 (2018), whose levels add reset rules, currents after
+    spikes and adapting thresholds to it. Neither class is a subclass of the other.
+
+    Args:
+        shape: shape of the group without the batch dimension.
+        step_time: length of a simulation step :math:`\Delta t`, in ms.
+        rest_v: resting potential, in mV.
+        reset_v: potential after a spike, in mV.
+        thresh_v: potential at which a spike is fired, in mV.
+        refrac_t: absolute refractory period, in ms.
+        time_constant: membrane time constant, in ms.
+        resistance: membrane resistance, in MOhm.
+        batch_size: number of samples simulated side by side.
+
+    Raises:
+        ValueError: as for :class:`LIF`.
+    """
+
+
+class _AdaptiveThreshold(AdaptiveThresholdMixin, AdaptiveNeuron):
+    """Linear membrane and thresholds that adapt: ALIF and GLIF2."""
+
+    _sources = ("tc_adaptation", "adapt_increment")
+
+    @staticmethod
+    def _make_constants(dt: float, *sources: torch.Tensor) -> torch.Tensor:
+        return reference.threshold_constants(dt, *sources)
+
+    def _dynamics(self) -> dict[str, float]:
+        return {
+            "thresh_v": self.thresh_eq_v,
+            "rest_v": self.rest_v,
+            "resistance": self.resistance,
+            "decay": math.exp(-self.step_time / self.tc_membrane),
+        }
+
+
+class ALIF(_AdaptiveThreshold):
+    r"""Leaky integrate-and-fire neurons with adaptive thresholds.
+
+    .. math::
+
+        V(t + \Delta t) &= E + RI + (V(t) - E - RI) e^{-\Delta t / \tau_m} \\
+        \Theta(t) &= \Theta_\infty + \sum_k \theta_k(t) \\
+        \theta_k(t + \Delta t) &= \theta_k(t) e^{-\Delta t / \tau_k} + d_k s(t + \Delta t)
+
+    and where :math:`V \ge \Theta` outside the refractory period: a spike :math:`s`, :math:`V \leftarrow V_r` (Bellec et
+    al., NeurIPS 2018; Gerstner et al., Neuronal Dynamics, 2014, chapter 6). Adaptations are shared by the samples of a
+    batch: those of the samples are reduced to one. They stand still in refractory neurons, except for the jump of the
+    spike itself. All parameters are attributes of the same names, read at every step; ``spike_increment`` is the buffer
+    ``adapt_increment``.
+
+    Args:
+        shape: shape of the group without the batch dimension.
+        step_time: length of a simulation step :math:`\Delta t`, in ms.
+        rest_v: resting potential :math:`E`, in mV.
+        reset_v: potential after a spike :math:`V_r`, in mV.
+        thresh_eq_v: threshold without adaptation :math:`\Theta_\infty`, in mV.
+        refrac_t: absolute refractory period, in ms.
+        tc_membrane: membrane time constant :math:`\tau_m`, in ms.
+        tc_adaptation: time constants of the adaptations :math:`\tau_k`, in ms; one or several.
+        spike_increment: jumps of the adaptations at a spike :math:`d_k`, in mV; one or several. The last value of the
+            shorter of the two stands for those that it lacks.
+        resistance: membrane resistance :math:`R`, in MOhm.
+        batch_size: number of samples simulated side by side.
+        batch_reduction: called as ``batch_reduction(values, 0)``; None is ``torch.mean``. That and ``torch.sum`` are
+            part of the fused step.
+
+    Raises:
+        ValueError: if ``step_time`` or a time constant is not positive, ``refrac_t`` is negative, ``resistance`` is
+            zero, ``rest_v`` or ``reset_v`` is not less than ``thresh_eq_v``, or a size is not a positive integer.
+    """
+
+    _model = "alif"
 
     def __init__(
         self,
@@ -51,80 +160,98 @@ class LIF(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
         *,
         rest_v: float,
         reset_v: float,
-        thresh_v: float,
+        thresh_eq_v: float,
         refrac_t: float,
-        time_constant: float,
+        tc_membrane: float,
+        tc_adaptation: float | Iterable[float],
+        spike_increment: float | Iterable[float],
         resistance: float = 1.0,
         batch_size: int = 1,
+        batch_reduction: BatchReduction | None = None,
     ) -> None:
-        InfernoNeuron.__init__(self, shape, batch_size)
-        self.step_time = step("step_time", step_time)
-        self.thresh_v = float(thresh_v)
-        self.rest_v = less("rest_v", rest_v, self.thresh_v, "thresh_v")
-        self.reset_v = less("reset_v", reset_v, self.thresh_v, "thresh_v")
-        self.refrac_t = nonnegative("refrac_t", refrac_t)
-        self.time_constant = positive("time_constant", time_constant)
-        self.resistance = nonzero("resistance", resistance)
-        VoltageMixin.__init__(self, torch.full(self.batchedshape, self.rest_v))
-        SpikeRefractoryMixin.__init__(self, torch.zeros(self.batchedshape), "refrac_t")
-
-    @property
-    def dt(self) -> float:
-        """Length of a simulation step, in ms. Setting it leaves the state alone.
-
-        Raises:
-            ValueError: if the new value is not positive and finite.
-        """
-        return self.step_time
-
-    @dt.setter
-    def dt(self, value: float) -> None:
-        self.step_time = step("dt", value)
-
-    def clear(self, **kwargs) -> None:
-        """Puts every neuron to its resting potential, out of refractoriness. Cuts autograd graphs."""
-        self._reset_state(self.rest_v, 0.0)
-
-    def forward(self, inputs: torch.Tensor | float, refrac_lock: bool = True, **kwargs) -> torch.Tensor:
-        """Simulates one step.
-
-        Gradients reach ``inputs`` and earlier voltages; spikes are bool and have none.
-
-        Args:
-            inputs: input currents, ``(B, *shape)`` or broadcastable to it, or a number, in nA.
-            refrac_lock: whether the voltage stands still during the refractory period; otherwise it integrates
-                without input.
-
-        Returns:
-            the spikes of this step, ``(B, *shape)``, bool.
-
-        Raises:
-            ValueError: if ``inputs`` does not broadcast to ``(B, *shape)``.
-            TypeError: if ``inputs`` is neither a tensor nor a number, or its dtype does not convert to that of the
-                state without loss.
-        """
-        buffers = self._buffers
-        voltage = buffers["_voltage__data"]
-        refrac = buffers["_refrac__data"]
-        if not isinstance(inputs, torch.Tensor) or inputs.shape != voltage.shape or inputs.dtype != voltage.dtype:
-            inputs = like_state(inputs, voltage)
-        rebind = self._must_rebind(inputs, voltage, refrac)
-        result = (ops.lif_step if rebind else ops.lif_step_)(
-            voltage,
-            refrac,
-            inputs,
-            dt=self.step_time,
-            decay=math.exp(-self.step_time / self.time_constant),
-            rest_v=self.rest_v,
-            reset_v=self.reset_v,
-            thresh_v=self.thresh_v,
-            # a spike without a refractory period is marked by the sign of its zero
-            refrac_t=self.refrac_t or -0.0,
-            resistance=self.resistance,
-            refrac_lock=refrac_lock,
+        FusedNeuron.__init__(self, shape, step_time, rest_v, refrac_t, resistance, batch_size)
+        self._set_threshold("thresh_eq_v", thresh_eq_v, reset_v=reset_v)
+        self.tc_membrane = positive("tc_membrane", tc_membrane)
+        self._init_adaptation(
+            batch_reduction,
+            tc_adaptation=each(positive, "tc_adaptation", tc_adaptation),
+            adapt_increment=each(finite, "spike_increment", spike_increment),
         )
-        if not rebind:
-            return result
-        voltage, refrac, spikes = result
-        self._rebind(voltage, refrac)
-        return spikes
+
+    def _dynamics(self) -> dict[str, float]:
+        return {**super()._dynamics(), "reset_v": self.reset_v}
+
+
+class GLIF2(_AdaptiveThreshold):
+    r"""Generalised leaky integrate-and-fire neurons, level 2: the reset depends on the voltage, thresholds adapt.
+
+    .. math::
+
+        V(t + \Delta t) &= E + RI + (V(t) - E - RI) e^{-\Delta t / \tau_m} \\
+        \Theta(t) &= \Theta_\infty + \sum_k \theta_k(t) \\
+        \theta_k(t + \Delta t) &= \theta_k(t) e^{-\lambda_k \Delta t} + d_k s(t + \Delta t)
+
+    and where :math:`V \ge \Theta` outside the refractory period: a spike :math:`s`, and
+    :math:`V \leftarrow E + m_v (V - E) - b_v` (Teeter et al., Nature Communications 9, 709, 2018). Adaptations are
+    shared by the samples of a batch, and stand still in refractory neurons, as in :class:`ALIF`. All parameters are
+    attributes of the same names, read at every step; ``spike_increment`` is the buffer ``adapt_increment``.
+
+    Args:
+        shape: shape of the group without the batch dimension.
+        step_time: length of a simulation step :math:`\Delta t`, in ms.
+        rest_v: resting potential :math:`E`, in mV.
+        reset_v_add: what a reset takes off :math:`b_v`, in mV.
+        reset_v_mul: the share of ``V - E`` that a reset leaves :math:`m_v`.
+        thresh_eq_v: threshold without adaptation :math:`\Theta_\infty`, in mV.
+        refrac_t: absolute refractory period, in ms.
+        tc_membrane: membrane time constant :math:`\tau_m`, in ms.
+        rc_adaptation: rate constants of the adaptations :math:`\lambda_k`, in 1/ms; one or several.
+        spike_increment: jumps of the adaptations at a spike :math:`d_k`, in mV; one or several. The last value of the
+            shorter of the two stands for those that it lacks.
+        resistance: membrane resistance :math:`R`, in MOhm.
+        batch_size: number of samples simulated side by side.
+        batch_reduction: as for :class:`ALIF`.
+
+    Raises:
+        ValueError: if ``step_time``, ``tc_membrane`` or a rate constant is not positive, ``refrac_t`` is negative,
+            ``resistance`` is zero, ``rest_v`` is not less than ``thresh_eq_v``, or a size is not a positive integer.
+    """
+
+    _model = "glif2"
+    _sources = ("rc_adaptation", "adapt_increment")
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int,
+        step_time: float,
+        *,
+        rest_v: float,
+        reset_v_add: float,
+        reset_v_mul: float,
+        thresh_eq_v: float,
+        refrac_t: float,
+        tc_membrane: float,
+        rc_adaptation: float | Iterable[float],
+        spike_increment: float | Iterable[float],
+        resistance: float = 1.0,
+        batch_size: int = 1,
+        batch_reduction: BatchReduction | None = None,
+    ) -> None:
+        FusedNeuron.__init__(self, shape, step_time, rest_v, refrac_t, resistance, batch_size)
+        self.reset_v_add = float(reset_v_add)
+        self.reset_v_mul = float(reset_v_mul)
+        self._set_threshold("thresh_eq_v", thresh_eq_v)
+        self.tc_membrane = positive("tc_membrane", tc_membrane)
+        self._init_adaptation(
+            batch_reduction,
+            rc_adaptation=each(positive, "rc_adaptation", rc_adaptation),
+            adapt_increment=each(finite, "spike_increment", spike_increment),
+        )
+
+    @staticmethod
+    def _make_constants(dt: float, *sources: torch.Tensor) -> torch.Tensor:
+        rate_constant, increment = sources
+        return reference.threshold_constants(dt, 1 / rate_constant.double(), increment)
+
+    def _dynamics(self) -> dict[str, float]:
+        return {**super()._dynamics(), "reset_v_mul": self.reset_v_mul, "reset_v_add": self.reset_v_add}

@@ -1,0 +1,147 @@
+#include "core/neuron_models.h"
+#include "torch/common.h"
+
+namespace inferno {
+namespace {
+
+using MaybeTensor = std::optional<Tensor>;
+
+// What a step reads and writes. Shapes: [B, *shape] all, but for the adaptations, [*shape, K], and their constants,
+// [constants, K]. Outputs may be the state itself.
+struct Tensors {
+  const Tensor &voltage, &refrac, &inputs;
+  const MaybeTensor &adaptation, &constants;
+  const Tensor &voltage_out, &refrac_out, &spikes;
+  const MaybeTensor& adaptation_out;
+};
+
+bool is(const Tensor& a, const Tensor& b) { return a.const_data_ptr() == b.const_data_ptr(); }
+
+void check_apart(const Tensor& written, const Tensor& other, const char* names) {
+  STD_TORCH_CHECK(!overlap(written, other), names, ": overlap in memory");
+}
+
+void set_adaptation(NeuronArgs& a, const Tensors& t, const NeuronModelInfo& info) {
+  STD_TORCH_CHECK(t.adaptation && t.constants && t.adaptation_out, info.name, ": needs adaptation and constants");
+  const Tensor &adaptation = *t.adaptation, &constants = *t.constants;
+  STD_TORCH_CHECK(t.voltage.dim() >= 1 && adaptation.dim() == t.voltage.dim(), "adaptation: wrong shape");
+  for (int64_t d = 1; d < t.voltage.dim(); ++d)
+    STD_TORCH_CHECK(adaptation.size(d - 1) == t.voltage.size(d), "adaptation: wrong shape");
+  a.batch = t.voltage.size(0);
+  a.count = a.batch ? t.voltage.numel() / a.batch : 0;
+  a.kinds = adaptation.size(adaptation.dim() - 1);
+  STD_TORCH_CHECK(a.kinds > 0, "adaptation: must have at least one kind");
+  check_array(adaptation, "adaptation", t.voltage.scalar_type(), a.count * a.kinds, t.voltage);
+  check_array(constants, "constants", a.type == Scalar::f64 ? ScalarType::Double : ScalarType::Float,
+              info.adaptation_constants * a.kinds, t.voltage);
+  a.adaptation_in = adaptation.const_data_ptr();
+  a.adaptation = t.adaptation_out->mutable_data_ptr();
+  a.constants = constants.const_data_ptr();
+  if (a.reduction == BatchReduction::none || !is(adaptation, *t.adaptation_out)) return;
+  check_apart(adaptation, t.voltage, "adaptation, voltage");
+  check_apart(adaptation, t.refrac, "adaptation, refrac");
+  check_apart(adaptation, t.inputs, "adaptation, inputs");
+}
+
+NeuronArgs neuron_args(const Tensors& t, int64_t model, double dt, double refrac_t,
+                       const std::vector<double>& parameters, int64_t reduction, bool refrac_lock) {
+  NeuronArgs a{};
+  STD_TORCH_CHECK(model >= 0 && model < int64_t(NeuronModel::count), "model: there is none of this number");
+  STD_TORCH_CHECK(reduction >= 0 && reduction <= 2, "reduction: there is none of this number");
+  a.model = NeuronModel(model);
+  const NeuronModelInfo info = neuron_model_info(a.model);
+  STD_TORCH_CHECK(int(parameters.size()) == info.parameter_count, "parameters: ", info.name, " has others");
+  std::copy(parameters.begin(), parameters.end(), a.parameters);
+  a.type = floating_of(t.voltage, "voltage");
+  a.batch = 1;
+  a.count = t.voltage.numel();
+  a.reduction = BatchReduction(reduction);
+  a.refrac_lock = refrac_lock;
+  a.dt = dt;
+  a.refrac_t = refrac_t;
+  check_shape(t.refrac, t.voltage, "refrac");
+  check_shape(t.inputs, t.voltage, "inputs");
+  check_array(t.voltage, "voltage", t.voltage.scalar_type(), a.count, t.voltage);
+  check_array(t.refrac, "refrac", t.voltage.scalar_type(), a.count, t.voltage);
+  check_array(t.inputs, "inputs", t.voltage.scalar_type(), a.count, t.voltage);
+  if (is(t.voltage, t.voltage_out)) {
+    check_apart(t.voltage, t.refrac, "voltage, refrac");
+    if (!is(t.inputs, t.voltage)) check_apart(t.voltage, t.inputs, "voltage, inputs");
+    if (!is(t.inputs, t.refrac)) check_apart(t.refrac, t.inputs, "refrac, inputs");
+  }
+  if (info.adaptation_constants) set_adaptation(a, t, info);
+  a.voltage_in = t.voltage.const_data_ptr();
+  a.refrac_in = t.refrac.const_data_ptr();
+  a.inputs = t.inputs.const_data_ptr();
+  a.voltage = t.voltage_out.mutable_data_ptr();
+  a.refrac = t.refrac_out.mutable_data_ptr();
+  a.spikes = static_cast<uint8_t*>(t.spikes.mutable_data_ptr());
+  return a;
+}
+
+void run_cpu(const NeuronArgs& a, const Tensor&) {
+  const int64_t samples = a.kinds ? a.batch : 1;  // that belong to an item
+  parallel(neuron_items(a), 1 + 16383 / std::max(samples, int64_t(1)),
+           [&](int64_t begin, int64_t end) { neuron_step_cpu(a, begin, end); });
+}
+
+#ifdef INFERNO_WITH_CUDA
+void run_cuda(const NeuronArgs& a, const Tensor& t) {
+  on_stream(t, [&](void* stream) { neuron_step_cuda(a, stream); });
+}
+#endif
+
+template <void (*Run)(const NeuronArgs&, const Tensor&)>
+Tensor step_inplace(Tensor voltage, Tensor refrac, MaybeTensor adaptation, const Tensor& inputs,
+                    const MaybeTensor constants, int64_t model, double dt, double refrac_t,
+                    std::vector<double> parameters, int64_t reduction, bool refrac_lock) {
+  Tensor spikes = empty(voltage, sizes_of(voltage), ScalarType::Bool);
+  Run(neuron_args({voltage, refrac, inputs, adaptation, constants, voltage, refrac, spikes, adaptation}, model, dt,
+                  refrac_t, parameters, reduction, refrac_lock),
+      voltage);
+  return spikes;
+}
+
+template <void (*Run)(const NeuronArgs&, const Tensor&)>
+std::tuple<Tensor, Tensor, Tensor, Tensor> step_functional(const Tensor& voltage, const Tensor& refrac,
+                                                           const MaybeTensor adaptation, const Tensor& inputs,
+                                                           const MaybeTensor constants, int64_t model, double dt,
+                                                           double refrac_t, std::vector<double> parameters,
+                                                           int64_t reduction, bool refrac_lock) {
+  const auto sizes = sizes_of(voltage);
+  Tensor voltage_out = empty(voltage, sizes, voltage.scalar_type());
+  Tensor refrac_out = empty(voltage, sizes, voltage.scalar_type());
+  Tensor spikes = empty(voltage, sizes, ScalarType::Bool);
+  const bool adapts = adaptation && reduction != int64_t(BatchReduction::none);
+  Tensor new_adaptation =
+      empty(voltage, adapts ? sizes_of(*adaptation) : std::vector<int64_t>{0}, voltage.scalar_type());
+  Run(neuron_args({voltage, refrac, inputs, adaptation, constants, voltage_out, refrac_out, spikes, new_adaptation},
+                  model, dt, refrac_t, parameters, reduction, refrac_lock),
+      voltage);
+  return {voltage_out, refrac_out, spikes, new_adaptation};
+}
+
+}  // namespace
+}  // namespace inferno
+
+STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
+  m.def(
+      "neuron_step_(Tensor(a!) voltage, Tensor(b!) refrac, Tensor(c!)? adaptation, Tensor inputs, Tensor? constants, "
+      "int model, float dt, float refrac_t, float[] parameters, int reduction, bool refrac_lock) -> Tensor");
+  m.def(
+      "neuron_step(Tensor voltage, Tensor refrac, Tensor? adaptation, Tensor inputs, Tensor? constants, int model, "
+      "float dt, float refrac_t, float[] parameters, int reduction, bool refrac_lock) "
+      "-> (Tensor, Tensor, Tensor, Tensor)");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CPU, m) {
+  m.impl("neuron_step_", TORCH_BOX(&inferno::step_inplace<inferno::run_cpu>));
+  m.impl("neuron_step", TORCH_BOX(&inferno::step_functional<inferno::run_cpu>));
+}
+
+#ifdef INFERNO_WITH_CUDA
+STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CUDA, m) {
+  m.impl("neuron_step_", TORCH_BOX(&inferno::step_inplace<inferno::run_cuda>));
+  m.impl("neuron_step", TORCH_BOX(&inferno::step_functional<inferno::run_cuda>));
+}
+#endif

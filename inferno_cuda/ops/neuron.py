@@ -1,0 +1,299 @@
+"""One step of neurons of any model."""
+
+from __future__ import annotations
+
+import importlib
+
+import torch
+from torch.autograd import forward_ad
+
+from .. import reference
+from .backend import runs_native
+from .common import (
+    check_floating,
+    check_same,
+    check_writable,
+    forbid_gradients,
+    needs_graph,
+    shape_text,
+    written,
+)
+from .native import status
+
+REDUCTIONS = (None, "mean", "sum")
+_EVERY = ("dt", "refrac_t")  # parameters of every model
+
+if status.loaded:
+    _raw_ = torch.ops.inferno_cuda.neuron_step_.default
+    _raw = torch.ops.inferno_cuda.neuron_step.default
+    _listed = importlib.import_module("inferno_cuda._C").neuron_models.splitlines()
+    # Number of each model among the kernels, and the order of its parameters there.
+    _KERNELS = {line.split(":")[0]: (i, tuple(line.split(":")[1].split())) for i, line in enumerate(_listed)}
+    for _name, (_, _parameters) in _KERNELS.items():
+        if set(_parameters) != reference.MODELS[_name].parameters:
+            raise ImportError(f"the compiled model {_name!r} has other parameters than its reference: rebuild it")
+
+    @torch.library.register_fake("inferno_cuda::neuron_step_")
+    def _(voltage, *others):
+        return torch.empty(voltage.shape, dtype=torch.bool, device=voltage.device)
+
+    @torch.library.register_fake("inferno_cuda::neuron_step")
+    def _(voltage, refrac, adaptation, inputs, constants, model, dt, refrac_t, parameters, reduction, refrac_lock):
+        state = torch.empty(voltage.shape, dtype=voltage.dtype, device=voltage.device)
+        shape = adaptation.shape if adaptation is not None and reduction else (0,)
+        return state, torch.empty_like(state), torch.empty_like(state, dtype=torch.bool), state.new_empty(shape)
+
+
+def _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters):
+    if model not in reference.MODELS:
+        raise ValueError(f"model was {model!r}; it must be one of {', '.join(map(repr, reference.MODELS))}")
+    dynamics = reference.MODELS[model]
+    wanted = {*_EVERY, *dynamics.parameters}
+    if set(parameters) != wanted:
+        missing, extra = sorted(wanted - set(parameters)), sorted(set(parameters) - wanted)
+        raise TypeError(f"{model}: parameters missing: {missing or 'none'}, unknown: {extra or 'none'}")
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction was {reduction!r}; it must be one of {', '.join(map(repr, REDUCTIONS))}")
+    check_floating("voltage", voltage)
+    for name, tensor in (("refrac", refrac), ("inputs", inputs)):
+        if tensor.shape != voltage.shape:
+            raise ValueError(
+                f"{name} had shape {shape_text(tensor.shape)}; it must be {shape_text(voltage.shape)} like voltage"
+            )
+        check_same(name, tensor, "voltage", voltage)
+    if dynamics.adapt is not None:
+        _check_adaptation(model, dynamics.constants, voltage, adaptation, constants)
+    elif adaptation is not None or constants is not None or reduction is not None:
+        raise ValueError(f"{model} does not adapt; adaptation, constants and reduction must be None")
+
+
+def _check_adaptation(model, rows, voltage, adaptation, constants):
+    if adaptation is None or constants is None:
+        raise ValueError(f"{model} adapts; adaptation and constants must be tensors")
+    shape = voltage.shape[1:]
+    if voltage.ndim < 1 or adaptation.shape[:-1] != shape or adaptation.ndim != len(shape) + 1:
+        raise ValueError(
+            f"adaptation had shape {shape_text(adaptation.shape)}; it must be {shape_text((*shape, 'K'))}, "
+            "a sample of voltage with one more dimension"
+        )
+    check_same("adaptation", adaptation, "voltage", voltage)
+    kinds = adaptation.shape[-1]
+    if kinds < 1 or constants.shape != (rows, kinds):
+        raise ValueError(f"constants had shape {shape_text(constants.shape)}; it must be {shape_text((rows, kinds))}")
+    compute = torch.float64 if voltage.dtype == torch.float64 else torch.float32
+    if constants.dtype != compute or constants.device != voltage.device:
+        raise ValueError(
+            f"constants was {constants.dtype} on {constants.device}; it must be {compute} on {voltage.device}"
+        )
+
+
+def _any_tensor(parameters):
+    return any(isinstance(parameter, torch.Tensor) for parameter in parameters.values())
+
+
+def _raw_arguments(model, parameters, reduction, refrac_lock):
+    """What follows the tensors in a call of the raw op."""
+    number, names = _KERNELS[model]
+    return (
+        number,
+        parameters["dt"],
+        parameters["refrac_t"],
+        [parameters[name] for name in names],
+        REDUCTIONS.index(reduction),
+        refrac_lock,
+    )
+
+
+def _contiguous(tensor):
+    return None if tensor is None else tensor.contiguous()
+
+
+def _run(voltage, refrac, inputs, adaptation, constants, model, reduction, refrac_lock, parameters):
+    """The functional step on the chosen backend, without autograd."""
+    if runs_native(voltage, "neuron_step") and not _any_tensor(parameters):
+        *state, adapted = _raw(
+            voltage.contiguous(),
+            refrac.contiguous(),
+            _contiguous(adaptation),
+            inputs.contiguous(),
+            _contiguous(constants),
+            *_raw_arguments(model, parameters, reduction, refrac_lock),
+        )
+        return (*state, None if reduction is None else adapted)
+    return reference.neuron_step(
+        model,
+        voltage,
+        refrac,
+        inputs,
+        adaptation=adaptation,
+        constants=constants,
+        reduction=reduction,
+        refrac_lock=refrac_lock,
+        **parameters,
+    )
+
+
+class _NeuronStep(torch.autograd.Function):
+    """Forward on the chosen backend; backward through the reference, run again from the saved state.
+
+    Spikes are bool and the refractory time is a clock, so neither carries a gradient.
+    """
+
+    @staticmethod
+    def forward(voltage, refrac, inputs, adaptation, constants, *options):
+        return _run(voltage, refrac, inputs, adaptation, constants, *options)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        *tensors, model, reduction, refrac_lock, parameters = inputs
+        ctx.options = model, reduction, refrac_lock, parameters
+        ctx.mark_non_differentiable(output[1], output[2])
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx, grad_voltage, _, __, grad_adaptation):
+        model, reduction, refrac_lock, parameters = ctx.options
+        voltage, refrac, inputs, adaptation, constants = ctx.saved_tensors
+        sources = {0: voltage, 2: inputs, 3: adaptation}
+        wanted = [i for i in sources if ctx.needs_input_grad[i]]
+        with torch.enable_grad():
+            # aliases, through which a graph of the gradients themselves reaches the tensors
+            alias = {i: source if source is None else source.view_as(source) for i, source in sources.items()}
+            alias = {i: x if i not in wanted or x.requires_grad else x.requires_grad_() for i, x in alias.items()}
+            new_voltage, _, _, new_adaptation = reference.neuron_step(
+                model,
+                alias[0],
+                refrac,
+                alias[2],
+                adaptation=alias[3],
+                constants=constants,
+                reduction=reduction,
+                refrac_lock=refrac_lock,
+                **parameters,
+            )
+        given = [(new_voltage, grad_voltage)]
+        if new_adaptation is not None and grad_adaptation is not None:
+            given.append((new_adaptation, grad_adaptation))
+        given = [pair for pair in given if pair[0].requires_grad]
+        found = torch.autograd.grad(
+            [output for output, _ in given],
+            [alias[i] for i in wanted],
+            [gradient for _, gradient in given],
+            create_graph=torch.is_grad_enabled(),
+            allow_unused=True,
+        )
+        result = dict(zip(wanted, found, strict=True))
+        return (result.get(0), None, result.get(2), result.get(3), *[None] * 5)
+
+
+def neuron_step(
+    model: str,
+    voltage: torch.Tensor,
+    refrac: torch.Tensor,
+    inputs: torch.Tensor,
+    *,
+    refrac_lock: bool = True,
+    adaptation: torch.Tensor | None = None,
+    constants: torch.Tensor | None = None,
+    reduction: str | None = None,
+    **parameters: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """One step of neurons that leaves its arguments alone; differentiable in voltage, inputs and adaptation.
+
+    Every model counts the refractory period down, integrates, and fires where the voltage has reached the threshold
+    outside the period: ``"lif"``, ``"alif"``, ``"glif2"`` (linear membrane), ``"qif"``, ``"izhikevich"`` (quadratic),
+    ``"eif"``, ``"adex"`` (exponential). ``alif`` and ``glif2`` adapt their thresholds, ``izhikevich`` and ``adex``
+    their input currents; adaptations have no batch dimension, so their update reduces over the samples.
+
+    Args:
+        model: name of the model.
+        voltage: membrane voltage, mV, ``[B, *shape]``; any shape for models that do not adapt.
+        refrac: remaining refractory period, ms, shape and dtype of `voltage`.
+        inputs: input current, nA, shape and dtype of `voltage`; has no effect on neurons that are refractory.
+        refrac_lock: hold the voltage of refractory neurons; otherwise it goes on integrating with no input.
+        adaptation: ``[*shape, K]``, dtype of `voltage`; mV for thresholds, nA for currents.
+        constants: of each adaptation, in the compute type (float32 for half types): ``(2, K)``, decay of a step and
+            jump in mV, for thresholds; ``(3, K)``, ``dt / time_constant``, coupling in uS and jump in nA, for currents.
+        reduction: ``"mean"`` or ``"sum"`` over the samples updates the adaptation; None leaves it.
+        **parameters: ``dt``, ``refrac_t`` (ms), ``thresh_v``, ``rest_v`` (mV), ``resistance`` (MOhm), and of the model:
+            linear ``decay`` (``exp(-dt / time_constant)``), quadratic ``rate`` (``dt / time_constant``), ``crit_v``,
+            ``affinity``, exponential ``rate``, ``rheobase_v``, ``sharpness``; ``reset_v`` (mV), for glif2 instead
+            ``reset_v_mul``, ``reset_v_add``.
+
+    Parameters may be tensors that broadcast to `voltage`, such as a threshold for each neuron; the step then runs in
+    torch, on any backend, and is differentiable in them too.
+
+    Returns:
+        New voltage and refractory time, the spikes as bool, and the new adaptation (None if it is left alone).
+
+    Raises:
+        ValueError: shapes or devices differ, or there is no such model or reduction.
+        TypeError: dtypes differ or are not floating point, or the parameters are not those of the model.
+    """
+    _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
+    options = (model, reduction, refrac_lock, parameters)
+    if needs_graph(voltage, refrac, inputs, adaptation) and not _any_tensor(parameters):
+        return _NeuronStep.apply(voltage, refrac, inputs, adaptation, constants, *options)
+    return _run(voltage, refrac, inputs, adaptation, constants, *options)
+
+
+def neuron_step_(
+    model: str,
+    voltage: torch.Tensor,
+    refrac: torch.Tensor,
+    inputs: torch.Tensor,
+    *,
+    refrac_lock: bool = True,
+    adaptation: torch.Tensor | None = None,
+    constants: torch.Tensor | None = None,
+    reduction: str | None = None,
+    **parameters: float,
+) -> torch.Tensor:
+    """As :func:`neuron_step`, but writes `voltage`, `refrac` and `adaptation` in place; returns the spikes.
+
+    Raises:
+        RuntimeError: a tensor requires a gradient, which this form would drop; or the tensors overlap in memory
+            without being the same.
+        ValueError, TypeError: as :func:`neuron_step`, and for expanded state.
+    """
+    if (
+        voltage.requires_grad
+        or refrac.requires_grad
+        or (inputs.requires_grad and torch.is_grad_enabled())
+        or (adaptation is not None and adaptation.requires_grad)
+        or forward_ad._current_level >= 0
+    ):
+        state = {"voltage": voltage, "refrac": refrac, "inputs": inputs, "adaptation": adaptation}
+        forbid_gradients("neuron_step_", "use neuron_step", **state)
+    native = runs_native(voltage, "neuron_step")
+    changed = (voltage, refrac) if reduction is None else (voltage, refrac, adaptation)
+    on_cpu = voltage.is_cpu and refrac.is_cpu and inputs.is_cpu and not torch.compiler.is_compiling()
+    # as many parameters as there must be, under the names there must be
+    if native and on_cpu and model in _KERNELS and len(parameters) == len(_KERNELS[model][1]) + len(_EVERY):
+        try:
+            # The kernel checks its arguments before it writes: repeating that here would cost as much as the step.
+            arguments = _raw_arguments(model, parameters, reduction, refrac_lock)
+            spikes = _raw_(voltage, refrac, adaptation, inputs, constants, *arguments)
+        except (RuntimeError, TypeError, KeyError, ValueError):
+            _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
+            contiguous = all(t is None or t.is_contiguous() for t in (*changed, inputs, adaptation, constants))
+            if contiguous and not _any_tensor(parameters):
+                raise
+        else:
+            written(*changed)
+            return spikes
+    _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
+    for name, tensor in zip(("voltage", "refrac", "adaptation"), changed, strict=False):
+        check_writable(name, tensor)
+    if native and all(t.is_contiguous() for t in changed) and not _any_tensor(parameters):
+        arguments = _raw_arguments(model, parameters, reduction, refrac_lock)
+        adapting = _contiguous(adaptation) if reduction is None else adaptation
+        spikes = _raw_(voltage, refrac, adapting, inputs.contiguous(), _contiguous(constants), *arguments)
+        written(*changed)
+        return spikes
+    new_voltage, new_refrac, spikes, new_adaptation = _run(
+        voltage, refrac, inputs, adaptation, constants, model, reduction, refrac_lock, parameters
+    )
+    for old, new in zip(changed, (new_voltage, new_refrac, new_adaptation), strict=False):
+        old.copy_(new)
+    return spikes
