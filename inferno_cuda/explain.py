@@ -117,9 +117,9 @@ def explain(module: nn.Module) -> Explanation:
     Example::
 
         >>> print(inferno_cuda.explain(network))
-        module  class  op        device  backend  why not faster
-        ------  -----  --------  ------  -------  --------------
-        cells   LIF    lif_step  cpu     native   -
+        module  class  op           device  backend  why not faster
+        ------  -----  -----------  ------  -------  --------------
+        cells   LIF    neuron_step  cpu     native   -
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module was {type(module).__name__}; it must be a torch.nn.Module")

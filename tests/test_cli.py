@@ -8,7 +8,7 @@ import torch
 
 import inferno_cuda
 from inferno_cuda import cli, ops
-from inferno_cuda.cli import check, common, info
+from inferno_cuda.cli import check, common, experiments, info
 from inferno_cuda.ops.backend import OPS
 
 
@@ -96,8 +96,8 @@ def test_info(capsys, monkeypatch):
 
 def test_info_tells_the_backend_and_why(backend, capsys):
     cli.main(["info"])
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("lif_step")]
-    assert lines[0].split()[:3] == ["lif_step", "cpu", backend]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("neuron_step")]
+    assert lines[0].split()[:3] == ["neuron_step", "cpu", backend]
     assert ("backend is set to 'torch'" in lines[0]) == (backend == "torch")
 
 
@@ -129,15 +129,15 @@ def test_check_finds_nothing_here(outcomes):
 
 
 def small(monkeypatch):
-    monkeypatch.setattr(check, "EXPERIMENTS", {"lif_step": (check._lif_step, (torch.float32,))})
-    monkeypatch.setattr(check, "MANY", 50)
+    monkeypatch.setattr(check, "EXPERIMENTS", {"neuron_step": (experiments._neuron_step, (torch.float32,))})
+    monkeypatch.setattr(experiments, "MANY", 50)
 
 
 def test_check_prints_a_line_each(capsys, monkeypatch):
     small(monkeypatch)
     assert cli.main(["check", "--device", "cpu"]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
-    shown = [line for line in lines if line.startswith("lif_step")]
+    shown = [line for line in lines if line.startswith("neuron_step")]
     assert len(shown) == len(inferno_cuda.testing.backends())
     assert all(" float32 " in line and " ok, " in line for line in shown)
     assert last == f"all {len(shown)} equal the reference"
@@ -157,18 +157,18 @@ def test_a_check_of_nothing_fails(capsys, monkeypatch):
 
 def test_check_fails_on_a_difference(capsys, monkeypatch, native):
     small(monkeypatch)
-    right = ops.lif_step_
+    right = ops.neuron_step_
 
-    def wrong(voltage, *others, **parameters):
-        spikes = right(voltage, *others, **parameters)
+    def wrong(model, voltage, *others, **parameters):
+        spikes = right(model, voltage, *others, **parameters)
         if ops.active_mode() == "native":
-            voltage[7] += 1e-5
+            voltage[0, 7] += 1e-5
         return spikes
 
-    monkeypatch.setattr(ops, "lif_step_", wrong)
+    monkeypatch.setattr(ops, "neuron_step_", wrong)
     assert cli.main(["check", "--device", "cpu"]) == 1
     shown = capsys.readouterr().out
-    assert "native  float32   FAILED: AssertionError: voltage in place: 1 of 50 elements differ" in shown
+    assert "native  float32   FAILED: AssertionError: voltage in place, lif, refrac_lock=True: 1 of 50" in shown
     assert "1 of 2 differ from the reference" in shown
 
 
@@ -178,10 +178,10 @@ def test_check_goes_on_after_an_error(capsys, monkeypatch):
 
     def broken(*arguments, **parameters):
         calls.append(1)
-        if len(calls) > 6:  # the reference has run
+        if len(calls) > 42:  # the reference has run
             raise RuntimeError("no such kernel\nand more")
-        return arguments[0].bool()
+        return arguments[1].bool()
 
-    monkeypatch.setattr(ops, "lif_step_", broken)
+    monkeypatch.setattr(ops, "neuron_step_", broken)
     assert cli.main(["check", "--device", "cpu"]) == 1
     assert "FAILED: RuntimeError: no such kernel\n" in capsys.readouterr().out

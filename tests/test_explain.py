@@ -30,7 +30,7 @@ def test_one_row_per_op_of_each_submodule(backend):
         Row("inputs", "LinearDense", "delayed_dense", "cpu", backend, why),
         Row("inputs.synapse_", "SingleExponentialCurrent", "history_push", "cpu", backend, why),
         Row("inputs.synapse_", "SingleExponentialCurrent", "history_gather", "cpu", backend, why),
-        Row("cells", "LIF", "lif_step", "cpu", backend, why),
+        Row("cells", "LIF", "neuron_step", "cpu", backend, why),
     ]
 
 
@@ -60,7 +60,7 @@ def test_parameters_that_need_gradients(native):
     assert rows["inputs", "delayed_dense"].reason == (
         "gradients needed: forward on the chosen backend, backward in torch"
     )
-    assert rows["cells", "lif_step"].reason.startswith("where its input needs gradients: forward on the chosen")
+    assert rows["cells", "neuron_step"].reason.startswith("where its input needs gradients: forward on the chosen")
     with torch.no_grad():
         assert {row.reason for row in explain(module)} == {""}
 
@@ -104,7 +104,7 @@ def test_foreign_attributes_of_that_name_are_no_ops():
     module = nn.Linear(2, 2)
     module._ops = ("matmul",)
     assert list(explain(module)) == []
-    module._ops = "lif_step"
+    module._ops = "neuron_step"
     assert list(explain(module)) == []
 
 

@@ -1,4 +1,4 @@
-"""The LIF op: kernel against reference bit for bit, worked numbers, layouts, gradients, bad input."""
+"""The neuron op: kernels against reference bit for bit, worked numbers, layouts, gradients, bad input."""
 
 import math
 
@@ -8,10 +8,55 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import inferno_cuda
-from inferno_cuda import ops
+from inferno_cuda import ops, reference
 from inferno_cuda.testing import DTYPES, assert_identical
 
-CELL = {"dt": 1.0, "decay": math.exp(-1 / 20), "rest_v": -60.0, "reset_v": -65.0, "thresh_v": -50.0, "refrac_t": 3.0}
+CELL = {
+    "dt": 1.0,
+    "decay": math.exp(-1 / 20),
+    "resistance": 1.0,
+    "rest_v": -60.0,
+    "reset_v": -65.0,
+    "thresh_v": -50.0,
+    "refrac_t": 3.0,
+}
+EVERY = {"dt": 1.0, "refrac_t": 3.0, "thresh_v": -45.0, "rest_v": -60.0, "resistance": 1.5}
+MEMBRANES = {
+    "lif": {"decay": 0.95, "reset_v": -65.0},
+    "alif": {"decay": 0.95, "reset_v": -65.0},
+    "glif2": {"decay": 0.95, "reset_v_mul": 0.4, "reset_v_add": 3.0},
+    "qif": {"rate": 0.05, "crit_v": -52.0, "affinity": 0.04, "reset_v": -65.0},
+    "izhikevich": {"rate": 0.05, "crit_v": -52.0, "affinity": 0.04, "reset_v": -65.0},
+    "eif": {"rate": 0.05, "rheobase_v": -50.0, "sharpness": 2.0, "reset_v": -65.0},
+    "adex": {"rate": 0.05, "rheobase_v": -50.0, "sharpness": 2.0, "reset_v": -65.0},
+}
+CONSTANTS = {
+    "alif": [[0.97, 0.9], [1.0, 0.3]],
+    "glif2": [[0.97, 0.9], [1.0, 0.3]],
+    "izhikevich": [[0.01, 0.1], [0.2, 0.1], [1.0, 0.5]],
+    "adex": [[0.01, 0.1], [0.2, 0.1], [1.0, 0.5]],
+}
+ADAPTIVE = list(CONSTANTS)
+
+
+def of_model(model, shape, dtype=torch.float32, device="cpu", reduction="mean"):
+    """Parameters and adaptations of a model, for states of a shape."""
+    options = EVERY | MEMBRANES[model]
+    if model in ADAPTIVE:
+        compute = torch.float64 if dtype == torch.float64 else torch.float32
+        options["constants"] = torch.tensor(CONSTANTS[model], dtype=compute, device=device)
+        adaptation, _ = state((*shape[1:], 2), device=device, seed=5)
+        options["adaptation"] = (adaptation / 40 + 1.5).to(dtype)
+        options["reduction"] = reduction
+    return options
+
+
+def in_place(*args, **kwargs):
+    return ops.neuron_step_("lif", *args, **kwargs)
+
+
+def functional(*args, **kwargs):
+    return ops.neuron_step("lif", *args, **kwargs)[:3]
 
 
 def state(shape, dtype=torch.float32, device="cpu", seed=0):
@@ -26,66 +71,149 @@ def inputs(shape, dtype=torch.float32, device="cpu", seed=1):
     return (torch.rand(shape, generator=g, dtype=torch.float64) * 60 - 20).to(dtype).to(device)
 
 
+def simulate(model, shape, dtype, device, lock, reduction, steps=30):
+    """Final state and all spikes of some steps in place."""
+    voltage, refrac = state(shape, dtype, device)
+    options = of_model(model, shape, dtype, device, reduction)
+    spikes = [
+        ops.neuron_step_(model, voltage, refrac, inputs(shape, dtype, device, 9 + t), refrac_lock=lock, **options)
+        for t in range(steps)
+    ]
+    return voltage, refrac, torch.stack(spikes), options.get("adaptation", torch.zeros(()))
+
+
+NAMES = ("voltage", "refrac", "spikes", "adaptation")
+
+
 @pytest.mark.parametrize("lock", [True, False])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("shape", [(1, 1), (3, 17), (2, 5, 7), (1, 20011), (4, 0)], ids=str)
-def test_kernel_equals_reference(native, device, shape, dtype, lock):
+@pytest.mark.parametrize("shape", [(1, 1), (3, 17), (37, 5, 7), (1, 20011), (4, 0)], ids=str)
+@pytest.mark.parametrize("model", MEMBRANES)
+def test_kernel_equals_reference(native, device, model, shape, dtype, lock):
     results = []
     for name in ("torch", "native"):
-        voltage, refrac = state(shape, dtype, device)
         with inferno_cuda.backend(name):
-            steps = [
-                ops.lif_step_(voltage, refrac, inputs(shape, dtype, device, 9 + t), refrac_lock=lock, **CELL)
-                for t in range(30)
-            ]
-        results.append((voltage, refrac, torch.stack(steps)))
-    for name, actual, expected in zip(("voltage", "refrac", "spikes"), *results[::-1], strict=True):
+            results.append(simulate(model, shape, dtype, device, lock, "mean", 12))
+    for name, actual, expected in zip(NAMES, *results[::-1], strict=True):
         assert_identical(actual, expected, name)
-    assert results[0][2].any() or 0 in shape
+    assert results[0][2].any() or shape in [(1, 1), (4, 0)]
+
+
+@pytest.mark.parametrize("reduction", [None, "sum"])
+@pytest.mark.parametrize("model", ADAPTIVE)
+def test_reductions_equal_reference(native, device, model, reduction):
+    results = []
+    for name in ("torch", "native"):
+        with inferno_cuda.backend(name):
+            results.append(simulate(model, (70, 33), torch.float32, device, True, reduction, 4))
+    for name, actual, expected in zip(NAMES, *results[::-1], strict=True):
+        assert_identical(actual, expected, name)
+    start = of_model(model, (70, 33), device=device)["adaptation"]
+    assert torch.equal(results[0][3], start) == (reduction is None)
 
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_cuda_equals_cpu(native, dtype):
-    states = {}
-    for device in ("cpu", "cuda"):
-        voltage, refrac = state((4, 12345), dtype, device)
-        spikes = [ops.lif_step_(voltage, refrac, inputs((4, 12345), dtype, device, t), **CELL) for t in range(50)]
-        states[device] = (voltage, refrac, torch.stack(spikes))
-    for actual, expected in zip(states["cuda"], states["cpu"], strict=True):
-        assert_identical(actual, expected)
+@pytest.mark.parametrize("model", MEMBRANES)
+def test_cuda_equals_cpu(native, model, dtype):
+    on_cuda, on_cpu = (simulate(model, (4, 12345), dtype, device, True, "mean") for device in ("cuda", "cpu"))
+    for name, actual, expected in zip(NAMES, on_cuda, on_cpu, strict=True):
+        assert_identical(actual, expected, name)
 
 
-def test_in_place_and_functional_agree(backend, device):
+@pytest.mark.parametrize("model", MEMBRANES)
+def test_in_place_and_functional_agree(backend, device, model):
     voltage, refrac = state((3, 50), device=device)
     x = inputs((3, 50), device=device)
-    before = voltage.clone(), refrac.clone()
-    new_voltage, new_refrac, spikes = ops.lif_step(voltage, refrac, x, **CELL)
-    assert_identical(voltage, before[0])
-    assert_identical(refrac, before[1])
-    assert_identical(ops.lif_step_(voltage, refrac, x, **CELL), spikes)
-    assert_identical(voltage, new_voltage)
-    assert_identical(refrac, new_refrac)
+    options = of_model(model, (3, 50), device=device)
+    tensors = [t for t in (voltage, refrac, options.get("adaptation")) if t is not None]
+    before = [t.clone() for t in tensors]
+    new_voltage, new_refrac, spikes, adaptation = ops.neuron_step(model, voltage, refrac, x, **options)
+    for t, old in zip(tensors, before, strict=True):
+        assert_identical(t, old)
+    assert_identical(ops.neuron_step_(model, voltage, refrac, x, **options), spikes)
+    for t, new in zip(tensors, (new_voltage, new_refrac, adaptation), strict=False):
+        assert_identical(t, new)
+    assert (adaptation is None) == (model not in ADAPTIVE)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("model", ["lif", "adex"])
+def test_threads_make_no_difference(native, model, threads):
+    expected = simulate(model, (40, 3001), torch.float32, "cpu", True, "mean", 3)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        actual = simulate(model, (40, 3001), torch.float32, "cpu", True, "mean", 3)
+    finally:
+        torch.set_num_threads(before)
+    for a, b in zip(actual, expected, strict=True):
+        assert_identical(a, b)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 8, 31, 32, 33, 64, 100])
+def test_mean_over_the_batch(backend, batch):
+    """Of adaptations that jump by one in the samples that spike, and stand still otherwise."""
+    fires = torch.rand(batch, 11, generator=torch.Generator().manual_seed(batch)) < 0.4
+    options = of_model("alif", (batch, 11)) | {
+        "constants": torch.tensor([[1.0], [1.0]]),
+        "adaptation": torch.zeros(11, 1),
+    }
+    x = torch.where(fires, 1e4, 0.0)
+    *_, adaptation = ops.neuron_step("alif", torch.full((batch, 11), -60.0), torch.zeros(batch, 11), x, **options)
+    torch.testing.assert_close(adaptation, fires.float().mean(0)[:, None])
+
+
+def test_threshold_adaptation_by_hand(backend):
+    """Jumps at the spike without decaying in that step, holds while refractory, then decays; raises the threshold."""
+    options = of_model("alif", (1, 1)) | {"constants": torch.tensor([[0.5], [4.0]])}
+    options["adaptation"] = torch.full((1, 1), 2.0)
+    voltage, refrac = torch.full((1, 1), -60.0), torch.zeros(1, 1)
+    seen = []
+    for t in range(5):
+        x = torch.full((1, 1), 1e4 if t == 0 else 0.0)
+        seen.append(bool(ops.neuron_step_("alif", voltage, refrac, x, **options)))
+        seen.append(options["adaptation"].item())
+    assert seen == [True, 6.0, False, 6.0, False, 6.0, False, 3.0, False, 1.5]
+    thresh = EVERY["thresh_v"]
+    for above, fires in ((0.74, False), (0.76, True)):
+        options["adaptation"] = torch.full((1, 1), 0.75)
+        start = torch.full((1, 1), thresh + above)
+        steady = options | {"decay": 1.0}
+        assert bool(ops.neuron_step("alif", start, torch.zeros(1, 1), torch.zeros(1, 1), **steady)[2]) is fires
+
+
+def test_current_adaptation_by_hand(backend):
+    """Two adaptations take their sum off the input, and follow the voltage above rest."""
+    constants = torch.tensor([[0.5, 0.25], [2.0, 0.0], [7.0, 1.0]])
+    options = of_model("adex", (1, 1)) | {"constants": constants, "adaptation": torch.tensor([[3.0, 1.0]])}
+    options |= {"sharpness": 1e-3, "rheobase_v": -46.0, "resistance": 1.0, "rate": 0.5}
+    voltage, refrac = torch.full((1, 1), -60.0), torch.zeros(1, 1)
+    assert not ops.neuron_step_("adex", voltage, refrac, torch.full((1, 1), 8.0), **options)
+    assert voltage.item() == -58.0  # -60 + 0.5 * (8 - 4)
+    assert options["adaptation"].tolist() == [[3.5, 0.75]]  # 3 + 0.5 * (2 * 2 - 3); 1 + 0.25 * (0 - 1)
+    assert ops.neuron_step_("adex", voltage, refrac, torch.full((1, 1), 1e3), **options)
+    assert options["adaptation"].tolist() == [[10.5, 1.75]]  # held by the refractory period, and the jump
 
 
 def test_period_of_three_steps(backend):
     voltage, refrac = torch.full((1, 1), -60.0), torch.zeros(1, 1)
-    spikes = [int(ops.lif_step_(voltage, refrac, torch.full((1, 1), 1e6), **CELL)) for _ in range(9)]
+    spikes = [int(ops.neuron_step_("lif", voltage, refrac, torch.full((1, 1), 1e6), **CELL)) for _ in range(9)]
     assert spikes == [1, 0, 0, 1, 0, 0, 1, 0, 0]
 
 
 def test_above_threshold_while_refractory(backend):
     voltage, refrac = torch.full((1, 1), -40.0), torch.full((1, 1), 2.0)
-    assert not ops.lif_step_(voltage, refrac, torch.full((1, 1), 100.0), **CELL)
+    assert not ops.neuron_step_("lif", voltage, refrac, torch.full((1, 1), 100.0), **CELL)
     assert voltage.item() == -40.0 and refrac.item() == 1.0
     voltage, refrac = torch.full((1, 1), -40.0), torch.full((1, 1), 3.0)
-    assert not ops.lif_step_(voltage, refrac, torch.full((1, 1), 100.0), refrac_lock=False, **CELL)
+    assert not ops.neuron_step_("lif", voltage, refrac, torch.full((1, 1), 100.0), refrac_lock=False, **CELL)
     assert voltage.item() == pytest.approx(-40.9754, abs=1e-4) and refrac.item() == 2.0
 
 
 def test_infinite_input_to_a_refractory_neuron_leaves_no_nan(backend):
     voltage, refrac = torch.full((1, 1), -60.0), torch.full((1, 1), 3.0)
-    ops.lif_step_(voltage, refrac, torch.full((1, 1), torch.inf), refrac_lock=False, **CELL)
+    ops.neuron_step_("lif", voltage, refrac, torch.full((1, 1), torch.inf), refrac_lock=False, **CELL)
     assert voltage.item() == -60.0
 
 
@@ -95,16 +223,16 @@ def test_d07_refractory_period_has_no_extra_step(backend, dtype, steps, dt):
     voltage, refrac = torch.full((1,), -60.0, dtype=dtype), torch.zeros(1, dtype=dtype)
     cell = CELL | {"dt": dt, "refrac_t": steps * dt}
     x = torch.full((1,), 1e6, dtype=dtype)
-    spikes = [bool(ops.lif_step_(voltage, refrac, x, **cell)) for _ in range(3 * steps + 1)]
+    spikes = [bool(ops.neuron_step_("lif", voltage, refrac, x, **cell)) for _ in range(3 * steps + 1)]
     assert [t for t, s in enumerate(spikes) if s] == [0, steps, 2 * steps, 3 * steps]
 
 
 def test_non_contiguous_state_is_written_in_place(backend):
     voltage, refrac = (t.T for t in state((40, 3)))
     x = inputs((3, 40))
-    expected = ops.lif_step(voltage.contiguous(), refrac.contiguous(), x, **CELL)
+    expected = ops.neuron_step("lif", voltage.contiguous(), refrac.contiguous(), x, **CELL)
     address = voltage.data_ptr()
-    assert_identical(ops.lif_step_(voltage, refrac, x, **CELL), expected[2])
+    assert_identical(ops.neuron_step_("lif", voltage, refrac, x, **CELL), expected[2])
     assert_identical(voltage, expected[0])
     assert_identical(refrac, expected[1])
     assert voltage.data_ptr() == address and not voltage.is_contiguous()
@@ -113,35 +241,66 @@ def test_non_contiguous_state_is_written_in_place(backend):
 def test_expanded_inputs(backend):
     voltage, refrac = state((3, 40))
     x = inputs((1, 40)).expand(3, 40)
-    expected = ops.lif_step(voltage, refrac, x.contiguous(), **CELL)
-    assert_identical(ops.lif_step(voltage, refrac, x, **CELL)[0], expected[0])
+    expected = ops.neuron_step("lif", voltage, refrac, x.contiguous(), **CELL)
+    assert_identical(ops.neuron_step("lif", voltage, refrac, x, **CELL)[0], expected[0])
 
 
 def test_writes_are_seen_by_autograd(backend):
     voltage, refrac = state((2, 3))
     weight = torch.ones(2, 3, requires_grad=True)
     loss = (weight * voltage).sum()
-    ops.lif_step_(voltage, refrac, inputs((2, 3)), **CELL)
+    ops.neuron_step_("lif", voltage, refrac, inputs((2, 3)), **CELL)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
 
 
 @pytest.mark.parametrize("lock", [True, False])
-def test_gradients_equal_autograd_of_the_reference(backend, lock):
-    from inferno_cuda import reference
+@pytest.mark.parametrize("model", MEMBRANES)
+def test_gradients_equal_autograd_of_the_reference(backend, model, lock):
+    shape = (2, 30)
 
     def run(step):
-        voltage, refrac = state((2, 30), torch.float64)
+        voltage, refrac = state(shape, torch.float64)
         voltage = leaf = voltage.requires_grad_()
-        x = inputs((5, 2, 30), torch.float64).requires_grad_()
+        x = inputs((5, *shape), torch.float64).requires_grad_()
+        options = of_model(model, shape, torch.float64)
+        options |= {} if model in ADAPTIVE else {"adaptation": None, "constants": None, "reduction": None}
+        leaves = [leaf, x]
+        if model in ADAPTIVE:
+            leaves.append(options["adaptation"].requires_grad_())
         for t in range(5):
-            voltage, refrac, _ = step(voltage, refrac, x[t], resistance=2.0, refrac_lock=lock, **CELL)
-        (voltage * torch.linspace(-1, 1, 60, dtype=torch.float64).view(2, 30)).sum().backward()
-        return leaf.grad, x.grad
+            voltage, refrac, _, adaptation = step(model, voltage, refrac, x[t], refrac_lock=lock, **options)
+            options["adaptation"] = adaptation
+        weight = torch.linspace(-1, 1, 60, dtype=torch.float64).view(shape)
+        total = (voltage * weight).sum()
+        if adaptation is not None:
+            total = total + adaptation.square().sum()
+        total.backward()
+        return [leaf.grad for leaf in leaves]
 
-    for actual, expected in zip(run(ops.lif_step), run(reference.lif_step), strict=True):
+    for actual, expected in zip(run(ops.neuron_step), run(reference.neuron_step), strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-14)
         assert (actual != 0).any()
+
+
+@pytest.mark.parametrize("model", MEMBRANES)
+def test_gradients_by_finite_differences(backend, model):
+    shape = (2, 4)
+    drawn = torch.rand(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    voltage = (4 * drawn - 60).requires_grad_()
+    refrac = torch.zeros(shape, dtype=torch.float64)
+    x = inputs(shape, torch.float64).mul(0.1).requires_grad_()
+    options = of_model(model, shape, torch.float64)
+    leaves = [voltage, x, *([options["adaptation"].requires_grad_()] if model in ADAPTIVE else [])]
+
+    def step(voltage, x, adaptation=None):
+        changed = options if adaptation is None else options | {"adaptation": adaptation}
+        new_voltage, _, spikes, new_adaptation = ops.neuron_step(model, voltage, refrac, x, **changed)
+        assert not spikes.any()
+        return new_voltage if new_adaptation is None else (new_voltage, new_adaptation)
+
+    assert torch.autograd.gradcheck(step, leaves)
+    assert torch.autograd.gradgradcheck(step, leaves)
 
 
 def test_parameters_may_be_tensors(backend):
@@ -149,18 +308,19 @@ def test_parameters_may_be_tensors(backend):
     thresholds = torch.tensor([-50.0, -49.0, -70.0], requires_grad=True)
     x = inputs((2, 3))
     cell = CELL | {"thresh_v": thresholds}
-    got = ops.lif_step(voltage, refrac, x, **cell)
+    got = ops.neuron_step("lif", voltage, refrac, x, **cell)
     for i in range(3):
-        one = ops.lif_step(voltage[:, i], refrac[:, i], x[:, i], **(CELL | {"thresh_v": thresholds[i].item()}))
-        for a, b in zip(got, one, strict=True):
+        cell_i = CELL | {"thresh_v": thresholds[i].item()}
+        one = ops.neuron_step("lif", voltage[:, i], refrac[:, i], x[:, i], **cell_i)
+        for a, b in zip(got[:3], one, strict=False):
             assert_identical(a[:, i], b)
-    assert_identical(ops.lif_step_(voltage, refrac, x, **cell), got[2])
+    assert_identical(ops.neuron_step_("lif", voltage, refrac, x, **cell), got[2])
     assert_identical(voltage, got[0])
 
 
 def test_refractory_time_carries_no_gradient(backend):
     voltage, refrac = state((2, 3))
-    out = ops.lif_step(voltage, refrac.requires_grad_(), inputs((2, 3)), **CELL)
+    out = ops.neuron_step("lif", voltage, refrac.requires_grad_(), inputs((2, 3)), **CELL)
     assert not out[1].requires_grad
     out[0].sum().backward()
     assert refrac.grad is None
@@ -170,7 +330,7 @@ def test_forward_mode_is_refused_rather_than_dropped(backend):
     voltage, refrac = state((2, 3))
     with torch.autograd.forward_ad.dual_level():
         x = torch.autograd.forward_ad.make_dual(inputs((2, 3)), torch.ones(2, 3))
-        for step in (ops.lif_step, ops.lif_step_):
+        for step in (functional, in_place):
             with pytest.raises((RuntimeError, NotImplementedError)):
                 step(voltage, refrac, x, **CELL)
 
@@ -178,10 +338,10 @@ def test_forward_mode_is_refused_rather_than_dropped(backend):
 def test_overlapping_memory_is_refused(native):
     memory = torch.full((11,), -60.0)
     with pytest.raises(RuntimeError, match="overlap"):
-        ops.lif_step_(memory[1:], torch.zeros(10), memory[:-1], **CELL)
+        ops.neuron_step_("lif", memory[1:], torch.zeros(10), memory[:-1], **CELL)
     voltage = torch.full((3,), -60.0)
     with pytest.raises(ValueError, match="refrac was expanded"):
-        ops.lif_step_(voltage, torch.zeros(1).expand(3), torch.full((3,), 1e6), **CELL)
+        ops.neuron_step_("lif", voltage, torch.zeros(1).expand(3), torch.full((3,), 1e6), **CELL)
     assert_identical(voltage, torch.full((3,), -60.0))
 
 
@@ -191,7 +351,7 @@ def test_in_place_refuses_to_drop_a_gradient(backend, which):
     before = {name: t.clone() for name, t in tensors.items()}
     tensors[which].requires_grad_()
     with pytest.raises(RuntimeError, match=f"{which} requires a gradient"):
-        ops.lif_step_(**tensors, **CELL)
+        ops.neuron_step_("lif", **tensors, **CELL)
     for name, t in tensors.items():
         assert_identical(t, before[name])
 
@@ -206,7 +366,7 @@ def test_in_place_refuses_to_drop_a_gradient(backend, which):
         ({"inputs": torch.zeros(2, 3, device="meta")}, ValueError, "inputs was on meta"),
     ],
 )
-@pytest.mark.parametrize("step", [ops.lif_step, ops.lif_step_], ids=["functional", "in place"])
+@pytest.mark.parametrize("step", [functional, in_place], ids=["functional", "in place"])
 def test_bad_input_raises_and_leaves_the_state(backend, step, change, error, match):
     tensors = dict(zip(("voltage", "refrac", "inputs"), (*state((2, 3)), inputs((2, 3))), strict=True)) | change
     before = {name: t.clone() for name, t in tensors.items()}
@@ -218,7 +378,7 @@ def test_bad_input_raises_and_leaves_the_state(backend, step, change, error, mat
 
 def test_integer_state_is_refused(backend):
     with pytest.raises(TypeError, match="voltage was torch.int64"):
-        ops.lif_step(*[torch.zeros(2, dtype=torch.int64)] * 3, **CELL)
+        functional(*[torch.zeros(2, dtype=torch.int64)] * 3, **CELL)
 
 
 @settings(max_examples=60, deadline=None)
@@ -234,7 +394,7 @@ def test_intervals_are_at_least_the_refractory_period(n, refrac_steps, dt, tau, 
     cell = CELL | {"dt": dt, "decay": math.exp(-dt / tau), "refrac_t": refrac_steps * dt}
     last = torch.full((n,), -(10**6))
     for t in range(40):
-        spikes = ops.lif_step_(voltage, refrac, inputs((n,), seed=seed + t) * 3, **cell)
+        spikes = ops.neuron_step_("lif", voltage, refrac, inputs((n,), seed=seed + t) * 3, **cell)
         assert ((t - last)[spikes] >= refrac_steps).all()
         last[spikes] = t
 
@@ -243,7 +403,50 @@ def test_permuting_neurons_permutes_the_result(backend, rng):
     order = torch.randperm(101, generator=rng)
     voltage, refrac = state((2, 101))
     x = inputs((2, 101))
-    straight = ops.lif_step(voltage, refrac, x, **CELL)
-    permuted = ops.lif_step(voltage[:, order], refrac[:, order], x[:, order], **CELL)
+    straight = functional(voltage, refrac, x, **CELL)
+    permuted = functional(voltage[:, order], refrac[:, order], x[:, order], **CELL)
     for a, b in zip(straight, permuted, strict=True):
         assert_identical(b, a[:, order])
+
+
+@pytest.mark.parametrize(
+    "model, change, error, match",
+    [
+        ("leaky", {}, ValueError, "model was 'leaky'; it must be one of 'lif'"),
+        ("lif", {"crit_v": 1.0}, TypeError, r"lif: parameters missing: none, unknown: \['crit_v'\]"),
+        ("lif", {"reduction": "mean"}, ValueError, "lif does not adapt"),
+        ("alif", {"adaptation": None}, ValueError, "alif adapts; adaptation and constants must be tensors"),
+        ("alif", {"adaptation": torch.zeros(2, 3, 2)}, ValueError, r"shape \(2, 3, 2\); it must be \(3, 'K'\)"),
+        ("alif", {"adaptation": torch.zeros(3, 1)}, ValueError, r"constants had shape \(2, 2\); it must be \(2, 1\)"),
+        ("alif", {"adaptation": torch.zeros(3, 2).double()}, TypeError, "adaptation was torch.float64"),
+        ("alif", {"constants": torch.zeros(2, 2).double()}, ValueError, "constants was torch.float64"),
+        ("adex", {"reduction": "max"}, ValueError, "reduction was 'max'; it must be one of None, 'mean', 'sum'"),
+    ],
+)
+@pytest.mark.parametrize("step", [ops.neuron_step, ops.neuron_step_], ids=["functional", "in place"])
+def test_bad_models_and_adaptations(backend, step, model, change, error, match):
+    voltage, refrac = state((2, 3))
+    before = voltage.clone(), refrac.clone()
+    options = of_model(model if model in MEMBRANES else "lif", (2, 3)) | change
+    with pytest.raises(error, match=match):
+        step(model, voltage, refrac, inputs((2, 3)), **options)
+    assert_identical(voltage, before[0])
+    assert_identical(refrac, before[1])
+
+
+def test_missing_parameters_are_named(backend):
+    options = of_model("qif", (2, 3))
+    del options["crit_v"], options["dt"]
+    for step in (ops.neuron_step, ops.neuron_step_):
+        with pytest.raises(TypeError, match=r"qif: parameters missing: \['crit_v', 'dt'\], unknown: none"):
+            step("qif", *state((2, 3)), inputs((2, 3)), **options)
+
+
+def test_non_contiguous_adaptations(backend):
+    voltage, refrac = state((2, 3))
+    options = of_model("alif", (2, 3))
+    expected = ops.neuron_step("alif", voltage, refrac, inputs((2, 3)), **options)
+    options["adaptation"] = kept = options["adaptation"].T.contiguous().T
+    ops.neuron_step_("alif", voltage, refrac, inputs((2, 3)), **options)
+    assert_identical(kept, expected[3])
+    assert_identical(voltage, expected[0])

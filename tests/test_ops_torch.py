@@ -10,8 +10,17 @@ from inferno_cuda import ops
 from inferno_cuda.testing import DTYPES, assert_identical, random_ring
 
 pytestmark = pytest.mark.usefixtures("native")
-CELL = {"dt": 1.0, "decay": math.exp(-1 / 20), "rest_v": -60.0, "reset_v": -65.0, "thresh_v": -50.0, "refrac_t": 3.0}
-SCALARS = (1.0, 0.9, -60.0, -65.0, -50.0, 3.0, 1.0, True)
+CELL = {
+    "dt": 1.0,
+    "decay": math.exp(-1 / 20),
+    "resistance": 1.0,
+    "rest_v": -60.0,
+    "reset_v": -65.0,
+    "thresh_v": -50.0,
+    "refrac_t": 3.0,
+}
+LIF = (0, 1.0, 3.0, [-50.0, -60.0, 1.0, 0.9, -65.0], 0, True)
+ALIF = (1, 1.0, 3.0, [-50.0, -60.0, 1.0, 0.9, -65.0], 1, True)
 
 
 def samples(dtype, device):
@@ -19,8 +28,12 @@ def samples(dtype, device):
     raw = torch.ops.inferno_cuda
     for n in (0, 1, 37):
         voltage, refrac, x = (torch.rand(2, n, device=device).to(dtype) for _ in range(3))
-        yield raw.lif_step, (voltage, refrac, x, *SCALARS)
-        yield raw.lif_step_, (voltage.clone(), refrac.clone(), x, *SCALARS)
+        yield raw.neuron_step, (voltage, refrac, None, x, None, *LIF)
+        yield raw.neuron_step_, (voltage.clone(), refrac.clone(), None, x, None, *LIF)
+        adaptation = torch.rand(n, 2, device=device).to(dtype)
+        constants = torch.rand(2, 2, device=device).to(torch.float64 if dtype == torch.float64 else torch.float32)
+        yield raw.neuron_step, (voltage, refrac, adaptation, x, constants, *ALIF)
+        yield raw.neuron_step_, (voltage.clone(), refrac.clone(), adaptation.clone(), x, constants, *ALIF)
         data, pointer = random_ring((4, 2, n), dtype, pointer=1, batch_innermost=True, device=device)
         yield raw.history_push_, (data.clone(), pointer.clone(), x)
         time = torch.rand(2, n, 3, device=device) * 3
@@ -43,13 +56,13 @@ def test_opcheck(device, dtype):
         utils = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
         torch.library.opcheck(op.default, args, test_utils=utils)
         count += 1
-    assert count == 24
+    assert count == 30
 
 
 def test_compile_fullgraph_in_place(device):
     def step(voltage, refrac, x, data, pointer, weight, delay):
         for _ in range(3):
-            spikes = ops.lif_step_(voltage, refrac, x, **CELL)
+            spikes = ops.neuron_step_("lif", voltage, refrac, x, **CELL)
             ops.history_push_(data, pointer, spikes.to(data.dtype))
         late = ops.history_gather(data, pointer, delay.T.expand(2, -1, -1), dt=1.0, mode="expdecay", time_constant=5.0)
         plan = ops.delay_plan(delay, dt=1.0, slots=4, max_delay=3.0)
@@ -73,7 +86,7 @@ def test_compile_fullgraph_in_place(device):
 
 def test_compile_with_layouts_that_no_kernel_reads():
     def step(voltage, refrac, x, data, pointer, time):
-        spikes = ops.lif_step_(voltage, refrac, x, **CELL)
+        spikes = ops.neuron_step_("lif", voltage, refrac, x, **CELL)
         ops.history_push_(data, pointer, x.unsqueeze(1))
         return spikes, ops.history_gather(data, pointer, time, dt=1.0)
 
@@ -94,7 +107,7 @@ def test_compile_with_layouts_that_no_kernel_reads():
 @pytest.mark.slow
 def test_compile_fullgraph_with_inductor(device):
     def step(voltage, refrac, x):
-        spikes = ops.lif_step_(voltage, refrac, x * 2, **CELL)
+        spikes = ops.neuron_step_("lif", voltage, refrac, x * 2, **CELL)
         return spikes.float().sum()
 
     states = [(torch.full((2, 500), -60.0, device=device), torch.zeros(2, 500, device=device)) for _ in range(2)]
@@ -107,7 +120,7 @@ def test_compile_fullgraph_with_inductor(device):
 
 def test_compile_fullgraph_with_gradients(device):
     def loss(voltage, refrac, x, data, pointer, weight, plan_slot):
-        voltage, refrac, _ = ops.lif_step(voltage, refrac, x, **CELL)
+        voltage, refrac, *_ = ops.neuron_step("lif", voltage, refrac, x, **CELL)
         plan = ops.DelayPlan(plan_slot, None, 4, False, 0.0)
         return voltage.square().mean() + ops.delayed_dense(data, pointer, weight, plan).square().sum()
 
@@ -130,11 +143,11 @@ def test_raw_ops_have_no_autograd_of_their_own():
     """Called directly they would drop gradients without a word: only the wrappers may call them."""
     x = torch.rand(2, 3, requires_grad=True)
     voltage = torch.zeros(2, 3)
-    torch.ops.inferno_cuda.lif_step_(voltage, torch.zeros(2, 3), x, *SCALARS)
+    torch.ops.inferno_cuda.neuron_step_(voltage, torch.zeros(2, 3), None, x, None, *LIF)
     assert not voltage.requires_grad
     with pytest.raises(RuntimeError, match="inputs requires a gradient"):
-        ops.lif_step_(voltage, torch.zeros(2, 3), x, **CELL)
-    ops.lif_step(voltage, torch.zeros(2, 3), x, **CELL)[0].sum().backward()
+        ops.neuron_step_("lif", voltage, torch.zeros(2, 3), x, **CELL)
+    ops.neuron_step("lif", voltage, torch.zeros(2, 3), x, **CELL)[0].sum().backward()
     assert (x.grad != 0).all()
 
 
@@ -142,9 +155,9 @@ def test_raw_ops_check_for_themselves():
     raw = torch.ops.inferno_cuda
     voltage = torch.zeros(2, 3)
     with pytest.raises(RuntimeError, match="refrac: wrong shape"):
-        raw.lif_step_(voltage, torch.zeros(7), voltage.clone(), *SCALARS)
+        raw.neuron_step_(voltage, torch.zeros(7), None, voltage.clone(), None, *LIF)
     with pytest.raises(RuntimeError, match="inputs: must be contiguous"):
-        raw.lif_step_(voltage, torch.zeros(2, 3), torch.zeros(3, 2).T, *SCALARS)
+        raw.neuron_step_(voltage, torch.zeros(2, 3), None, torch.zeros(3, 2).T, None, *LIF)
     with pytest.raises(RuntimeError, match="obs: wrong shape"):
         raw.history_push_(torch.zeros(2, 3, 4), torch.tensor(0), torch.zeros(4, 3))
     with pytest.raises(RuntimeError, match="slot: wrong dtype"):
@@ -157,9 +170,9 @@ def test_backend_is_setter_and_context_manager():
     assert inferno_cuda.active_mode() == "auto"
     with inferno_cuda.backend("torch") as active:
         assert active.name == inferno_cuda.active_mode() == "torch"
-        assert ops.choose("lif_step", "cpu").backend == "torch"
+        assert ops.choose("neuron_step", "cpu").backend == "torch"
         with inferno_cuda.backend("native"):
-            assert ops.choose("lif_step", "cpu") == ("lif_step", "cpu", "native", "")
+            assert ops.choose("neuron_step", "cpu") == ("neuron_step", "cpu", "native", "")
         assert inferno_cuda.active_mode() == "torch"
     assert inferno_cuda.active_mode() == "auto"
     inferno_cuda.backend("torch")
@@ -178,6 +191,6 @@ def test_backend_is_setter_and_context_manager():
 def test_native_raises_where_there_is_no_kernel():
     tensors = [torch.zeros(2, 3, device="meta")] * 3
     with inferno_cuda.backend("native"), pytest.raises(RuntimeError, match="no kernels for device type 'meta'"):
-        ops.lif_step(*tensors, **CELL)
-    assert ops.lif_step(*tensors, **CELL)[2].shape == (2, 3)
-    assert ops.choose("lif_step", "meta").reason == "there are no kernels for device type 'meta'"
+        ops.neuron_step("lif", *tensors, **CELL)
+    assert ops.neuron_step("lif", *tensors, **CELL)[2].shape == (2, 3)
+    assert ops.choose("neuron_step", "meta").reason == "there are no kernels for device type 'meta'"

@@ -69,7 +69,10 @@ NeuronArgs neuron_args(const Tensors& t, int64_t model, double dt, double refrac
     if (!is(t.inputs, t.voltage)) check_apart(t.voltage, t.inputs, "voltage, inputs");
     if (!is(t.inputs, t.refrac)) check_apart(t.refrac, t.inputs, "refrac, inputs");
   }
-  if (info.adaptation_constants) set_adaptation(a, t, info);
+  if (info.adaptation_constants)
+    set_adaptation(a, t, info);
+  else
+    STD_TORCH_CHECK(!t.adaptation && a.reduction == BatchReduction::none, info.name, ": does not adapt");
   a.voltage_in = t.voltage.const_data_ptr();
   a.refrac_in = t.refrac.const_data_ptr();
   a.inputs = t.inputs.const_data_ptr();

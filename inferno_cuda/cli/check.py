@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 
 from .. import ops, testing
 from . import common
+from .experiments import EXPERIMENTS, Results
 
 SUMMARY = "compares every op on every backend with the reference"
-SLOTS, BATCH, INPUTS, OUTPUTS, DEPTH = 7, 5, 37, 19, 3
-MANY = 40_003  # enough for several threads, and no multiple of a vector's width
-BATCHES = (1, 5, 70)
-DT = 0.7
-LIF = {"dt": DT, "decay": 0.96, "rest_v": -65.0, "reset_v": -68.0, "thresh_v": -50.0, "refrac_t": 3 * DT}
-MODES = {"previous": None, "next": None, "nearest": None, "linear": None, "expdecay": 5.0}
-CHOOSING = ("previous", "next", "nearest")  # modes that compute nothing, so that bool can be looked up
-EVERY = (*testing.DTYPES, torch.bool)
-
-# An experiment draws its inputs on the CPU, runs ops on the device and yields named results.
-Results = list[tuple[str, torch.Tensor]]
-Experiment = Callable[[str, torch.dtype, torch.Generator], Iterator[tuple[str, torch.Tensor]]]
 
 
 class Outcome(NamedTuple):
@@ -40,93 +28,6 @@ class Outcome(NamedTuple):
     def __str__(self) -> str:
         verdict = f"ok, {self.compared} values" if not self.problem else f"FAILED: {self.problem}"
         return f"{self.op:<15} {self.device:<5} {self.backend:<7} {self.dtype:<9} {verdict}"
-
-
-def _uniform(low: float, high: float, shape, dtype: torch.dtype, rng: torch.Generator) -> torch.Tensor:
-    return (low + (high - low) * torch.rand(shape, generator=rng, dtype=torch.float64)).to(dtype)
-
-
-def _lif_step(device, dtype, rng):
-    shape = (MANY,)
-    voltage = _uniform(-70, -45, shape, dtype, rng).to(device)
-    refrac = torch.where(torch.rand(shape, generator=rng) < 0.5, 0.0, _uniform(0, 3, shape, dtype, rng)).to(device)
-    inputs = _uniform(-20, 40, (3, *shape), dtype, rng).to(device)
-    for lock in (True, False):
-        for name, result in zip("vrs", ops.lif_step(voltage, refrac, inputs[0], refrac_lock=lock, **LIF), strict=True):
-            yield f"{name}, refrac_lock={lock}", result
-        state = voltage.clone(), refrac.clone()
-        for step, current in enumerate(inputs):
-            yield f"spikes in place, step {step}", ops.lif_step_(*state, current, refrac_lock=lock, **LIF)
-        yield "voltage in place", state[0]
-        yield "refrac in place", state[1]
-
-
-def _history_push(device, dtype, rng):
-    for innermost in (False, True):
-        data, pointer = testing.random_ring(
-            (SLOTS, BATCH, INPUTS), dtype, pointer=SLOTS - 1, batch_innermost=innermost, device=device, generator=rng
-        )
-        observed, _ = testing.random_ring((2, BATCH, INPUTS), dtype, device=device, generator=rng)
-        yield "functional", ops.history_push(data, pointer, observed[0])
-        for one in observed:
-            ops.history_push_(data, pointer, one)
-        yield "in place", data
-        yield "pointer", pointer
-
-
-def _history_gather(device, dtype, rng):
-    data, pointer = testing.random_ring((SLOTS, BATCH, INPUTS), dtype, pointer=3, device=device, generator=rng)
-    for time_dtype in (torch.float32, torch.float64):
-        time = _uniform(-DT, DT * SLOTS, (BATCH, INPUTS, DEPTH), time_dtype, rng)
-        time[..., 0] = (time[..., 0] / DT).round() * DT
-        time = time.to(device)
-        for mode in CHOOSING if dtype == torch.bool else MODES:
-            for overbound in (None, 0.5):
-                options = {"dt": DT, "mode": mode, "time_constant": MODES[mode], "overbound": overbound}
-                yield f"{mode}, overbound {overbound}", ops.history_gather(data, pointer, time, **options)
-
-
-def _delay(dtype, rng):
-    delay = _uniform(-DT, DT * SLOTS, (OUTPUTS, INPUTS), dtype, rng)
-    delay[::2] = (delay[::2] / DT).round() * DT
-    return delay
-
-
-def _plan(delay, mode, overbound=0.0):
-    limits = {"dt": DT, "slots": SLOTS, "max_delay": DT * (SLOTS - 1)}
-    return ops.delay_plan(delay, mode=mode, time_constant=MODES[mode], overbound=overbound, **limits)
-
-
-def _delay_plan(device, dtype, rng):
-    delay = _delay(dtype, rng).to(device)
-    for mode in MODES:
-        for overbound in (None, 0.0):
-            plan = _plan(delay, mode, overbound)
-            yield f"slot, {mode}, overbound {overbound}", plan.slot
-            if plan.factor is not None:
-                yield f"factor, {mode}, overbound {overbound}", plan.factor
-
-
-def _delayed_dense(device, dtype, rng):
-    delay = _delay(torch.float32, rng).to(device)
-    weight = _uniform(-1, 1, (OUTPUTS, INPUTS), dtype, rng).to(device)
-    bias = _uniform(-1, 1, (OUTPUTS,), dtype, rng).to(device)
-    for batch, kind, innermost in itertools.product(BATCHES, (dtype, torch.bool), (False, True)):
-        data, pointer = testing.random_ring(
-            (SLOTS, batch, INPUTS), kind, pointer=2, batch_innermost=innermost, device=device, generator=rng
-        )
-        for mode in CHOOSING if kind == torch.bool else MODES:
-            out = ops.delayed_dense(data, pointer, weight, _plan(delay, mode), bias=bias, scale=0.7)
-            yield f"{mode}, {kind}, batch {batch}", out
-
-
-EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
-    "lif_step": (_lif_step, testing.DTYPES),
-    "history_push": (_history_push, EVERY),
-    "history_gather": (_history_gather, EVERY),
-    "delay_plan": (_delay_plan, testing.DTYPES),
-    "delayed_dense": (_delayed_dense, testing.DTYPES),
-}
 
 
 def _results(op: str, device: str, dtype: torch.dtype, seed: int) -> Results:

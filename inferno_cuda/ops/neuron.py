@@ -120,6 +120,10 @@ def _run(voltage, refrac, inputs, adaptation, constants, model, reduction, refra
             *_raw_arguments(model, parameters, reduction, refrac_lock),
         )
         return (*state, None if reduction is None else adapted)
+    return _run_reference(voltage, refrac, inputs, adaptation, constants, model, reduction, refrac_lock, parameters)
+
+
+def _run_reference(voltage, refrac, inputs, adaptation, constants, model, reduction, refrac_lock, parameters):
     return reference.neuron_step(
         model,
         voltage,
@@ -145,31 +149,23 @@ class _NeuronStep(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        *tensors, model, reduction, refrac_lock, parameters = inputs
-        ctx.options = model, reduction, refrac_lock, parameters
+        ctx.options = inputs[5:]
         ctx.mark_non_differentiable(output[1], output[2])
-        ctx.save_for_backward(*tensors)
+        ctx.save_for_backward(*inputs[:5])
 
     @staticmethod
     def backward(ctx, grad_voltage, _, __, grad_adaptation):
-        model, reduction, refrac_lock, parameters = ctx.options
         voltage, refrac, inputs, adaptation, constants = ctx.saved_tensors
         sources = {0: voltage, 2: inputs, 3: adaptation}
         wanted = [i for i in sources if ctx.needs_input_grad[i]]
+        if not wanted:
+            return (None,) * 9
         with torch.enable_grad():
             # aliases, through which a graph of the gradients themselves reaches the tensors
             alias = {i: source if source is None else source.view_as(source) for i, source in sources.items()}
             alias = {i: x if i not in wanted or x.requires_grad else x.requires_grad_() for i, x in alias.items()}
-            new_voltage, _, _, new_adaptation = reference.neuron_step(
-                model,
-                alias[0],
-                refrac,
-                alias[2],
-                adaptation=alias[3],
-                constants=constants,
-                reduction=reduction,
-                refrac_lock=refrac_lock,
-                **parameters,
+            new_voltage, _, _, new_adaptation = _run_reference(
+                alias[0], refrac, alias[2], alias[3], constants, *ctx.options
             )
         given = [(new_voltage, grad_voltage)]
         if new_adaptation is not None and grad_adaptation is not None:
@@ -233,6 +229,9 @@ def neuron_step(
     _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
     options = (model, reduction, refrac_lock, parameters)
     if needs_graph(voltage, refrac, inputs, adaptation) and not _any_tensor(parameters):
+        if torch.compiler.is_compiling():
+            # a compiler differentiates the reference itself, and fuses it
+            return _run_reference(voltage, refrac, inputs, adaptation, constants, *options)
         return _NeuronStep.apply(voltage, refrac, inputs, adaptation, constants, *options)
     return _run(voltage, refrac, inputs, adaptation, constants, *options)
 
@@ -268,6 +267,7 @@ def neuron_step_(
     native = runs_native(voltage, "neuron_step")
     changed = (voltage, refrac) if reduction is None else (voltage, refrac, adaptation)
     on_cpu = voltage.is_cpu and refrac.is_cpu and inputs.is_cpu and not torch.compiler.is_compiling()
+    native = native and not _any_tensor(parameters)
     # as many parameters as there must be, under the names there must be
     if native and on_cpu and model in _KERNELS and len(parameters) == len(_KERNELS[model][1]) + len(_EVERY):
         try:
@@ -276,8 +276,7 @@ def neuron_step_(
             spikes = _raw_(voltage, refrac, adaptation, inputs, constants, *arguments)
         except (RuntimeError, TypeError, KeyError, ValueError):
             _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
-            contiguous = all(t is None or t.is_contiguous() for t in (*changed, inputs, adaptation, constants))
-            if contiguous and not _any_tensor(parameters):
+            if all(t is None or t.is_contiguous() for t in (*changed, inputs, adaptation, constants)):
                 raise
         else:
             written(*changed)
@@ -285,7 +284,7 @@ def neuron_step_(
     _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
     for name, tensor in zip(("voltage", "refrac", "adaptation"), changed, strict=False):
         check_writable(name, tensor)
-    if native and all(t.is_contiguous() for t in changed) and not _any_tensor(parameters):
+    if native and all(t.is_contiguous() for t in changed):
         arguments = _raw_arguments(model, parameters, reduction, refrac_lock)
         adapting = _contiguous(adaptation) if reduction is None else adaptation
         spikes = _raw_(voltage, refrac, adapting, inputs.contiguous(), _contiguous(constants), *arguments)

@@ -1,0 +1,143 @@
+"""What `check` runs: every op with random inputs, over its modes, sizes and layouts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import torch
+
+from .. import ops, testing
+
+SLOTS, BATCH, INPUTS, OUTPUTS, DEPTH = 7, 5, 37, 19, 3
+MANY = 40_003  # enough for several threads, and no multiple of a vector's width
+BATCHES = (1, 5, 70)
+DT = 0.7
+NEURON = {"dt": DT, "refrac_t": 3 * DT, "thresh_v": -50.0, "rest_v": -65.0, "resistance": 1.2}
+LINEAR = NEURON | {"decay": 0.96, "reset_v": -68.0}
+QUADRATIC = NEURON | {"rate": 0.05, "crit_v": -56.0, "affinity": 0.03, "reset_v": -68.0}
+EXPONENTIAL = NEURON | {"rate": 0.05, "rheobase_v": -56.0, "sharpness": 2.0, "reset_v": -68.0}
+NEURONS = {
+    "lif": LINEAR,
+    "alif": LINEAR,
+    "glif2": NEURON | {"decay": 0.96, "reset_v_mul": 0.4, "reset_v_add": 2.0},
+    "qif": QUADRATIC,
+    "izhikevich": QUADRATIC,
+    "eif": EXPONENTIAL,
+    "adex": EXPONENTIAL,
+}
+# constants of two adaptations for each neuron
+THRESHOLDS = [[0.98, 0.9], [1.0, 0.4]]
+CURRENTS = [[0.01, 0.1], [0.2, 0.1], [1.0, 0.5]]
+ADAPTATIONS = {"alif": THRESHOLDS, "glif2": THRESHOLDS, "izhikevich": CURRENTS, "adex": CURRENTS}
+MODES = {"previous": None, "next": None, "nearest": None, "linear": None, "expdecay": 5.0}
+CHOOSING = ("previous", "next", "nearest")  # modes that compute nothing, so that bool can be looked up
+EVERY = (*testing.DTYPES, torch.bool)
+
+# An experiment draws its inputs on the CPU, runs ops on the device and yields named results.
+Results = list[tuple[str, torch.Tensor]]
+Experiment = Callable[[str, torch.dtype, torch.Generator], Iterator[tuple[str, torch.Tensor]]]
+
+
+def _uniform(low: float, high: float, shape, dtype: torch.dtype, rng: torch.Generator) -> torch.Tensor:
+    return (low + (high - low) * torch.rand(shape, generator=rng, dtype=torch.float64)).to(dtype)
+
+
+def _neurons(model, device, dtype, rng):
+    """State, three inputs and the options of a step; few samples, so that the neurons are many."""
+    shape = (BATCH, MANY // BATCH)
+    voltage = _uniform(-70, -45, shape, dtype, rng).to(device)
+    refrac = torch.where(torch.rand(shape, generator=rng) < 0.5, 0.0, _uniform(0, 3, shape, dtype, rng)).to(device)
+    inputs = _uniform(-20, 40, (3, *shape), dtype, rng).to(device)
+    options = dict(NEURONS[model])
+    if model in ADAPTATIONS:
+        compute = torch.float64 if dtype == torch.float64 else torch.float32
+        options["constants"] = torch.tensor(ADAPTATIONS[model], dtype=compute, device=device)
+        options["adaptation"] = _uniform(0, 3, (shape[1], 2), dtype, rng).to(device)
+        options["reduction"] = "mean"
+    return voltage, refrac, inputs, options
+
+
+def _neuron_step(device, dtype, rng):
+    for model, lock in itertools.product(NEURONS, (True, False)):
+        voltage, refrac, inputs, options = _neurons(model, device, dtype, rng)
+        what = f"{model}, refrac_lock={lock}"
+        results = ops.neuron_step(model, voltage, refrac, inputs[0], refrac_lock=lock, **options)
+        for name, result in zip(("voltage", "refrac", "spikes", "adaptation"), results, strict=True):
+            if result is not None:
+                yield f"{name}, {what}", result
+        for step, current in enumerate(inputs):
+            spikes = ops.neuron_step_(model, voltage, refrac, current, refrac_lock=lock, **options)
+            yield f"spikes in place, step {step}, {what}", spikes
+        yield f"voltage in place, {what}", voltage
+        yield f"refrac in place, {what}", refrac
+        if model in ADAPTATIONS:
+            yield f"adaptation in place, {what}", options["adaptation"]
+
+
+def _history_push(device, dtype, rng):
+    for innermost in (False, True):
+        data, pointer = testing.random_ring(
+            (SLOTS, BATCH, INPUTS), dtype, pointer=SLOTS - 1, batch_innermost=innermost, device=device, generator=rng
+        )
+        observed, _ = testing.random_ring((2, BATCH, INPUTS), dtype, device=device, generator=rng)
+        yield "functional", ops.history_push(data, pointer, observed[0])
+        for one in observed:
+            ops.history_push_(data, pointer, one)
+        yield "in place", data
+        yield "pointer", pointer
+
+
+def _history_gather(device, dtype, rng):
+    data, pointer = testing.random_ring((SLOTS, BATCH, INPUTS), dtype, pointer=3, device=device, generator=rng)
+    for time_dtype in (torch.float32, torch.float64):
+        time = _uniform(-DT, DT * SLOTS, (BATCH, INPUTS, DEPTH), time_dtype, rng)
+        time[..., 0] = (time[..., 0] / DT).round() * DT
+        time = time.to(device)
+        for mode in CHOOSING if dtype == torch.bool else MODES:
+            for overbound in (None, 0.5):
+                options = {"dt": DT, "mode": mode, "time_constant": MODES[mode], "overbound": overbound}
+                yield f"{mode}, overbound {overbound}", ops.history_gather(data, pointer, time, **options)
+
+
+def _delay(dtype, rng):
+    delay = _uniform(-DT, DT * SLOTS, (OUTPUTS, INPUTS), dtype, rng)
+    delay[::2] = (delay[::2] / DT).round() * DT
+    return delay
+
+
+def _plan(delay, mode, overbound=0.0):
+    limits = {"dt": DT, "slots": SLOTS, "max_delay": DT * (SLOTS - 1)}
+    return ops.delay_plan(delay, mode=mode, time_constant=MODES[mode], overbound=overbound, **limits)
+
+
+def _delay_plan(device, dtype, rng):
+    delay = _delay(dtype, rng).to(device)
+    for mode in MODES:
+        for overbound in (None, 0.0):
+            plan = _plan(delay, mode, overbound)
+            yield f"slot, {mode}, overbound {overbound}", plan.slot
+            if plan.factor is not None:
+                yield f"factor, {mode}, overbound {overbound}", plan.factor
+
+
+def _delayed_dense(device, dtype, rng):
+    delay = _delay(torch.float32, rng).to(device)
+    weight = _uniform(-1, 1, (OUTPUTS, INPUTS), dtype, rng).to(device)
+    bias = _uniform(-1, 1, (OUTPUTS,), dtype, rng).to(device)
+    for batch, kind, innermost in itertools.product(BATCHES, (dtype, torch.bool), (False, True)):
+        data, pointer = testing.random_ring(
+            (SLOTS, batch, INPUTS), kind, pointer=2, batch_innermost=innermost, device=device, generator=rng
+        )
+        for mode in CHOOSING if kind == torch.bool else MODES:
+            out = ops.delayed_dense(data, pointer, weight, _plan(delay, mode), bias=bias, scale=0.7)
+            yield f"{mode}, {kind}, batch {batch}", out
+
+
+EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
+    "neuron_step": (_neuron_step, testing.DTYPES),
+    "history_push": (_history_push, EVERY),
+    "history_gather": (_history_gather, EVERY),
+    "delay_plan": (_delay_plan, testing.DTYPES),
+    "delayed_dense": (_delayed_dense, testing.DTYPES),
+}
