@@ -3,22 +3,47 @@
 from .delayed_dense import delayed_dense, delayed_dense_backward
 from .exponential import exp
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
-from .neuron import MODELS, NeuronModel, adapt_samples, current_constants, neuron_step, threshold_constants
+from .neuron import (
+    MODELS,
+    NeuronModel,
+    adapt_samples,
+    current_adaptation,
+    current_constants,
+    exponential_membrane,
+    fire,
+    linear_membrane,
+    linear_reset,
+    neuron_step,
+    quadratic_membrane,
+    reduce_batch,
+    sum_kinds,
+    threshold_adaptation,
+    threshold_constants,
+)
 
 __all__ = [
     "MODELS",
     "Lookup",
     "NeuronModel",
     "adapt_samples",
+    "current_adaptation",
     "current_constants",
     "delay_plan",
     "delayed_dense",
     "delayed_dense_backward",
     "exp",
+    "exponential_membrane",
+    "fire",
     "history_gather",
     "history_push",
     "history_push_",
-    "neuron_step",
+    "linear_membrane",
+    "linear_reset",
     "lookup",
+    "neuron_step",
+    "quadratic_membrane",
+    "reduce_batch",
+    "sum_kinds",
+    "threshold_adaptation",
     "threshold_constants",
 ]

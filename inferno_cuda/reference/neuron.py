@@ -94,7 +94,8 @@ MODELS = {
 }
 
 
-def _sum_kinds(adaptation):
+def sum_kinds(adaptation):
+    """The sum over the last dimension, in ascending order."""
     total = adaptation[..., 0]
     for kind in range(1, adaptation.shape[-1]):
         total = total + adaptation[..., kind]
@@ -121,6 +122,22 @@ def reduce_batch(values, mean):
     return sums[0] / batch if mean and batch > 1 else sums[0]
 
 
+def fire(inputs, refrac, integrate, held, *, reset, dt, refrac_t, thresh_v):
+    """What every model does around its membrane: ``(spikes, voltage, refrac)``.
+
+    ``integrate`` gives the new voltage for a current, ``reset`` the voltage after a spike for the one that was reached.
+    ``held`` is the voltage that refractory neurons keep; None lets them integrate, without input.
+    """
+    left = refrac - dt
+    waiting = left > dt * 1e-3  # what is left below a thousandth of a step is rounding
+    voltage = integrate(torch.where(waiting, 0.0, inputs))
+    if held is not None:
+        voltage = torch.where(waiting, held, voltage)
+    spikes = (voltage >= thresh_v) & ~waiting
+    voltage = torch.where(spikes, reset(voltage), voltage)
+    return spikes, voltage, torch.where(spikes, refrac_t, torch.where(waiting, left, 0.0))
+
+
 def neuron_step(
     model, voltage, refrac, inputs, *, adaptation, constants, reduction, dt, refrac_t, thresh_v, refrac_lock, **others
 ):
@@ -135,19 +152,23 @@ def neuron_step(
     voltage, refrac, inputs = voltage.to(compute), refrac.to(compute), inputs.to(compute)
     if adapt is not None:
         adaptation = adaptation.to(compute)
-        acting = _sum_kinds(adaptation)
+        acting = sum_kinds(adaptation)
         if adapt is threshold_adaptation:
             thresh_v = thresh_v + acting
         else:
             inputs = inputs - acting
 
-    left = refrac - dt
-    waiting = left > dt * 1e-3  # what is left below a thousandth of a step is rounding
-    integrated = integrate(voltage, torch.where(waiting, 0.0, inputs), **_chosen(others, integrate))
-    voltage = torch.where(waiting, voltage, integrated) if refrac_lock else integrated
-    spikes = (voltage >= thresh_v) & ~waiting
-    voltage = torch.where(spikes, reset(voltage, **_chosen(others, reset)), voltage).to(dtype)
-    refrac = torch.where(spikes, refrac_t, torch.where(waiting, left, 0.0)).to(dtype)
+    spikes, voltage, refrac = fire(
+        inputs,
+        refrac,
+        lambda current: integrate(voltage, current, **_chosen(others, integrate)),
+        voltage if refrac_lock else None,
+        reset=lambda reached: reset(reached, **_chosen(others, reset)),
+        dt=dt,
+        refrac_t=refrac_t,
+        thresh_v=thresh_v,
+    )
+    voltage, refrac = voltage.to(dtype), refrac.to(dtype)
     if adapt is None or reduction is None:
         return voltage, refrac, spikes, None
     moved = adapt_samples(
