@@ -88,7 +88,10 @@ def _check_adaptation(model, rows, voltage, adaptation, constants):
 
 
 def _any_tensor(parameters):
-    return any(isinstance(parameter, torch.Tensor) for parameter in parameters.values())
+    for parameter in parameters.values():
+        if isinstance(parameter, torch.Tensor):
+            return True
+    return False
 
 
 def _raw_arguments(model, parameters, reduction, refrac_lock):

@@ -97,11 +97,9 @@ void adapts(NeuronModel model, const std::map<std::string, double>& parameters, 
       CHECK(holds(p.voltage, voltage));
       CHECK(holds(p.refrac, {2, 0}));
       CHECK(p.spikes == std::vector<uint8_t>{1, 0});
-      // Half of the sums below.
-      const std::vector<double> mean{3.5, 6.5};
-      CHECK(holds(p.adaptation, reduction == BatchReduction::none   ? std::vector<double>{2, 4}
-                                : reduction == BatchReduction::mean ? mean
-                                                                    : std::vector<double>{7, 13}));
+      if (reduction == BatchReduction::none) CHECK(holds(p.adaptation, {2, 4}));
+      if (reduction == BatchReduction::mean) CHECK(holds(p.adaptation, {3.5, 6.5}));
+      if (reduction == BatchReduction::sum) CHECK(holds(p.adaptation, {7, 13}));
     }
 }
 
@@ -142,8 +140,9 @@ const std::map<std::string, double> plausible{
     {"reset_v", -65},  {"reset_v_mul", 0.1}, {"reset_v_add", 4},  {"rate", 0.05},
     {"crit_v", -54},   {"affinity", 0.07},   {"rheobase_v", -53}, {"sharpness", 1.9}};
 
+// Returns the number of spikes.
 template <class T>
-void cpu_and_kernel_agree(NeuronModel model, int64_t batch, int64_t count, int64_t shift) {
+int64_t cpu_and_kernel_agree(NeuronModel model, int64_t batch, int64_t count, int64_t shift) {
   const int64_t size = batch * count + shift, kinds = 2;
   Random random{uint32_t(count)};
   Population<T> cpu{batch,
@@ -155,7 +154,7 @@ void cpu_and_kernel_agree(NeuronModel model, int64_t batch, int64_t count, int64
                     std::vector<uint8_t>(size, 9)};
   Population<T> kernel = cpu;
   int64_t spikes = 0;
-  for (int step = 0; step < 8; ++step) {
+  for (int step = 0; step < 6; ++step) {
     cpu.inputs = kernel.inputs = random.values<T>(size, -20, 300);
     NeuronArgs args = cpu.args(model, shift), kernel_args = kernel.args(model, shift);
     for (NeuronArgs* a : {&args, &kernel_args}) {
@@ -174,7 +173,7 @@ void cpu_and_kernel_agree(NeuronModel model, int64_t batch, int64_t count, int64
     CHECK(cpu.spikes == kernel.spikes);
     for (int64_t i = shift; i < size; ++i) spikes += cpu.spikes[i];
   }
-  CHECK(spikes > batch * count / 10);
+  return spikes;
 }
 
 template <class T>
@@ -217,9 +216,11 @@ int main() {
     izhikevich_worked_numbers<T>();
     for (int i = 0; i < int(NeuronModel::count); ++i) {
       outputs_apart_from_inputs<T>(NeuronModel(i));
+      int64_t spikes = 0;
       for (const int64_t batch : {1, 3, 40})
-        for (const int64_t count : {0, 1, 8, 31, 300})
-          for (const int64_t shift : {0, 1}) cpu_and_kernel_agree<T>(NeuronModel(i), batch, count, shift);
+        for (const int64_t count : {0, 1, 31, 70})
+          for (const int64_t shift : {0, 1}) spikes += cpu_and_kernel_agree<T>(NeuronModel(i), batch, count, shift);
+      CHECK(spikes > 3000);
     }
   });
   return failed_checks;
