@@ -17,9 +17,10 @@ def _fold(op: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], mean: bool =
     """
 
     def combine(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        dtype = functools.reduce(torch.promote_types, (tensor.dtype for tensor in tensors))
-        wide = torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
-        result = functools.reduce(op, (tensor.to(wide) for tensor in tensors))
+        dtype = functools.reduce(torch.promote_types, {tensor.dtype for tensor in tensors})
+        if dtype in (torch.float16, torch.bfloat16):
+            tensors = [tensor.float() for tensor in tensors]
+        result = functools.reduce(op, tensors)
         return (result / len(tensors) if mean else result).to(dtype)
 
     return combine

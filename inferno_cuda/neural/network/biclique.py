@@ -63,7 +63,7 @@ class Biclique(FixedLayer):
             raise ValueError("'inputs' is empty, there must be the input of at least one connection")
         transforms = (*self.post_input.values(), *self.pre_output.values())
         if isinstance(self._combine, str) and all(transform is None for transform in transforms):
-            return dict.fromkeys(self.neurons_, COMBINE[self._combine](list(inputs.values())))
+            return dict.fromkeys(self._modules["neurons_"]._modules, COMBINE[self._combine](list(inputs.values())))
         return {name: through(self.pre_output[name], self._combined(inputs, kwargs)) for name in self.neurons_}
 
     def _combined(self, inputs: dict[str, torch.Tensor], kwargs: dict[str, Any]) -> torch.Tensor:

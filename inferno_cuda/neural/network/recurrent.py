@@ -283,7 +283,7 @@ class RecurrentSerial(FixedLayer):
         # it is saved only once there is some, so what was saved decides whether there is to be some
         if prefix + "feedback_spikes" in state_dict:
             if self.feedback_spikes is None:
-                self.feedback_spikes = torch.zeros_like(self.feedback_neuron.spike)
+                self.feedback_spikes = normal(torch.zeros_like(self.feedback_neuron.spike))
         elif prefix + "_extra_state" in state_dict:
             self.clear(submodules=False)
         super()._load_from_state_dict(state_dict, prefix, *args)
