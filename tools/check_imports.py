@@ -1,6 +1,6 @@
 """Checks that dependencies point one way, as docs/architecture.md says; prints offenders and exits with 1.
 
-    inferno_cuda:  reference, ops <- functional, state <- neural <- cli
+    inferno_cuda:  reference, ops <- functional, state <- observe <- neural <- extra, cli
     csrc:          core <- cpu, cuda <- torch
 """
 
@@ -17,7 +17,9 @@ PYTHON_ROOMS = {
     "testing": {"reference", "ops"},
     "functional": {"reference", "ops"},
     "state": {"reference", "ops", "functional"},
-    "neural": {"reference", "ops", "functional", "state"},
+    "observe": {"reference", "ops", "functional", "state"},
+    "neural": {"reference", "ops", "functional", "state", "observe"},
+    "extra": {"reference", "ops", "functional", "state", "neural"},
     "explain": {"ops"},
     "": {"reference", "ops", "functional", "state", "neural", "explain"},
     "cli": {"reference", "ops", "functional", "state", "neural", "testing", "explain", ""},

@@ -1,0 +1,147 @@
+"""Pending updates of one parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ..state import Module
+from ..state._check import instance
+
+Reduction = Callable[[torch.Tensor, int], torch.Tensor]
+Bound = tuple[Callable, tuple[float | None, ...], dict[str, Any]]
+
+
+def _bounded(bound: Bound, *tensors: torch.Tensor) -> torch.Tensor:
+    function, limits, kwargs = bound
+    return function(*tensors, *limits, **kwargs)
+
+
+class Accumulator(Module):
+    """Pending updates of one parameter, potentiation (``pos``) apart from depression (``neg``).
+
+    Both are magnitudes: applied without bounds they change the parameter by ``pos - neg``. Pending updates are not
+    parameters and take no part in the state_dict.
+    """
+
+    def __init__(self) -> None:
+        Module.__init__(self)
+        self._pos: list[torch.Tensor] = []
+        self._neg: list[torch.Tensor] = []
+        self._reduced: dict[str, torch.Tensor | None] = {}
+        self._reduce: Reduction = torch.sum
+        self._upper: Bound | None = None
+        self._lower: Bound | None = None
+        self._full: Bound | None = None
+
+    @property
+    def pos(self) -> torch.Tensor | None:
+        """Reduction of the pending positive updates, or None. Setting it appends an update, deleting it drops all."""
+        return self._reduction_of("_pos")
+
+    @pos.setter
+    def pos(self, value: torch.Tensor | None) -> None:
+        self._append("_pos", "pos", value)
+
+    @pos.deleter
+    def pos(self) -> None:
+        self._drop("_pos")
+
+    @property
+    def neg(self) -> torch.Tensor | None:
+        """Reduction of the pending negative updates, or None. Setting it appends an update, deleting it drops all."""
+        return self._reduction_of("_neg")
+
+    @neg.setter
+    def neg(self, value: torch.Tensor | None) -> None:
+        self._append("_neg", "neg", value)
+
+    @neg.deleter
+    def neg(self) -> None:
+        self._drop("_neg")
+
+    def _append(self, pending: str, name: str, value: torch.Tensor | None) -> None:
+        if value is None:
+            return
+        value = instance(name, value, torch.Tensor).detach()
+        if not (value.is_floating_point() or value.is_complex()):
+            value = value.to(torch.get_default_dtype())
+        getattr(self, pending).append(value)
+        self._reduced.pop(pending, None)
+
+    def _drop(self, pending: str) -> None:
+        getattr(self, pending).clear()
+        self._reduced.pop(pending, None)
+
+    def _reduction_of(self, pending: str) -> torch.Tensor | None:
+        if pending not in self._reduced:
+            updates = getattr(self, pending)
+            self._reduced[pending] = self._reduce(torch.stack(updates, 0), 0) if updates else None
+        return self._reduced[pending]
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Accumulator:
+        super()._apply(fn, recurse)
+        self._pos[:] = map(fn, self._pos)
+        self._neg[:] = map(fn, self._neg)
+        self._reduced.clear()
+        return self
+
+    def reduction(self, fn: Reduction | None = None) -> None:
+        """Sets how several pending updates become one: ``fn(stacked, 0)``, by default their sum."""
+        self._reduce = torch.sum if fn is None else fn
+        self._reduced.clear()
+
+    def upperbound(self, bound: Callable | None, max: float | None = None, /, **kwargs: Any) -> None:
+        """Bounds positive updates: ``pos' = bound(param, pos, max, **kwargs)``. None takes the bound away.
+
+        Replaces a bound set with :meth:`fullbound`.
+        """
+        self._full = None
+        self._upper = None if bound is None else (bound, (max,), kwargs)
+
+    def lowerbound(self, bound: Callable | None, min: float | None = None, /, **kwargs: Any) -> None:
+        """Bounds negative updates: ``neg' = bound(param, neg, min, **kwargs)``. None takes the bound away.
+
+        Replaces a bound set with :meth:`fullbound`.
+        """
+        self._full = None
+        self._lower = None if bound is None else (bound, (min,), kwargs)
+
+    def fullbound(
+        self, bound: Callable | None, max: float | None = None, min: float | None = None, /, **kwargs: Any
+    ) -> None:
+        """Bounds both directions at once: ``delta = bound(param, pos, neg, max, min, **kwargs)``.
+
+        None takes the bound away. Replaces bounds set with :meth:`upperbound` and :meth:`lowerbound`.
+        """
+        self._upper = self._lower = None
+        self._full = None if bound is None else (bound, (max, min), kwargs)
+
+    def clear(self, **kwargs) -> None:
+        """Drops all pending updates."""
+        del self.pos
+        del self.neg
+
+    def update(self, param: torch.Tensor, **kwargs) -> torch.Tensor | None:
+        """What the pending updates add to ``param``, or None if there are none."""
+        pos, neg = self.pos, self.neg
+        if pos is None and neg is None:
+            return None
+        if self._full is not None:
+            pos = torch.zeros_like(neg) if pos is None else pos
+            neg = torch.zeros_like(pos) if neg is None else neg
+            return _bounded(self._full, param, pos, neg)
+        if pos is not None and self._upper is not None:
+            pos = _bounded(self._upper, param, pos)
+        if neg is not None and self._lower is not None:
+            neg = _bounded(self._lower, param, neg)
+        if neg is None:
+            return pos
+        return -neg if pos is None else pos - neg
+
+    def forward(self, param: torch.Tensor, **kwargs) -> torch.Tensor:
+        """``param`` with the pending updates added, in the dtype of ``param``; itself if there are none."""
+        delta = self.update(param, **kwargs)
+        return param if delta is None else (param + delta).to(param.dtype)

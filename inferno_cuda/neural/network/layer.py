@@ -1,0 +1,299 @@
+"""Interface of layers: named connections and neurons, and the step that takes inputs through both."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn as nn
+
+from ...state import Module
+from ...state._check import identifier, instance
+from ..base import Connection, Neuron, Synapse
+from ._proxy import Proxy
+from .cell import Cell, require
+
+Kwargs = Mapping[str, Mapping[str, Any]]
+_TARGETS = {"connection": "connections_.{0}", "neuron": "neurons_.{1}", "cell": "cells_.{0}.{1}"}
+
+
+class Layer(Module, ABC):
+    """Connections and neurons by name, with the wiring between them left to subclasses.
+
+    The modules are the submodules ``connections_.<name>``, ``neurons_.<name>`` and
+    ``cells_.<connection>.<neurons>``. A state_dict names what a cell shares with the layer once more under the cell.
+    """
+
+    def __init__(self) -> None:
+        Module.__init__(self)
+        self.connections_ = nn.ModuleDict()
+        self.neurons_ = nn.ModuleDict()
+        self.cells_ = nn.ModuleDict()
+
+    # -- members ------------------------------------------------------------------------------------------------------
+
+    def add_connection(self, name: str, connection: Connection) -> Connection:
+        """Adds a connection, and returns it.
+
+        Raises:
+            TypeError: if ``name`` is not a string, or ``connection`` is not a module with the methods of a connection.
+            ValueError: if ``name`` is not an identifier.
+            RuntimeError: if there is a connection of that name.
+            KeyError: if ``name`` is one that torch keeps for itself, such as "keys".
+        """
+        require("connection", connection, "outshape", "synapse", "update", "clear")
+        return _add(self.connections_, "connection", name, connection)
+
+    def add_neuron(self, name: str, neuron: Neuron) -> Neuron:
+        """Adds a group of neurons, and returns it.
+
+        Raises:
+            TypeError: if ``name`` is not a string, or ``neuron`` is not a module with the methods of neurons.
+            ValueError: if ``name`` is not an identifier.
+            RuntimeError: if there are neurons of that name.
+            KeyError: if ``name`` is one that torch keeps for itself, such as "keys".
+        """
+        require("neuron", neuron, "shape", "clear")
+        return _add(self.neurons_, "neuron", name, neuron)
+
+    def add_cell(self, connection: str, neuron: str) -> Cell:
+        """Makes the cell of a connection and neurons, or returns the one there is.
+
+        Raises:
+            AttributeError: if there is no such connection, or no such neurons.
+            RuntimeError: if the output of the connection has another shape than the neurons.
+        """
+        self._check_pair(connection, neuron)
+        if connection in self.cells_ and neuron in self.cells_[connection]:
+            return self.cells_[connection][neuron]
+        cell = Cell(self, self.connections_[connection], self.neurons_[neuron], (connection, neuron))
+        if connection not in self.cells_:
+            self.cells_[connection] = nn.ModuleDict()
+        self.cells_[connection][neuron] = cell
+        return cell
+
+    def get_connection(self, name: str) -> Connection:
+        """The connection of a name.
+
+        Raises:
+            AttributeError: if there is none.
+        """
+        return _get(self.connections_, "connection", name)
+
+    def get_neuron(self, name: str) -> Neuron:
+        """The neurons of a name.
+
+        Raises:
+            AttributeError: if there are none.
+        """
+        return _get(self.neurons_, "neuron", name)
+
+    def get_cell(self, connection: str, neuron: str) -> Cell:
+        """The cell of a connection and neurons.
+
+        Raises:
+            AttributeError: if there is none.
+        """
+        if connection not in self.cells_ or neuron not in self.cells_[connection]:
+            raise AttributeError(f"no cell with the connection-neuron pair {(connection, neuron)} exists")
+        return self.cells_[connection][neuron]
+
+    def del_connection(self, name: str) -> None:
+        """Removes a connection and its cells.
+
+        Raises:
+            AttributeError: if there is none of that name.
+        """
+        _get(self.connections_, "connection", name)
+        if name in self.cells_:
+            del self.cells_[name]
+        del self.connections_[name]
+
+    def del_neuron(self, name: str) -> None:
+        """Removes neurons and their cells.
+
+        Raises:
+            ValueError: if there are none of that name.
+        """
+        if name not in self.neurons_:
+            raise ValueError(f"'name' ('{name}') is not a registered neuron")
+        for connection in list(self.cells_):
+            self.del_cell(connection, name)
+        del self.neurons_[name]
+
+    def del_cell(self, connection: str, neuron: str) -> None:
+        """Removes a cell, if there is one; what it was made of stays.
+
+        Raises:
+            AttributeError: if there is no such connection, or no such neurons.
+        """
+        self._check_pair(connection, neuron)
+        if connection in self.cells_ and neuron in self.cells_[connection]:
+            del self.cells_[connection][neuron]
+            if not len(self.cells_[connection]):
+                del self.cells_[connection]
+
+    def _check_pair(self, connection: str, neuron: str) -> None:
+        for modules, kind, name in (
+            (self.connections_, "connection", connection),
+            (self.neurons_, "neuron", neuron),
+        ):
+            if name not in modules:
+                raise AttributeError(f"'{kind}' ('{name}') is not a registered {kind}")
+
+    def _realign_attribute(self, connection: str, neuron: str, target: str, attr: str) -> str:
+        if target not in _TARGETS:
+            raise ValueError(f"'target' ('{target}') must be one of: {', '.join(map(repr, _TARGETS))}")
+        base = _TARGETS[target].format(connection, neuron)
+        return f"{base}.{attr}" if attr else base
+
+    @property
+    def connections(self) -> Any:
+        """The connections as attributes: ``layer.connections.name``."""
+        return Proxy(self.connections_, "connection")
+
+    @property
+    def neurons(self) -> Any:
+        """The neurons as attributes: ``layer.neurons.name``."""
+        return Proxy(self.neurons_, "neuron")
+
+    @property
+    def cells(self) -> Any:
+        """The cells as attributes: ``layer.cells.connection.neuron``."""
+        return Proxy(self.cells_, "cell")
+
+    @property
+    def named_connections(self) -> Iterator[tuple[str, Connection]]:
+        """Names and connections."""
+        return iter(self.connections_.items())
+
+    @property
+    def named_neurons(self) -> Iterator[tuple[str, Neuron]]:
+        """Names and neurons."""
+        return iter(self.neurons_.items())
+
+    @property
+    def named_synapses(self) -> Iterator[tuple[str, Synapse]]:
+        """Names of the connections, and their synapses."""
+        return ((name, connection.synapse) for name, connection in self.connections_.items())
+
+    @property
+    def named_cells(self) -> Iterator[tuple[tuple[str, str], Cell]]:
+        """Pairs of names, of connection and neurons, and their cells."""
+        return (((c, n), cell) for c, cells in self.cells_.items() for n, cell in cells.items())
+
+    # -- simulation ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def wiring(self, inputs: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:
+        """Computes what the neurons get from what the connections give.
+
+        Args:
+            inputs: outputs of the connections by name, ``(B, *outshape)``, in nA.
+            **kwargs: keyword arguments of the step that are for the wiring.
+
+        Returns:
+            inputs of the neurons by name, ``(B, *shape)``, in nA.
+        """
+        raise NotImplementedError(f"{type(self).__name__}(Layer) must implement the method 'wiring'")
+
+    def forward(
+        self,
+        inputs: Mapping[str, Sequence[torch.Tensor]],
+        connection_kwargs: Kwargs | None = None,
+        neuron_kwargs: Kwargs | None = None,
+        capture_intermediate: bool = False,
+        **kwargs: Any,
+    ) -> dict[str, torch.Tensor] | tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """Simulates one step: the connections that have inputs, the wiring, the neurons that it names.
+
+        Args:
+            inputs: positional arguments of connections, by name.
+            connection_kwargs: keyword arguments of connections, by name.
+            neuron_kwargs: keyword arguments of neurons, by name.
+            capture_intermediate: whether to return the outputs of the connections too.
+            **kwargs: handed to :meth:`wiring`.
+
+        Returns:
+            spikes by name of the neurons; and outputs by name of the connections if ``capture_intermediate``.
+
+        Raises:
+            KeyError: if a name is not registered. Unless the wiring gave it, no state has changed then.
+            TypeError: if the arguments of a connection are a tensor instead of a sequence of tensors.
+        """
+        for name, args in inputs.items():
+            if isinstance(args, torch.Tensor):
+                raise TypeError(f"'inputs' of '{name}' is a Tensor, it must be a sequence of tensors")
+        # plain dictionaries: a ModuleDict takes several times longer to look a name up
+        connections, neurons = self._modules["connections_"]._modules, self._modules["neurons_"]._modules
+        _known("inputs", inputs, connections)
+        _known("connection_kwargs", connection_kwargs or (), connections)
+        _known("neuron_kwargs", neuron_kwargs or (), neurons)
+        currents = {name: connections[name](*args, **_of(connection_kwargs, name)) for name, args in inputs.items()}
+        wired = self.wiring(currents, **kwargs)
+        _known("wiring", wired, neurons)
+        spikes = {name: neurons[name](current, **_of(neuron_kwargs, name)) for name, current in wired.items()}
+        return (spikes, currents) if capture_intermediate else spikes
+
+    def update(self, clear: bool = True, **kwargs: Any) -> None:
+        """Applies the pending updates of every connection.
+
+        Args:
+            clear: whether the updates are dropped once applied.
+            **kwargs: passed to the connections.
+        """
+        for connection in self.connections_.values():
+            connection.update(clear=clear, **kwargs)
+
+    def clear(self, submodules: bool = True, **kwargs: Any) -> None:
+        """Puts the layer back to rest.
+
+        Args:
+            submodules: whether to clear connections and neurons.
+            **kwargs: passed to them.
+        """
+        if submodules:
+            for module in (*self.connections_.values(), *self.neurons_.values()):
+                module.clear(**kwargs)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As in torch; what cells share with the layer is stored once, under all of its names."""
+        state = super().state_dict(*args, **kwargs)
+        prefix = kwargs.get("prefix", args[1] if len(args) > 1 else "")
+        for (connection, neuron), _ in self.named_cells:
+            cell = f"{prefix}cells_.{connection}.{neuron}."
+            for part, own in (("connection_.", f"connections_.{connection}."), ("neuron_.", f"neurons_.{neuron}.")):
+                _share(state, cell + part, prefix + own)
+        return state
+
+
+def _share(state: dict[str, Any], repeated: str, prefix: str) -> None:
+    """Lets keys under one prefix have the values of those under another."""
+    for key in state:
+        if key.startswith(repeated):
+            state[key] = state.get(prefix + key.removeprefix(repeated), state[key])
+
+
+def _add(modules: nn.ModuleDict, kind: str, name: str, module: nn.Module) -> Any:
+    if identifier("name", name) in modules:
+        raise RuntimeError(f"'name' ('{name}') is already a registered {kind}")
+    modules[name] = instance(kind, module, nn.Module)
+    return module
+
+
+def _get(modules: nn.ModuleDict, kind: str, name: str) -> Any:
+    if name not in modules:
+        raise AttributeError(f"'name' ('{name}') is not a registered {kind}")
+    return modules[name]
+
+
+def _known(argument: str, names: Iterable[str], modules: Mapping[str, nn.Module]) -> None:
+    for name in names:
+        if name not in modules:
+            raise KeyError(f"'{argument}' has the name '{name}', it must be one of: {', '.join(modules)}")
+
+
+def _of(kwargs: Kwargs | None, name: str) -> Mapping[str, Any]:
+    return kwargs.get(name) or {} if kwargs else {}
