@@ -196,7 +196,7 @@ def test_explain_lists_every_op_once(kind):
     layer = LAYERS[kind]()
     rows = [(row.module, row.op) for row in explain(layer)]
     assert len(set(rows)) == len(rows)
-    assert {module for module, op in rows if op == "lif_step"} == {f"neurons_.{name}" for name in layer.neurons_}
+    assert {module for module, op in rows if op == "neuron_step"} == {f"neurons_.{name}" for name in layer.neurons_}
     assert {module for module, op in rows if op == "delayed_dense"} == {
         f"connections_.{name}" for name, conn in layer.named_connections if conn.delayedby
     }
