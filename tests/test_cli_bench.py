@@ -10,35 +10,43 @@ import pytest
 import torch
 
 from inferno_cuda import cli, neural, testing
-from inferno_cuda.cli import bench, cases, memory, subjects
+from inferno_cuda.cli import bench, case, cases, cases_connections, cases_neurons, cases_synapses, memory, subjects
 from inferno_cuda.cli.bench import Result, Timing
-from inferno_cuda.cli.cases import Case, Output, Subject
+from inferno_cuda.cli.case import MAX_DELAY, Case, Output, Subject
 
 TINY = (
-    cases._lif_case("tiny", 2, 10),
-    Case("exp-tiny", "step", cases._synapse_step(2), moved=100),
-    Case("current-tiny", "current_at", cases._current_at(2, 3)),
-    Case("dense-tiny", "dense", cases._dense(1, cases.MAX_DELAY)),
+    *(Case(f"{name.lower()}-tiny", name, cases_neurons.neurons(name, 2, 10)) for name in cases_neurons.MODELS),
+    *(Case(f"{name}-tiny", f"{name} step", cases_synapses.step(name, 2, 9), 100) for name in cases_synapses.MODELS),
+    Case("exp-at-tiny", "current_at", cases_synapses.lookup("exp", "current_at", 2, 9, 3)),
+    Case("delta-at-tiny", "spike_at", cases_synapses.lookup("delta", "spike_at", 2, 9, 3)),
+    *(Case(f"{k}-tiny", f"{k} step", cases_connections.step(k, 1, MAX_DELAY)) for k in cases_connections.KINDS),
+    Case("syncurrent-tiny", "syncurrent", cases_connections.syncurrent(1)),
 )
 LEAST = 1e-4
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """Few and fast cases with a narrow connection."""
-    monkeypatch.setattr(cases, "OUTPUTS", 3)
+    """Few and fast cases with narrow connections."""
+    kinds = {
+        "dense": ("LinearDense", (7, 3, 1.0), (7,)),
+        "lateral": ("LinearLateral", (5, 1.0), (5,)),
+        "direct": ("LinearDirect", (5, 1.0), (5,)),
+        "conv": ("Conv2D", (6, 6, 1, 2, 1.0, 3), (1, 6, 6)),
+    }
+    monkeypatch.setattr(cases_connections, "KINDS", kinds)
     monkeypatch.setattr(bench, "CASES", TINY)
-    monkeypatch.setattr(bench, "MEMORY", "dense-tiny")
+    monkeypatch.setattr(bench, "MEMORY", ("dense-tiny",))
     monkeypatch.setattr(bench, "copy_bandwidth", lambda device, least: 1e10)
     monkeypatch.setattr(memory, "measure", lambda case, subject, device: 3 << 20)
     right = bench.time_call
     monkeypatch.setattr(bench, "time_call", lambda call, least: right(call, LEAST))
 
 
-@pytest.mark.parametrize("case", TINY, ids=lambda case: case.name)
-def test_subjects_agree_and_are_timed(case, small):
+@pytest.mark.parametrize("tiny", TINY, ids=lambda tiny: tiny.name)
+def test_subjects_agree_and_are_timed(tiny, small):
     names = subjects.names("cpu")
-    result = bench.run_case(case, names, "cpu", LEAST)
+    result = bench.run_case(tiny, names, "cpu", LEAST)
     assert result.problem == ""
     assert list(result.timings) == names
     assert all(timing.median > 0 and timing.runs >= 3 for timing in result.timings.values())
@@ -46,14 +54,15 @@ def test_subjects_agree_and_are_timed(case, small):
 
 @pytest.mark.parametrize("on_grid", [True, False])
 def test_times_are_on_the_grid_or_well_off_it(on_grid):
-    times = cases._times((1000,), cases._random(), on_grid)
+    times = case.times((1000,), case.seeded(), on_grid)
     away = (times - times.round()).abs()
-    assert times.min() >= 0 and times.max() <= cases.MAX_DELAY
+    assert times.min() >= 0 and times.max() <= MAX_DELAY
     assert (away == 0).all() if on_grid else (away > 0.04).all()
 
 
-def test_the_lif_case_spikes(small):
-    outputs = list(TINY[0].build(neural, "cpu").outputs())
+@pytest.mark.parametrize("model", cases_neurons.MODELS)
+def test_the_neurons_of_the_cases_spike(model):
+    outputs = list(cases_neurons.neurons(model, 3, 200)(neural, "cpu").outputs())
     spikes = torch.stack([output.value for output in outputs[:-1]])
     assert 0 < spikes.sum() < spikes.numel()
     assert spikes.any(0).sum() < spikes[0].numel()
@@ -112,7 +121,8 @@ def test_times_are_readable(seconds, text):
 
 def test_rows_line_up():
     timings = {"native": Timing(1e-3, 1e-5, 9), "torch": Timing(4e-3, 4e-3, 9)}
-    rows = [bench.line(bench.HEADER), bench.row(Result(TINY[0], timings), 1e9), bench.memory_row({"native": 5 << 20})]
+    used = bench.memory_row(TINY[0], {"native": 5 << 20})
+    rows = [bench.line(bench.HEADER), bench.row(Result(TINY[0], timings), 1e9), used]
     assert len({len(row) for row in rows}) == 1
     assert "1 ms  (1%)" in rows[1] and "4x" in rows[1] and "5.0 MiB" in rows[2]
 
@@ -121,18 +131,18 @@ def test_table_and_json(small, tmp_path, capsys):
     path = tmp_path / "new" / "bench.json"
     assert cli.main(["bench", "--quick", "--device", "cpu", "--json", str(path)]) == 0
     shown = capsys.readouterr().out
-    assert all(case.what in shown for case in TINY)
+    assert all(tiny.what in shown for tiny in TINY)
     report = json.loads(path.read_text())
-    assert [case["name"] for case in report["cases"]] == [case.name for case in TINY]
+    assert [case["name"] for case in report["cases"]] == [tiny.name for tiny in TINY]
     assert set(report["cases"][0]["seconds"]) == set(subjects.names("cpu"))
     assert report["machine"]["torch"] == torch.__version__
-    assert report["extra_memory_bytes"]["torch"] == 3 << 20
+    assert report["extra_memory_bytes"]["dense-tiny"]["torch"] == 3 << 20
 
 
 def test_cases_can_be_picked(small, capsys):
     assert cli.main(["bench", "--device", "cpu", "--cases", "lif", "exp-tiny"]) == 0
     shown = capsys.readouterr().out
-    assert TINY[0].what in shown and "extra memory" not in shown and "dense" not in shown
+    assert "exp step" in shown and "memory" not in shown and "dense" not in shown
 
 
 def test_a_disagreement_is_the_exit_status(small, monkeypatch, capsys):
@@ -164,9 +174,9 @@ def test_extra_memory_is_that_of_the_call():
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs the high-water mark of a process")
 def test_memory_is_measured_in_another_process():
-    case = next(case for case in cases.CASES if case.name == "dense-1")
-    assert 0 < memory.measure(case, "torch", "cpu") < 200 << 20
-    assert memory.measure(case, "nonsense", "cpu") is None
+    dense = next(c for c in cases.CASES if c.name == "dense-1")
+    assert 0 < memory.measure(dense, "torch", "cpu") < 200 << 20
+    assert memory.measure(dense, "nonsense", "cpu") is None
 
 
 def test_the_script_keeps_its_results(small, monkeypatch):

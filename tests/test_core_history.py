@@ -136,6 +136,29 @@ def test_gathers_have_the_reference_s_bits(
     assert_same(out if depth else out[..., 0], expected)
 
 
+@pytest.mark.parametrize("shared", [False, True], ids=["own times", "shared times"])
+@pytest.mark.parametrize("depth", [1, 3, 64, 127, 128, 129, 200])
+@pytest.mark.parametrize("mode", MODES)
+def test_gathers_in_ranges_have_the_same_bits(mode, depth, shared):
+    generator = torch.Generator().manual_seed(depth)
+    slots, batch, rest, dt = 11, 3, 5, 1.3
+    data = laid_out(samples(generator, (slots, batch, rest), torch.float32), [0, 2, 1])
+    time = times(generator, (1 if shared else batch, depth, rest), dt, slots, torch.float32).transpose(1, 2)
+    time = time.expand(batch, rest, depth).numpy()
+    out = torch.empty(batch, rest, depth)
+    grid = grid_of(torch.float32, mode, dt, slots)
+    scalars = dict(type=core.Scalar.f32, time_type=core.Scalar.f32, clamp=False, overbound=-2.5)
+
+    def gather(to, **options):
+        core.cpu.history_gather(array(data), np.array(4), time, array(to), grid=grid, **scalars, **options)
+
+    gather(out)
+    pieces = torch.full_like(out, 77.0)
+    for begin, end in ((0, 1), (1, 1), (1, depth), (depth, 4 * depth - 1), (4 * depth - 1, 5 * depth)):
+        gather(pieces, range=(begin, end))
+    assert_same(pieces, out)
+
+
 @every_backend
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=SCALARS.get)
 @pytest.mark.parametrize("mode", MODES)

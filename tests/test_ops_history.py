@@ -120,6 +120,82 @@ def test_gather_of_expanded_and_permuted_times(native):
         assert_identical(got, ops.history_gather(data, pointer, selector, dt=1.0, mode="linear"))
 
 
+def both_backends(*arguments, **options):
+    with inferno_cuda.backend("torch"):
+        expected = ops.history_gather(*arguments, **options)
+    return ops.history_gather(*arguments, **options), expected
+
+
+@pytest.mark.parametrize("overbound", [None, 0.0, -0.0, 2.5])
+@pytest.mark.parametrize("depth", [None, 1, 2, 50])
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.bool], ids=str)
+def test_times_that_the_batch_shares(native, device, dtype, depth, overbound):
+    """As a connection's selector is, in any layout; with times that are no number or out of range."""
+    data, pointer = random_ring((8, 19, 13), dtype, pointer=6, batch_innermost=True, device=device)
+    delay = times((depth or 1, 13), -1.0, 8.5).to(device)
+    delay.view(-1)[::7] = torch.nan
+    shared = delay.t() if depth else delay[0]
+    for selector in (shared, shared.contiguous()):
+        selector = selector.expand(19, *selector.shape)
+        for mode in MODES[:3] if dtype == torch.bool else MODES:
+            options = dict(dt=1.0, mode=mode, time_constant=3.0, overbound=overbound)
+            got, expected = both_backends(data, pointer, selector, **options)
+            assert_identical(got, expected)
+            assert_identical(got, ops.history_gather(data, pointer, selector.clone(), **options))
+
+
+@pytest.mark.parametrize("rest", [127, 128, 129, 257])
+@pytest.mark.parametrize("mode", MODES)
+def test_observations_around_the_edges_of_a_block(native, device, mode, rest):
+    for batch, depth, time_dtype in ((1, None, torch.float32), (2, 1, torch.float64), (17, 3, torch.float32)):
+        data, pointer = random_ring((5, batch, rest), pointer=2, batch_innermost=True, device=device)
+        shape = (batch, rest) if depth is None else (batch, rest, depth)
+        time = times(shape, -0.5, 4.5, time_dtype).to(device)
+        time.view(-1)[-1] = torch.nan
+        got, expected = both_backends(data, pointer, time, dt=1.0, mode=mode, time_constant=7.0, overbound=0.0)
+        assert_identical(got, expected)
+
+
+@pytest.mark.parametrize("time_constant", [0.2, 2.88, 2.89, 2.9, 2.91, 30.0, 1e6, float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_decays_of_any_size(native, device, dtype, time_constant):
+    """Around where the exponential no longer needs its reduction, too."""
+    data, pointer = random_ring((5, 4, 200), dtype, batch_innermost=True, device=device)
+    time = times((4, 200), 0, 4, dtype).to(device)
+    got, expected = both_backends(data, pointer, time, dt=1.0, mode="expdecay", time_constant=time_constant)
+    assert_identical(got, expected)
+
+
+@pytest.mark.parametrize("batch_innermost", [False, True])
+@pytest.mark.parametrize("obs", [(3, 2, 4), (3, 2, 1), (1, 2, 4), (3, 1, 1, 5), (3, 2, 0), (0, 2, 3)], ids=str)
+def test_gather_of_times_in_any_layout(native, device, obs, batch_innermost):
+    data, pointer = random_ring((5, *obs), pointer=1, batch_innermost=batch_innermost, device=device)
+    g = torch.Generator().manual_seed(2)
+    order = torch.randperm(len(obs) + 1, generator=g).tolist()
+    wide = times([(*obs, 6)[d] for d in order], -1.0, 5.0).to(device)
+    time = wide.permute([order.index(d) for d in range(len(order))])
+    for selector in (time, time[..., ::2], time[..., 0], time.flip(0)):
+        got, expected = both_backends(data, pointer, selector, dt=1.0, mode="linear", overbound=0.5)
+        assert_identical(got, expected)
+
+
+def test_the_numbers_of_a_lookup_are_not_mixed_up(backend):
+    """Calls that differ in one of them, or in the sign of a zero, have their own results."""
+    data, pointer = random_ring((5, 2, 3), pointer=3)
+    time = torch.full((2, 3), 9.0)
+    for overbound in (0.0, -0.0, 0.0, None, 1.0):
+        got = ops.history_gather(data, pointer, time, dt=1.0, overbound=overbound)
+        assert_identical(got, data[3] if overbound is None else torch.full((2, 3), overbound))
+    constant = torch.tensor(2.0)
+    for value in (2.0, 4.0):
+        constant.fill_(value)  # a tensor's value is read at every call
+        time = torch.full((2, 3), 0.5)
+        tensor, number = (
+            ops.history_gather(data, pointer, time, dt=1.0, mode="expdecay", time_constant=c) for c in (constant, value)
+        )
+        assert_identical(tensor, number)
+
+
 @pytest.mark.parametrize("obs", [(), (5,), (2, 3, 4), (2, 3, 4, 2)], ids=str)
 def test_gather_for_any_number_of_dimensions(native, obs):
     data, pointer = random_ring((5, *obs), pointer=4)

@@ -80,7 +80,7 @@ struct HistoryGatherArgs {
   double overbound;
 };
 
-void history_gather_cpu(const HistoryGatherArgs& a, int64_t begin, int64_t end);  // elements of out
+void history_gather_cpu(const HistoryGatherArgs& a, int64_t begin, int64_t end);  // positions along rest and depth
 void history_gather_cuda(const HistoryGatherArgs& a, void* stream);
 
 // What depends on a synapse's delay alone: the age of its sample, and the factor that goes with it.

@@ -26,12 +26,8 @@ INFERNO_HD double round_even(double x) {
   return (x + shift) - shift;
 }
 
-// exp(x) within 1.5 ulp: x = k ln 2 + r, a Taylor polynomial in r, and a scale in two factors, so that results below
-// the normal range come out gradually.
-INFERNO_HD double exp_portable(double x) {
-  const double bounded = x < -746.0 ? -746.0 : (x > 710.0 ? 710.0 : x);
-  const double k = round_even(bounded * 1.4426950408889634);
-  const double r = (bounded - k * 0.6931471803691238) - k * 1.9082149292705877e-10;
+// exp(r) for |r| <= ln(2) / 2, by a Taylor polynomial: what exp_portable comes down to there, bit for bit.
+INFERNO_HD double exp_polynomial(double r) {
   double p = 1.6059043836821613e-10;  // 1 / 13!
   p = p * r + 2.08767569878681e-09;
   p = p * r + 2.505210838544172e-08;
@@ -46,8 +42,17 @@ INFERNO_HD double exp_portable(double x) {
   p = p * r + 0.5;
   p = p * r + 1.0;
   p = p * r + 1.0;
+  return p;
+}
+
+// exp(x) within 1.5 ulp: x = k ln 2 + r, a polynomial in r, and a scale in two factors, so that results below the
+// normal range come out gradually.
+INFERNO_HD double exp_portable(double x) {
+  const double bounded = x < -746.0 ? -746.0 : (x > 710.0 ? 710.0 : x);
+  const double k = round_even(bounded * 1.4426950408889634);
+  const double r = (bounded - k * 0.6931471803691238) - k * 1.9082149292705877e-10;
   const double half = round_even(k * 0.5);
-  return x == x ? p * power_of_two(half) * power_of_two(k - half) : x;
+  return x == x ? exp_polynomial(r) * power_of_two(half) * power_of_two(k - half) : x;
 }
 
 }  // namespace inferno

@@ -13,29 +13,34 @@ struct Lookup {
 };
 
 INFERNO_HD Lookup lookup(double time, const TimeGrid& g) {
-  const double distance = time < 0 ? -time : time;
-  const double rounding = 2 * g.eps * (distance < g.max_time ? distance : g.max_time);
-  const double slack = rounding > g.tolerance ? rounding : g.tolerance;
-  const int32_t inside = int32_t(time >= -slack) & int32_t(time <= g.max_time + slack);
   double t = time < g.max_time ? time : g.max_time;
   t = t > 0 ? t : 0;
-  const double steps = t / g.dt;
+  // Of t: a time below 0 is inside within the tolerance alone, since its own rounding is far smaller than itself.
+  const double rounding = 2 * g.eps * t;
+  const double slack = rounding > g.tolerance ? rounding : g.tolerance;
+  const int32_t inside = int32_t(time >= -slack) & int32_t(time <= g.max_time + slack);
+  // Bounded first, so that the ages are; in flags and sums, so that compilers vectorise it without a branch.
+  const double last = double(g.max_age);
+  double steps = t / g.dt;
+  steps = steps < last ? steps : last;
   const double nearest = round_even(steps);
   const double off = nearest * g.dt - t;
-  const int32_t exact = int32_t((off < 0 ? -off : off) <= slack);
+  const int32_t off_grid = int32_t(!((off < 0 ? -off : off) <= slack));
+  const int32_t after = off_grid & int32_t(nearest < steps);
+  const int32_t before = off_grid & int32_t(nearest > steps);
   const double below = nearest > steps ? nearest - 1 : nearest;
-  const double above = nearest < steps ? nearest + 1 : nearest;
-  const double last = double(g.max_age);
-  const double older = exact ? nearest : above;
-  const double newer = exact ? nearest : below;
-  const int32_t older_age = int32_t(older < last ? older : last);
-  const int32_t newer_age = int32_t(newer < last ? newer : last);
-  return {older_age, newer_age, older_age == newer_age ? 0.0 : 1.0 - (steps - below), inside};
+  const int32_t age = int32_t(nearest);
+  return {age + after, age - before, (after | before) ? 1.0 - (steps - below) : 0.0, inside};
 }
 
-// What multiplies the older sample.
+// What multiplies the older sample is exp of this: 1 for a blend of 0.
+INFERNO_HD double decay_exponent(double blend, const TimeGrid& g) { return -(g.dt * blend) / g.time_constant; }
+
+// Whether exp_polynomial takes every exponent, as blends are at most 1: ln(2) / 2 is above 0.346.
+INFERNO_HD bool decay_is_polynomial(const TimeGrid& g) { return g.dt <= 0.346 * g.time_constant; }
+
 INFERNO_HD double decay_since_older(const Lookup& at, const TimeGrid& g) {
-  return at.older == at.newer ? 1.0 : exp_portable(-(g.dt * at.blend) / g.time_constant);
+  return exp_portable(decay_exponent(at.blend, g));
 }
 
 // The age of the sample that a mode without arithmetic picks.
@@ -51,10 +56,11 @@ INFERNO_HD int64_t ring_slot(int64_t pointer, int64_t back, int64_t slots) {
   return slot < 0 ? slot + slots : slot;
 }
 
-// The slot of the sample of an age below `slots`, without a division; `newest` is a slot.
-INFERNO_HD int64_t slot_of_age(int64_t newest, int32_t age, int64_t slots) {
-  const int64_t slot = newest - age;
-  return slot < 0 ? slot + slots : slot;
+// The slot of the sample of an age below `slots`, without a division or a branch; `newest` is a slot.
+template <class I>
+INFERNO_HD I slot_of_age(I newest, int32_t age, I slots) {
+  const I slot = newest - age;
+  return slot + (slots & -I(slot < 0));
 }
 
 template <class C>
@@ -97,15 +103,15 @@ INFERNO_HD Bool outside_value<Bool>(double overbound) {
 }
 
 // The value between two samples; `factor` is the blend (linear) or the decay since the older one (expdecay).
-template <class T>
-INFERNO_HD T combine(T older, T newer, bool between, double factor, Interp mode) {
+template <class T, class F>
+INFERNO_HD T combine(T older, T newer, bool between, F factor, Interp mode) {
   using C = Compute<T>;
   if (mode == Interp::linear && between) return store<T>(blend_linear(load(older), load(newer), C(factor)));
   if (mode == Interp::expdecay) return store<T>(load(older) * C(factor));
   return older;
 }
-template <>
-INFERNO_HD Bool combine(Bool older, Bool, bool, double, Interp) {
+template <class F>
+INFERNO_HD Bool combine(Bool older, Bool, bool, F, Interp) {
   return older;
 }
 

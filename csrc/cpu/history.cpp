@@ -1,9 +1,11 @@
 #include "core/history.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <type_traits>
 
 #include "core/args.h"
-#include "cpu/clones.h"
+#include "cpu/locate.h"
 
 namespace inferno {
 namespace {
@@ -36,59 +38,93 @@ void push(const HistoryPushArgs& a, int64_t begin, int64_t end) {
   }
 }
 
-constexpr int64_t block = 64;
+// A block of positions along rest and depth.
+template <class Time, class Place>
+struct Positions {
+  int64_t count;
+  Place element[located_block];  // within an observation of one item of the batch
+  int64_t time[located_block];
+  bool adjacent;  // whether the times follow each other in memory
+  Time copy[located_block];
 
-// Lookups side by side, so that the arithmetic is vectorised; only the samples themselves are fetched one by one.
-struct Lookups {
-  double time[block];
-  int32_t older[block], newer[block], picked[block], inside[block];
-  double factor[block];
+  Positions(const HistoryGatherArgs& a, int64_t begin, int64_t end) : count(end - begin) {
+    int64_t r = begin / a.depth, d = begin % a.depth;
+    adjacent = true;
+    for (int64_t j = 0; j < count; ++j) {
+      element[j] = Place(r * a.ring.rest_stride);
+      time[j] = r * a.time_rest_stride + d * a.time_depth_stride;
+      adjacent &= time[j] == time[0] + j;
+      if (++d < a.depth) continue;
+      d = 0;
+      ++r;
+    }
+  }
+
+  const Time* times(const Time* from) {
+    if (adjacent) return from + time[0];
+    for (int64_t j = 0; j < count; ++j) copy[j] = from[time[j]];
+    return copy;
+  }
 };
 
-INFERNO_CLONES void locate(const TimeGrid& grid, int64_t count, Lookups& l) {
-  const TimeGrid g = grid;
-  for (int64_t i = 0; i < count; ++i) {
-    const Lookup at = lookup(l.time[i], g);
-    l.older[i] = at.older;
-    l.newer[i] = at.newer;
-    l.inside[i] = at.inside;
-    l.factor[i] = at.blend;
+template <class T>
+using Factor = std::conditional_t<std::is_same_v<T, Bool>, float, Compute<T>>;
+
+// Four at a time, because the loop itself costs as much as one of them.
+template <class T, class Place>
+void fetch(const T* data, const Place* at, int64_t count, T* out) {
+  int64_t j = 0;
+  for (; j + 4 <= count; j += 4)
+    for (int64_t k = j; k < j + 4; ++k) out[k] = data[at[k]];
+  for (; j < count; ++j) out[j] = data[at[j]];
+}
+
+// One item of the batch: samples one by one, then the arithmetic, which is vectorised.
+template <class T, class Place>
+void gather_row(Interp mode, const T* data, const Located<Factor<T>>& l, const Place* picked, const Place* newer,
+                int64_t count, T* out) {
+  fetch(data, picked, count, out);
+  if (mode == Interp::expdecay)
+    for (int64_t j = 0; j < count; ++j) out[j] = combine(out[j], out[j], false, l.factor[j], Interp::expdecay);
+  if (mode != Interp::linear) return;
+  T after[located_block];
+  fetch(data, newer, count, after);
+  for (int64_t j = 0; j < count; ++j) out[j] = combine(out[j], after[j], l.factor[j] != 0, l.factor[j], Interp::linear);
+}
+
+// Block by block of positions, and in each the whole batch, whose items share cache lines where they are innermost in
+// memory. Times that the batch shares are located once.
+template <class T, class Time, class Place>
+void gather(const HistoryGatherArgs& a, int64_t begin, int64_t end) {
+  const Ring& ring = a.ring;
+  const bool shared = a.time_batch_stride == 0;
+  const int64_t newest = ring_slot(*ring.pointer, a.offset, ring.slots);
+  Located<Factor<T>> l;
+  Place picked[located_block], newer[located_block];
+  for (int64_t p = begin; p < end; p += located_block) {
+    Positions<Time, Place> at(a, p, std::min(p + located_block, end));
+    const Time* time = nullptr;
+    bool all_known = false;
+    for (int64_t b = 0; b < ring.batch; ++b) {
+      if (b == 0 || !shared) {
+        time = at.times(static_cast<const Time*>(a.time) + b * a.time_batch_stride);
+        all_known = locate(a.grid, a.clamp, time, at.count, l);
+        place(ring, newest, l.picked, at.element, at.count, picked);
+        if (a.grid.mode == Interp::linear) place(ring, newest, l.newer, at.element, at.count, newer);
+      }
+      T* out = static_cast<T*>(a.out) + b * ring.rest * a.depth + p;
+      gather_row(a.grid.mode, static_cast<const T*>(a.data) + b * ring.batch_stride, l, picked, newer, at.count, out);
+      if (all_known) continue;
+      for (int64_t j = 0; j < at.count; ++j)
+        if (!l.known[j]) out[j] = outside_value<T>(time[j] == time[j] ? a.overbound : double(time[j]));
+    }
   }
-  for (int64_t i = 0; i < count; ++i) l.picked[i] = picked_age({l.older[i], l.newer[i], l.factor[i], 0}, g.mode);
-  if (g.mode == Interp::expdecay)
-    for (int64_t i = 0; i < count; ++i) l.factor[i] = decay_since_older({l.older[i], l.newer[i], l.factor[i], 0}, g);
 }
 
 template <class T, class Time>
-void gather(const HistoryGatherArgs& a, int64_t begin, int64_t end) {
-  const Ring& ring = a.ring;
-  const T* data = static_cast<const T*>(a.data);
-  const Time* time = static_cast<const Time*>(a.time);
-  T* out = static_cast<T*>(a.out);
-  const int64_t newest = ring_slot(*ring.pointer, a.offset, ring.slots);
-  int64_t b = begin / (ring.rest * a.depth), r = begin / a.depth % ring.rest, d = begin % a.depth;
-  Lookups l;
-  const T* samples[block];
-  for (int64_t i = begin; i < end; i += block) {
-    const int64_t count = std::min(block, end - i);
-    for (int64_t j = 0; j < count; ++j) {
-      l.time[j] = time[b * a.time_batch_stride + r * a.time_rest_stride + d * a.time_depth_stride];
-      samples[j] = data + b * ring.batch_stride + r * ring.rest_stride;
-      if (++d < a.depth) continue;
-      d = 0;
-      if (++r < ring.rest) continue;
-      r = 0;
-      ++b;
-    }
-    locate(a.grid, count, l);
-    for (int64_t j = 0; j < count; ++j) {
-      const T older = samples[j][slot_of_age(newest, l.picked[j], ring.slots) * ring.slot_stride];
-      const T newer = samples[j][slot_of_age(newest, l.newer[j], ring.slots) * ring.slot_stride];
-      const T value = combine(older, newer, l.older[j] != l.newer[j], l.factor[j], a.grid.mode);
-      const T known = a.clamp || l.inside[j] ? value : outside_value<T>(a.overbound);
-      out[i + j] = l.time[j] == l.time[j] ? known : outside_value<T>(l.time[j]);
-    }
-  }
+void gather_in(const HistoryGatherArgs& a, int64_t begin, int64_t end) {
+  const int64_t reach = (a.ring.slots - 1) * std::abs(a.ring.slot_stride) + a.ring.rest * std::abs(a.ring.rest_stride);
+  reach < (int64_t(1) << 31) ? gather<T, Time, int32_t>(a, begin, end) : gather<T, Time, int64_t>(a, begin, end);
 }
 
 template <class F, class Slot>
@@ -97,17 +133,17 @@ void plan(const DelayPlanArgs& a, int64_t begin, int64_t end) {
   F* factor = static_cast<F*>(a.factor);
   Slot* slot = static_cast<Slot*>(a.slot);
   const bool computes = a.grid.mode == Interp::linear || a.grid.mode == Interp::expdecay;
-  const double outside = a.grid.mode == Interp::linear ? 0 : 1;
-  Lookups l;
-  for (int64_t i = begin; i < end; i += block) {
-    const int64_t count = std::min(block, end - i);
-    for (int64_t j = 0; j < count; ++j) l.time[j] = delay[i + j];
-    locate(a.grid, count, l);
-    for (int64_t j = 0; j < count; ++j) {
-      const bool found = a.clamp || l.inside[j];
-      slot[i + j] = Slot(found ? l.picked[j] : a.slots);
-      factor[i + j] = F(computes && found ? l.factor[j] : outside);
-    }
+  const F outside = a.grid.mode == Interp::linear ? 0 : 1;
+  Located<F> l;
+  for (int64_t i = begin; i < end; i += located_block) {
+    const int64_t count = std::min(located_block, end - i);
+    locate(a.grid, a.clamp, delay + i, count, l);
+    const int32_t clamps = a.clamp;
+    for (int64_t j = 0; j < count; ++j) slot[i + j] = Slot((clamps | l.known[j]) ? l.picked[j] : a.slots);
+    if (computes)
+      for (int64_t j = 0; j < count; ++j) factor[i + j] = (clamps | l.known[j]) ? l.factor[j] : outside;
+    else
+      std::fill_n(factor + i, count, outside);
   }
 }
 
@@ -131,7 +167,7 @@ void history_advance_cpu(const HistoryPushArgs& a) { *a.pointer = ring_slot(*a.p
 void history_gather_cpu(const HistoryGatherArgs& a, int64_t begin, int64_t end) {
   dispatch_sample(a.type, [&](auto sample) {
     using T = decltype(sample);
-    a.time_type == Scalar::f64 ? gather<T, double>(a, begin, end) : gather<T, float>(a, begin, end);
+    a.time_type == Scalar::f64 ? gather_in<T, double>(a, begin, end) : gather_in<T, float>(a, begin, end);
   });
 }
 

@@ -97,19 +97,24 @@ inline std::vector<int64_t> sizes_of(const Tensor& t) {
   return {sizes.begin(), sizes.end()};
 }
 
-// data: [slots, batch, rest]
-inline Ring ring_of(const Tensor& data, const Tensor& pointer) {
-  STD_TORCH_CHECK(data.dim() == 3 && data.size(0) > 0, "data: must be [slots, batch, rest] with at least one slot");
+// data: [slots, batch, rest], of which rest may be several dimensions in memory, `rest_stride` apart
+inline Ring ring_of(const Tensor& data, const Tensor& pointer, int64_t rest, int64_t rest_stride) {
+  STD_TORCH_CHECK(data.size(0) > 0, "data: must have at least one slot");
   STD_TORCH_CHECK(data.size(0) < (int64_t(1) << 31), "data: must have fewer than 2^31 slots");
   STD_TORCH_CHECK(pointer.scalar_type() == ScalarType::Long && pointer.numel() == 1, "pointer: must be one int64");
   check_device(pointer, data, "pointer");
   return {data.size(0),
           data.size(1),
-          data.size(2),
+          rest,
           data.stride(0),
           data.stride(1),
-          data.stride(2),
+          rest_stride,
           static_cast<const int64_t*>(pointer.const_data_ptr())};
+}
+
+inline Ring ring_of(const Tensor& data, const Tensor& pointer) {
+  STD_TORCH_CHECK(data.dim() == 3, "data: must be [slots, batch, rest]");
+  return ring_of(data, pointer, data.size(2), data.stride(2));
 }
 
 template <class F>

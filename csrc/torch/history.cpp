@@ -54,11 +54,13 @@ void push_cpu(Tensor data, Tensor pointer, const Tensor& obs) {
   history_advance_cpu(a);
 }
 
-// data: [slots, batch, rest]; time: [batch, rest, depth]; any strides. Result: [batch, rest, depth]
-HistoryGatherArgs gather_args(const Tensor& data, const Tensor& pointer, const Tensor& time, const Tensor& out,
-                              const TimeGrid& grid, int64_t offset, std::optional<double> overbound) {
-  const Ring ring = ring_of(data, pointer);
-  STD_TORCH_CHECK(time.dim() == 3 && time.size(0) == ring.batch && time.size(1) == ring.rest, "time: wrong shape");
+struct TimeLayout {
+  int64_t depth, batch_stride, rest_stride, depth_stride;
+};
+
+HistoryGatherArgs gather_args(const Tensor& data, const Ring& ring, const Tensor& time, const TimeLayout& layout,
+                              const Tensor& out, const TimeGrid& grid, int64_t offset,
+                              std::optional<double> overbound) {
   const Scalar time_type = floating_of(time, "time");
   STD_TORCH_CHECK(time_type == Scalar::f32 || time_type == Scalar::f64, "time: must be float32 or float64");
   check_device(time, data, "time");
@@ -71,29 +73,68 @@ HistoryGatherArgs gather_args(const Tensor& data, const Tensor& pointer, const T
           grid,
           data.const_data_ptr(),
           time.const_data_ptr(),
-          time.size(2),
-          time.stride(0),
-          time.stride(1),
-          time.stride(2),
+          layout.depth,
+          layout.batch_stride,
+          layout.rest_stride,
+          layout.depth_stride,
           out.mutable_data_ptr(),
           offset,
           !overbound.has_value(),
           overbound.value_or(0)};
 }
 
+// data: [slots, batch, rest]; time: [batch, rest, depth]; any strides. Result: [batch, rest, depth]
 template <void (*Run)(const HistoryGatherArgs&, const Tensor&)>
 Tensor gather(const Tensor& data, const Tensor& pointer, const Tensor& time, double dt, double max_time,
               int64_t max_age, int64_t mode, double time_constant, double tolerance, double eps, int64_t offset,
               std::optional<double> overbound) {
+  const Ring ring = ring_of(data, pointer);
+  STD_TORCH_CHECK(time.dim() == 3 && time.size(0) == ring.batch && time.size(1) == ring.rest, "time: wrong shape");
+  const TimeLayout layout{time.size(2), time.stride(0), time.stride(1), time.stride(2)};
   Tensor out = empty(data, sizes_of(time), data.scalar_type());
   const TimeGrid grid = grid_of(dt, max_time, tolerance, time_constant, eps, max_age, mode);
-  Run(gather_args(data, pointer, time, out, grid, offset, overbound), data);
+  Run(gather_args(data, ring, time, layout, out, grid, offset, overbound), data);
   return out;
 }
 
 void gather_cpu(const HistoryGatherArgs& a, const Tensor&) {
-  parallel(a.ring.batch * a.ring.rest * a.depth, 8192,
+  parallel(a.ring.rest * a.depth, 1 + 8192 / (a.ring.batch + 1),
            [&](int64_t begin, int64_t end) { history_gather_cpu(a, begin, end); });
+}
+
+// Dimensions [from, to) of t taken as one.
+std::pair<int64_t, int64_t> merged(const Tensor& t, int64_t from, int64_t to, const char* name) {
+  int64_t size = 1, stride = 1;
+  for (int64_t d = to - 1; d >= from; --d) {
+    if (t.size(d) == 1) continue;
+    STD_TORCH_CHECK(size <= 1 || t.stride(d) == stride * size, name, ": its dimensions do not merge");
+    if (size == 1) stride = t.stride(d);
+    size *= t.size(d);
+  }
+  return {size, stride};
+}
+
+// The same for data [slots, batch, *obs] and time [batch, *obs] or [batch, *obs, depth] as they are, with all numbers
+// in one tensor: an argument of an operator costs as much as dozens of lookups. The result is shaped like time. how:
+// dt, max_time, tolerance, time_constant, eps, max_age, mode, offset, clamp, overbound; float64
+Tensor look_up_cpu(const Tensor& data, const Tensor& pointer, const Tensor& time, const Tensor& how) {
+  const int64_t dims = data.dim() - 1;
+  STD_TORCH_CHECK(dims >= 2 && (time.dim() == dims || time.dim() == dims + 1), "time: wrong shape");
+  for (int64_t d = 0; d < dims; ++d) STD_TORCH_CHECK(time.size(d) == data.size(d + 1), "time: wrong shape");
+  STD_TORCH_CHECK(pointer.dim() == 0, "pointer: must be one int64");
+  check_array(how, "how", ScalarType::Double, 10, data);
+  const double* h = static_cast<const double*>(how.const_data_ptr());
+  const TimeGrid grid = grid_of(h[0], h[1], h[2], h[3], h[4], int64_t(h[5]), int64_t(h[6]));
+  const auto [rest, rest_stride] = merged(data, 2, dims + 1, "data");
+  const Ring ring = ring_of(data, pointer, rest, rest_stride);
+  const int64_t time_rest_stride = merged(time, 1, dims, "time").second;
+  const bool deep = time.dim() > dims;
+  const TimeLayout layout{deep ? time.size(dims) : 1, time.stride(0), time_rest_stride, deep ? time.stride(dims) : 1};
+  Tensor out = empty(data, sizes_of(time), data.scalar_type());
+  std::optional<double> overbound;
+  if (h[8] == 0) overbound = h[9];
+  gather_cpu(gather_args(data, ring, time, layout, out, grid, int64_t(h[7]), overbound), data);
+  return out;
 }
 
 // delay: [outputs, inputs], contiguous. Result: slot, uint8 or int32, and factor, both shaped like delay.
@@ -139,6 +180,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
   m.def(
       "history_gather(Tensor data, Tensor pointer, Tensor time, float dt, float max_time, int max_age, int mode, "
       "float time_constant, float tolerance, float eps, int offset, float? overbound) -> Tensor");
+  m.def("history_look_up(Tensor data, Tensor pointer, Tensor time, Tensor how) -> Tensor");
   m.def(
       "delay_plan(Tensor delay, int slots, float dt, float max_delay, int mode, float time_constant, "
       "float tolerance, float eps, bool clamp) -> (Tensor, Tensor)");
@@ -147,6 +189,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CPU, m) {
   m.impl("history_push_", TORCH_BOX(&inferno::push_cpu));
   m.impl("history_gather", TORCH_BOX(&inferno::gather<inferno::gather_cpu>));
+  m.impl("history_look_up", TORCH_BOX(&inferno::look_up_cpu));
   m.impl("delay_plan", TORCH_BOX(&inferno::plan<inferno::plan_cpu>));
 }
 

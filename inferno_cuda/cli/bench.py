@@ -23,7 +23,8 @@ import torch
 from torch.utils import benchmark
 
 from . import common, memory, subjects
-from .cases import CASES, MEMORY, Case, Output
+from .case import Case, Output
+from .cases import CASES, MEMORY
 
 SUMMARY = "times our backends, and inferno-ai if installed, after checking that they agree"
 RELATIVE = 1e-5  # of the largest value: how far currents and voltages of inferno-ai may be from ours
@@ -125,7 +126,7 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds * 1e9:.0f} ns"
 
 
-_WIDTHS = (33, 16, 16, 16, 9, 13, 7)
+_WIDTHS = (44, 16, 16, 16, 9, 13, 7)
 HEADER = ("median (IQR)", *COLUMNS, "vs torch", f"vs {subjects.OTHER}", "of copy")
 
 
@@ -156,21 +157,20 @@ def share_text(share: float | None) -> str:
     return "-" if share is None else f"{share:.0%}"
 
 
-def memory_row(measured: dict[str, int | None]) -> str:
+def memory_row(case: Case, measured: dict[str, int | None]) -> str:
     def text(name: str) -> str:
         size = measured.get(name)
         return "-" if size is None else f"{size / 2**20:,.1f} MiB"
 
     ours = measured.get("native") or measured.get("torch")
     ratios = [_times(measured[n] / ours) if ours and measured.get(n) else "-" for n in ("torch", subjects.OTHER)]
-    what = next(case.what for case in CASES if case.name == MEMORY)
-    return line([f"extra memory, {what.removeprefix('dense, ')}", *map(text, COLUMNS), *ratios, "-"])
+    return line([f"memory, {case.what}", *map(text, COLUMNS), *ratios, "-"])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     auto = "cuda" if torch.cuda.is_available() else "cpu"
     listed = ", ".join([*(case.name for case in CASES), "memory"])
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions: about a minute on two cores")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
     parser.add_argument(
         "--cases", nargs="+", metavar="NAME", type=_known, help=f"only those whose names begin so; of: {listed}"
@@ -229,9 +229,9 @@ def run(arguments: argparse.Namespace) -> int:
             print(row(results[-1], bandwidth), flush=True)
             gc.collect()
     if "memory".startswith(wanted):
-        case = next(case for case in CASES if case.name == MEMORY)
-        measured = {name: memory.measure(case, name, device) for name in names}
-        print(memory_row(measured), flush=True)
+        for case in (case for case in CASES if case.name in MEMORY):
+            measured[case.name] = {name: memory.measure(case, name, device) for name in names}
+            print(memory_row(case, measured[case.name]), flush=True)
     if arguments.json:
         report = {
             "date": date,

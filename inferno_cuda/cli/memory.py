@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from . import subjects
-from .cases import CASES, Case
+from .case import Case
+from .cases import CASES
 
 STEPS = 3  # the first one includes what is computed from the delays and kept
 

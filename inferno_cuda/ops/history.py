@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -28,11 +29,14 @@ if status.loaded:
     _raw_push_ = torch.ops.inferno_cuda.history_push_.default
     _raw_gather = torch.ops.inferno_cuda.history_gather.default
 
+    _raw_look_up = torch.ops.inferno_cuda.history_look_up.default
+
     @torch.library.register_fake("inferno_cuda::history_push_")
     def _(data, pointer, obs):
         return None
 
     @torch.library.register_fake("inferno_cuda::history_gather")
+    @torch.library.register_fake("inferno_cuda::history_look_up")
     def _(data, pointer, time, *parameters):
         return torch.empty(time.shape, dtype=data.dtype, device=data.device)
 
@@ -173,8 +177,13 @@ def history_gather(
         ValueError: wrong shape or device, unknown mode, or a parameter out of range.
         TypeError: wrong dtype, or bool data with a mode that computes.
     """
-    constant = check_mode(mode, time_constant)
-    check_grid(dt, tolerance)
+    numbers = (dt, mode, time_constant, tolerance, offset, max_time, overbound)
+    if _is_plain(data, pointer, time, numbers):
+        how = _packed_numbers(numbers, _sign(overbound), data.shape[0], data.dtype, time.dtype)
+        try:
+            return _raw_look_up(data, pointer, time, how)
+        except RuntimeError:
+            pass  # the checks below name what was wrong, and what the kernel does not read as it is is copied there
     check_pointer(pointer, data)
     check_floating("time", time)
     if data.ndim < 1 or data.shape[0] < 1:
@@ -189,28 +198,81 @@ def history_gather(
         )
     if data.dtype != torch.bool and data.dtype not in FLOATING:
         raise TypeError(f"data was {data.dtype}; it must be floating point or bool")
-    if data.dtype == torch.bool and overbound is not None:
+    arguments = _checked_numbers(numbers, data.shape[0], data.dtype, time.dtype)
+    if not needs_graph(data, time) and runs_native(data, "history_gather"):
+        return _gather_native(data, pointer, time, **arguments)
+    return reference.history_gather(data, pointer, time, **arguments)
+
+
+def _checked_numbers(numbers, slots, dtype, time_dtype):
+    """What a lookup depends on besides its tensors, as keyword arguments of the reference."""
+    dt, mode, time_constant, tolerance, offset, max_time, overbound = numbers
+    constant = check_mode(mode, time_constant)
+    check_grid(dt, tolerance)
+    if dtype == torch.bool and overbound is not None:
         overbound = bool(overbound)
-    if data.dtype == torch.bool and mode in ("linear", "expdecay"):
+    if dtype == torch.bool and mode in ("linear", "expdecay"):
         raise TypeError(f"data was torch.bool, which mode {mode!r} cannot interpolate; it must be floating point")
-    max_age = data.shape[0] - max(offset, 1)
+    max_age = slots - max(offset, 1)
     if max_age < 0:
-        raise ValueError(f"offset was {offset}; it must be at most {data.shape[0]}, the number of slots")
+        raise ValueError(f"offset was {offset}; it must be at most {slots}, the number of slots")
     arguments = {
         "dt": float(dt),
         "mode": mode,
         "time_constant": constant,
         "tolerance": float(tolerance),
-        "eps": time_eps(time.dtype),
+        "eps": time_eps(time_dtype),
         "offset": offset,
         "max_time": dt * max_age if max_time is None else float(max_time),
         "max_age": max_age,
         "overbound": overbound,
     }
     check_reach("max_time", arguments["max_time"], dt * max_age)
-    if not needs_graph(data, time) and runs_native(data, "history_gather"):
-        return _gather_native(data, pointer, time, **arguments)
-    return reference.history_gather(data, pointer, time, **arguments)
+    return arguments
+
+
+_PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
+_PLAIN_NUMBERS = frozenset((float, int, bool, str, type(None)))
+_PLAIN_TIMES = (torch.float32, torch.float64)
+_PLAIN_SAMPLES = (*FLOATING, torch.bool)
+
+
+def _is_plain(data, pointer, time, numbers):
+    """Whether the kernel may be tried at once: on the CPU, with no graph to build, and numbers that do not change."""
+    return (
+        runs_native(data, "history_gather")
+        and data.is_cpu
+        and pointer.is_cpu
+        and time.is_cpu
+        and data.ndim >= 3
+        and type(data) in _PLAIN_TENSORS
+        and type(time) in _PLAIN_TENSORS
+        and time.dtype in _PLAIN_TIMES
+        and data.dtype in _PLAIN_SAMPLES
+        and not torch.compiler.is_compiling()
+        and not needs_graph(data, time)
+        and _PLAIN_NUMBERS.issuperset(map(type, numbers))
+    )
+
+
+def _sign(overbound):
+    """Tells the zeros apart, which are the same key of a cache."""
+    return overbound == 0 and math.copysign(1.0, overbound)
+
+
+@functools.lru_cache(maxsize=512)
+def _packed_numbers(numbers, sign, slots, dtype, time_dtype):
+    """The checked numbers of a lookup in the one tensor that the kernel takes them in; the same ones are met again."""
+    a = _checked_numbers(numbers, slots, dtype, time_dtype)
+    fields = ("dt", "max_time", "tolerance", "time_constant", "eps", "max_age")
+    bound = a["overbound"]
+    clamp, bound = bound is None, 0.0 if bound is None else float(bound)
+    with torch.inference_mode(False):
+        return torch.tensor(
+            [*(a[f] for f in fields), MODES.index(a["mode"]), a["offset"], clamp, bound],
+            dtype=torch.float64,
+            device="cpu",
+        )
 
 
 def _gather_native(

@@ -36,7 +36,7 @@ void define_history(py::module_& m, bool emulated) {
                                      offset,
                                      clamp,
                                      overbound};
-        run(emulated, {history_gather_cpu, history_gather_cuda}, args, out.size(), range);
+        run(emulated, {history_gather_cpu, history_gather_cuda}, args, ring.rest * args.depth, range);
       },
       "data"_a, "pointer"_a, "time"_a, "out"_a, py::kw_only(), "grid"_a, "type"_a, "time_type"_a, "offset"_a = 1,
       "clamp"_a = true, "overbound"_a = 0.0, "range"_a = py::none());

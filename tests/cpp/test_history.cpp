@@ -159,8 +159,8 @@ void gathers_agree() {
                               clamp,
                               0.5};
           a.grid.eps = sizeof(Time) == 8 ? 0x1p-52 : 0x1p-23;
-          const int64_t middle = random.below(cpu.size());
-          history_gather_cpu(a, middle, cpu.size());
+          const int64_t positions = rest * depth, middle = random.below(positions + 1);
+          history_gather_cpu(a, middle, positions);
           history_gather_cpu(a, 0, middle);
           a.out = kernel.data();
           history_gather_cuda(a, nullptr);

@@ -59,15 +59,16 @@ def look_up(
     Raises:
         ValueError: if ``selector`` is shaped neither like an observation nor like one with a trailing dimension.
     """
-    shape = record.shape
-    if tuple(selector.shape[: len(shape)]) != shape or selector.ndim > len(shape) + 1:
+    data = record.value
+    shape, wanted = selector.shape, data.shape[1:]
+    if shape != wanted and (shape[:-1] != wanted or not shape):
         raise ValueError(
-            f"'selector' has the shape {tuple(selector.shape)}, it must be {shape}, or that with one more dimension"
+            f"'selector' has the shape {tuple(shape)}, it must be {tuple(wanted)}, or that with one more dimension"
         )
     if not selector.is_floating_point():
         selector = selector.to(torch.get_default_dtype())
     return ops.history_gather(
-        record.value,
+        data,
         record._pointer_tensor,
         selector,
         dt=record.dt,
