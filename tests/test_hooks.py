@@ -356,6 +356,25 @@ def test_a_hook_that_its_module_holds_is_copied_with_it(copied, make):
     assert clamps(other)
 
 
+class Watcher(inferno.ContextualHook, inferno.Module):
+    def __init__(self):
+        inferno.Module.__init__(self)
+        inferno.ContextualHook.__init__(self, posthook="watch")
+        self.register_extra("calls", 0)
+
+    def watch(self, module, args, output):
+        self.calls += 1
+
+
+@COPIES
+def test_a_hook_can_be_a_module_too(copied):
+    things = [Adder(), Watcher()]
+    things[1].register(things[0])
+    module, hook = copied(things)
+    module(1)
+    assert (hook.calls, things[1].calls) == (1, 0) and hook.get_extra("calls") == 1
+
+
 @COPIES
 def test_a_copied_hook_brings_its_module(copied):
     hook = Clamping(Adder(), "weight", min=0.5)
@@ -364,7 +383,6 @@ def test_a_copied_hook_brings_its_module(copied):
     other = copied(hook)
     assert other.registered and other.module is not hook.module
     assert clamps(other.module) and hooks_of(hook.module) == 1
-    del other, hook
 
 
 @pytest.mark.parametrize("order", [("module", "hook"), ("hook", "module")])

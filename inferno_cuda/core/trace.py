@@ -21,9 +21,9 @@ Match = Callable[[Tensor], Tensor]
 def _events(observation: Tensor, target: Number | bool, tolerance: int | float | None) -> Tensor:
     if tolerance is None:
         return observation == target
-    # torch subtracts no bools
-    number = observation.to(torch.uint8).float() if observation.dtype == torch.bool else observation
-    return (number - target).abs() <= tolerance
+    # torch subtracts no bools, and unsigned integers wrap round
+    number = observation if observation.is_floating_point() or observation.is_complex() else observation.double()
+    return (number - (int(target) if isinstance(target, bool) else target)).abs() <= tolerance
 
 
 def _matched(matchfn: Match, observation: Tensor) -> Tensor:

@@ -119,7 +119,9 @@ class Hook:
         return function(module, *args)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        # a hook that is a module as well has its own way
+        restore = getattr(super(), "__setstate__", self.__dict__.update)
+        restore(state)
         self._link.adopt(self)
 
 
