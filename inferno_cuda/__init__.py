@@ -1,21 +1,81 @@
 """Spiking neural networks with refractory periods and per-synapse delays, in fused C++ and CUDA kernels."""
 
-from . import functional, neural, ops
+from . import core, extra, functional, neural, ops, types
+from .core import (
+    astensors,
+    empty,
+    exp,
+    exp_trace_cumulative,
+    exp_trace_nearest,
+    exponential_smoothing,
+    exprate_trace_cumulative,
+    exprate_trace_nearest,
+    full,
+    fullc,
+    holt_linear_smoothing,
+    isi,
+    normal,
+    normalize,
+    ones,
+    rescale,
+    scalar,
+    sqrt,
+    trace_cumulative,
+    trace_cumulative_scaled,
+    trace_cumulative_value,
+    trace_nearest,
+    trace_nearest_scaled,
+    uniform,
+    victor_purpura_pair_dist,
+    zeros,
+)
 from .explain import explain
 from .ops import active_mode, backend
-from .state import Module, RecordTensor, ShapedTensor, VirtualTensor
+from .state import ContextualHook, Hook, Module, RecordTensor, ShapedTensor, StateHook, VirtualTensor
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ContextualHook",
+    "Hook",
     "Module",
     "RecordTensor",
     "ShapedTensor",
+    "StateHook",
     "VirtualTensor",
     "active_mode",
+    "astensors",
     "backend",
+    "core",
+    "empty",
+    "exp",
+    "exp_trace_cumulative",
+    "exp_trace_nearest",
     "explain",
+    "exponential_smoothing",
+    "exprate_trace_cumulative",
+    "exprate_trace_nearest",
+    "extra",
+    "full",
+    "fullc",
     "functional",
+    "holt_linear_smoothing",
+    "isi",
     "neural",
+    "normal",
+    "normalize",
+    "ones",
     "ops",
+    "rescale",
+    "scalar",
+    "sqrt",
+    "trace_cumulative",
+    "trace_cumulative_scaled",
+    "trace_cumulative_value",
+    "trace_nearest",
+    "trace_nearest_scaled",
+    "types",
+    "uniform",
+    "victor_purpura_pair_dist",
+    "zeros",
 ]

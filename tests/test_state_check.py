@@ -68,3 +68,8 @@ def test_type_errors(call):
 def test_names_and_instances_come_back():
     assert _check.identifier("x", "a.b", nested=True) == "a.b" and _check.one_of("x", 1, (1, 2)) == 1
     assert _check.instance("x", 3, str, int) == 3
+
+
+def test_d44_choices_are_listed():
+    with pytest.raises(ValueError, match="'trace_mode' of 'x' must be one of: 'cumulative', 'nearest'"):
+        _check.one_of("trace_mode", "x", ("cumulative", "nearest"))

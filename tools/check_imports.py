@@ -1,6 +1,6 @@
 """Checks that dependencies point one way, as docs/architecture.md says; prints offenders and exits with 1.
 
-    inferno_cuda:  reference, ops <- functional, state <- observe <- neural <- extra, cli
+    inferno_cuda:  reference, ops, core <- functional, state <- observe <- neural <- extra, cli
     csrc:          core <- cpu, cuda <- torch
 """
 
@@ -15,13 +15,15 @@ PYTHON_ROOMS = {
     "reference": set(),
     "ops": {"reference", "_C"},
     "testing": {"reference", "ops"},
+    "core": set(),
+    "types": set(),
     "functional": {"reference", "ops"},
     "state": {"reference", "ops", "functional"},
     "observe": {"reference", "ops", "functional", "state"},
-    "neural": {"reference", "ops", "functional", "state", "observe"},
-    "extra": {"reference", "ops", "functional", "state", "neural"},
+    "neural": {"reference", "ops", "core", "types", "functional", "state", "observe"},
+    "extra": {"core", "types", "functional", "state", "neural"},
     "explain": {"ops"},
-    "": {"reference", "ops", "functional", "state", "neural", "explain"},
+    "": {"reference", "ops", "core", "types", "functional", "state", "observe", "neural", "extra", "explain"},
     "cli": {"reference", "ops", "functional", "state", "neural", "testing", "explain", ""},
     "__main__": {"cli"},
 }

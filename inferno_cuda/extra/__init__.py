@@ -1,5 +1,6 @@
 """Parts and helpers beside the models."""
 
 from .exact import ExactNeuron
+from .helpers import identity, tuplewrap, varidentity
 
-__all__ = ["ExactNeuron"]
+__all__ = ["ExactNeuron", "identity", "tuplewrap", "varidentity"]

@@ -1,7 +1,10 @@
-"""Neurons, synapses, connections and layers of spiking networks."""
+"""Neurons, synapses, connections, layers and encoders of spiking networks."""
 
+from . import functional
 from .base import Connection, InfernoNeuron, InfernoSynapse, Neuron, Synapse, SynapseConstructor
 from .connections import LinearDense
+from .encoders import HomogeneousPoissonApproxEncoder, HomogeneousPoissonEncoder, PoissonIntervalEncoder
+from .hooks import Clamping, Normalization
 from .modeling import Accumulator, Updatable, Updater
 from .network import Biclique, Cell, Layer, RecurrentSerial, Serial
 from .neurons import ALIF, EIF, GLIF1, GLIF2, LIF, QIF, AdEx, Izhikevich
@@ -18,8 +21,11 @@ __all__ = [
     "AdEx",
     "Biclique",
     "Cell",
+    "Clamping",
     "Connection",
     "DeltaCurrent",
+    "HomogeneousPoissonApproxEncoder",
+    "HomogeneousPoissonEncoder",
     "InfernoNeuron",
     "InfernoSynapse",
     "Izhikevich",
@@ -28,9 +34,12 @@ __all__ = [
     "Neuron",
     "RecurrentSerial",
     "Serial",
+    "Normalization",
+    "PoissonIntervalEncoder",
     "SingleExponentialCurrent",
     "Synapse",
     "SynapseConstructor",
     "Updatable",
     "Updater",
+    "functional",
 ]

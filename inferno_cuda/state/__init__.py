@@ -1,8 +1,9 @@
-"""Where state lives: modules with extras, shaped tensors, records of the past, computed tensors."""
+"""Where state lives: modules with extras, shaped tensors, records of the past, computed tensors; hooks of modules."""
 
+from .hooks import ContextualHook, Hook, StateHook
 from .module import Module
 from .record import RecordTensor
 from .shaped import ShapedTensor
 from .virtual import VirtualTensor
 
-__all__ = ["Module", "RecordTensor", "ShapedTensor", "VirtualTensor"]
+__all__ = ["ContextualHook", "Hook", "Module", "RecordTensor", "ShapedTensor", "StateHook", "VirtualTensor"]
