@@ -450,3 +450,21 @@ def test_non_contiguous_adaptations(backend):
     ops.neuron_step_("alif", voltage, refrac, inputs((2, 3)), **options)
     assert_identical(kept, expected[3])
     assert_identical(voltage, expected[0])
+
+
+@pytest.mark.parametrize("step", [ops.neuron_step, ops.neuron_step_], ids=["functional", "in place"])
+def test_no_samples(backend, step):
+    options = of_model("alif", (0, 3))
+    with pytest.raises(ValueError, match=r"voltage had shape \(0, 3\); a reduction needs at least one sample"):
+        step("alif", *state((0, 3)), inputs((0, 3)), **options)
+    options["reduction"] = None
+    result = step("alif", *state((0, 3)), inputs((0, 3)), **options)
+    assert (result if step is ops.neuron_step_ else result[2]).shape == (0, 3)
+
+
+def test_adaptations_that_overlap_the_state_are_refused(native):
+    memory = torch.full((6,), -60.0)
+    options = of_model("alif", (1, 3), reduction=None) | {"adaptation": memory[:3].view(3, 1)}
+    options["constants"] = torch.ones(2, 1)
+    with pytest.raises(RuntimeError, match="voltage, adaptation: overlap"):
+        ops.neuron_step_("alif", memory[2:5].view(1, 3), torch.zeros(1, 3), torch.zeros(1, 3), **options)

@@ -37,9 +37,11 @@ void set_adaptation(NeuronArgs& a, const Tensors& t, const NeuronModelInfo& info
   a.adaptation_in = adaptation.const_data_ptr();
   a.adaptation = t.adaptation_out->mutable_data_ptr();
   a.constants = constants.const_data_ptr();
-  if (a.reduction == BatchReduction::none || !is(adaptation, *t.adaptation_out)) return;
-  check_apart(adaptation, t.voltage, "adaptation, voltage");
-  check_apart(adaptation, t.refrac, "adaptation, refrac");
+  if (!is(t.voltage, t.voltage_out)) return;
+  check_apart(t.voltage, adaptation, "voltage, adaptation");
+  check_apart(t.refrac, adaptation, "refrac, adaptation");
+  if (a.reduction == BatchReduction::none) return;
+  STD_TORCH_CHECK(a.batch > 0, "voltage: a reduction needs at least one sample");
   check_apart(adaptation, t.inputs, "adaptation, inputs");
 }
 

@@ -61,6 +61,8 @@ def _check(model, voltage, refrac, inputs, adaptation, constants, reduction, par
                 f"{name} had shape {shape_text(tensor.shape)}; it must be {shape_text(voltage.shape)} like voltage"
             )
         check_same(name, tensor, "voltage", voltage)
+    if reduction is not None and voltage.ndim and voltage.shape[0] == 0:
+        raise ValueError(f"voltage had shape {shape_text(voltage.shape)}; a reduction needs at least one sample")
     if dynamics.adapt is not None:
         _check_adaptation(model, dynamics.constants, voltage, adaptation, constants)
     elif adaptation is not None or constants is not None or reduction is not None:

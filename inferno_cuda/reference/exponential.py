@@ -1,4 +1,4 @@
-"""The exponential that all backends share."""
+"""Arithmetic that all backends share."""
 
 import torch
 
@@ -19,6 +19,11 @@ _TAYLOR = (
     1.0,
     1.0,
 )
+
+
+def divide(tensor: torch.Tensor, divisor: float | torch.Tensor) -> torch.Tensor:
+    """``tensor / divisor``, rounded once. torch on CUDA multiplies by the reciprocal of a number, which rounds twice."""
+    return tensor / (divisor if isinstance(divisor, torch.Tensor) else tensor.new_full((), divisor))
 
 
 def _power_of_two(exponent: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from .exponential import exp
+from .exponential import divide, exp
 
 
 class Lookup(NamedTuple):
@@ -34,7 +34,7 @@ def lookup(time, *, dt, max_time, max_age, tolerance, eps):
     inside = (time >= -slack) & (time <= max_time + slack)
     time = torch.where(time < max_time, time, max_time)
     time = torch.where(time > 0, time, 0.0)
-    steps = time / dt
+    steps = divide(time, dt)
     nearest = torch.round(steps)
     exact = (nearest * dt - time).abs() <= slack
     older = torch.where(exact, nearest, steps.ceil()).long().clamp(max=max_age)
@@ -52,7 +52,7 @@ def _picked_age(at, mode):
 
 
 def _decay_since_older(at, dt, time_constant):
-    return torch.where(at.older == at.newer, 1.0, exp(-(dt * at.blend) / time_constant))
+    return torch.where(at.older == at.newer, 1.0, exp(divide(-(dt * at.blend), time_constant)))
 
 
 def history_gather(

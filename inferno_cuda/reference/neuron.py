@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from .exponential import exp
+from .exponential import divide, exp
 
 MAX_LANES = 32  # partial sums of a reduction over the batch
 
@@ -29,7 +29,7 @@ def quadratic_membrane(voltage, current, *, rest_v, resistance, rate, crit_v, af
 
 def exponential_membrane(voltage, current, *, rest_v, resistance, rate, rheobase_v, sharpness):
     """Forward Euler with ``rate = dt / time_constant`` (Gerstner et al., section 5.2)."""
-    onset = sharpness * exp(((voltage - rheobase_v) / sharpness).double()).to(voltage.dtype)
+    onset = sharpness * exp(divide(voltage - rheobase_v, sharpness).double()).to(voltage.dtype)
     return voltage + rate * (rest_v - voltage + onset + resistance * current)
 
 
@@ -119,7 +119,7 @@ def reduce_batch(values, mean):
         lanes //= 2
         upper = sums[lanes:]
         sums = torch.cat([sums[: len(upper)] + upper, sums[len(upper) : lanes]])
-    return sums[0] / batch if mean and batch > 1 else sums[0]
+    return divide(sums[0], batch) if mean and batch > 1 else sums[0]
 
 
 def fire(inputs, refrac, integrate, held, *, reset, dt, refrac_t, thresh_v):
