@@ -25,10 +25,12 @@ void set_adaptation(NeuronArgs& a, const Tensors& t, const NeuronModelInfo& info
   STD_TORCH_CHECK(t.adaptation && t.constants && t.adaptation_out, info.name, ": needs adaptation and constants");
   const Tensor &adaptation = *t.adaptation, &constants = *t.constants;
   STD_TORCH_CHECK(t.voltage.dim() >= 1 && adaptation.dim() == t.voltage.dim(), "adaptation: wrong shape");
-  for (int64_t d = 1; d < t.voltage.dim(); ++d)
-    STD_TORCH_CHECK(adaptation.size(d - 1) == t.voltage.size(d), "adaptation: wrong shape");
   a.batch = t.voltage.size(0);
-  a.count = a.batch ? t.voltage.numel() / a.batch : 0;
+  a.count = 1;
+  for (int64_t d = 1; d < t.voltage.dim(); ++d) {
+    STD_TORCH_CHECK(adaptation.size(d - 1) == t.voltage.size(d), "adaptation: wrong shape");
+    a.count *= t.voltage.size(d);
+  }
   a.kinds = adaptation.size(adaptation.dim() - 1);
   STD_TORCH_CHECK(a.kinds > 0, "adaptation: must have at least one kind");
   check_array(adaptation, "adaptation", t.voltage.scalar_type(), a.count * a.kinds, t.voltage);
