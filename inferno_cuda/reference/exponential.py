@@ -22,7 +22,7 @@ _TAYLOR = (
 
 
 def divide(tensor: torch.Tensor, divisor: float | torch.Tensor) -> torch.Tensor:
-    """``tensor / divisor``, rounded once. For a number, torch on CUDA multiplies by its reciprocal, which rounds twice."""
+    """``tensor / divisor``, rounded once; for numbers, torch on CUDA would multiply by the rounded reciprocal."""
     return tensor / (divisor if isinstance(divisor, torch.Tensor) else tensor.new_full((), divisor))
 
 
