@@ -4,13 +4,15 @@ from .base import Connection, InfernoNeuron, InfernoSynapse, Neuron, Synapse, Sy
 from .connections import LinearDense
 from .modeling import Accumulator, Updatable, Updater
 from .neurons import LIF
-from .synapses import DeltaCurrent, SingleExponentialCurrent
+from .synapses import DeltaCurrent, DeltaPlusCurrent, DoubleExponentialCurrent, SingleExponentialCurrent
 
 __all__ = [
     "LIF",
     "Accumulator",
     "Connection",
     "DeltaCurrent",
+    "DeltaPlusCurrent",
+    "DoubleExponentialCurrent",
     "InfernoNeuron",
     "InfernoSynapse",
     "LinearDense",

@@ -5,6 +5,7 @@ from .delayed_dense import DelayPlan, delay_plan, delayed_dense
 from .history import history_gather, history_push, history_push_
 from .lif import lif_step, lif_step_
 from .native import status as native_status
+from .synapse import synapse_step_
 
 __all__ = [
     "Choice",
@@ -20,4 +21,5 @@ __all__ = [
     "lif_step",
     "lif_step_",
     "native_status",
+    "synapse_step_",
 ]

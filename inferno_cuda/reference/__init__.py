@@ -4,6 +4,7 @@ from .delayed_dense import delayed_dense, delayed_dense_backward
 from .exponential import exp
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
 from .lif import lif_step
+from .synapse import synapse_advance, synapse_step_
 
 __all__ = [
     "Lookup",
@@ -16,4 +17,6 @@ __all__ = [
     "history_push_",
     "lif_step",
     "lookup",
+    "synapse_advance",
+    "synapse_step_",
 ]
