@@ -49,7 +49,7 @@ enum class SynapseModel : int32_t { delta, delta_plus, exponential, double_expon
 struct SynapseRing {
   Ring ring;
   void* data;
-  int64_t* pointer;  // of this ring alone
+  int64_t* pointer;  // of this ring alone; null where the model has no such ring
 };
 
 // A [batch, rest] tensor that is read.

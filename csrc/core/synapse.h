@@ -84,10 +84,10 @@ inline bool synapse_injects(SynapseModel model) {
 }
 
 // What an input, bool or of the currents' type, says: is there a spike, and of how many.
-INFERNO_HD uint8_t is_spike(Bool input) { return input.value; }
+INFERNO_HD bool is_spike(Bool input) { return input.value != 0; }
 template <class T>
-INFERNO_HD uint8_t is_spike(T input) {
-  return uint8_t(load(input) != 0);
+INFERNO_HD bool is_spike(T input) {
+  return load(input) != 0;
 }
 
 template <class M, class C, class X>
@@ -95,7 +95,7 @@ INFERNO_HD C spike_count(X input) {
   if constexpr (M::weighs && sizeof(X) > 1)
     return load(input);
   else
-    return C(is_spike(input));
+    return is_spike(input) ? C(1) : C(0);
 }
 
 // Where a ring's newest slot is, and the one that is written next.
@@ -106,7 +106,7 @@ INFERNO_HD int64_t next_slot(const SynapseRing& r) { return ring_slot(*r.ring.po
 INFERNO_HD void synapse_advance(const SynapseStepArgs& a) {
   *a.spikes.pointer = ring_slot(*a.spikes.pointer, -1, a.spikes.ring.slots);
   for (int k = 0; k < synapse_max_currents; ++k)
-    if (a.currents[k].data) *a.currents[k].pointer = ring_slot(*a.currents[k].pointer, -1, a.currents[k].ring.slots);
+    if (a.currents[k].pointer) *a.currents[k].pointer = ring_slot(*a.currents[k].pointer, -1, a.currents[k].ring.slots);
 }
 
 // Views the batch as part of rest, where every slot and tensor is one stretch of memory in the same order.
@@ -117,7 +117,7 @@ inline void merge_batch(SynapseStepArgs& a) {
   bool all = merges(a.inputs.batch_stride, a.inputs.rest_stride) &&
              merges(a.spikes.ring.batch_stride, a.spikes.ring.rest_stride);
   for (int k = 0; k < a.injected_count; ++k) all = all && merges(a.injected[k].batch_stride, a.injected[k].rest_stride);
-  for (const SynapseRing& r : a.currents) all = all && (!r.data || merges(r.ring.batch_stride, r.ring.rest_stride));
+  for (const SynapseRing& r : a.currents) all = all && (!r.pointer || merges(r.ring.batch_stride, r.ring.rest_stride));
   if (!all) return;
   a.rest *= a.batch;
   a.batch = 1;

@@ -4,12 +4,13 @@
 
 #include "core/args.h"
 #include "cpu/clones.h"
+#include "cpu/transpose.h"
 
 namespace inferno {
 namespace {
 
 constexpr int64_t block = 64;       // elements of a lane that are worked on at a time
-constexpr int64_t tile_lanes = 32;  // lanes whose inputs and outputs are transposed together
+constexpr int64_t tile_lanes = 64;  // lanes whose inputs and outputs are transposed together
 
 // A stretch of synapses, each array of which lies in one piece.
 struct Lane {
@@ -33,7 +34,7 @@ INFERNO_HD void run_lane(const SynapseStepArgs& a, const Lane& lane, int64_t cou
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) drive[i] = p.gain * spike_count<M, C>(inputs[i]);
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) spikes[i] = is_spike(inputs[i]);
+    for (int64_t i = 0; i < n; ++i) spikes[i] = uint8_t(is_spike(inputs[i]));
     if constexpr (M::injects) {
       for (int k = 0; k < a.injected_count; ++k) {
         const T* injected = static_cast<const T*>(lane.injected[k]) + begin;
@@ -95,7 +96,7 @@ Slots<T> slots_of(const SynapseStepArgs& a) {
   s.spikes = static_cast<uint8_t*>(a.spikes.data) + next_slot(a.spikes) * a.spikes.ring.slot_stride;
   for (int k = 0; k < synapse_max_currents; ++k) {
     const SynapseRing& r = a.currents[k];
-    if (!r.data) continue;
+    if (!r.pointer) continue;
     s.newest[k] = static_cast<const T*>(r.data) + newest_slot(r) * r.ring.slot_stride;
     s.next[k] = static_cast<T*>(r.data) + next_slot(r) * r.ring.slot_stride;
   }
@@ -105,7 +106,7 @@ Slots<T> slots_of(const SynapseStepArgs& a) {
 bool rows_in_one_piece(const SynapseStepArgs& a) {
   bool all = a.inputs.rest_stride == 1 && a.spikes.ring.rest_stride == 1;
   for (int k = 0; k < a.injected_count; ++k) all = all && a.injected[k].rest_stride == 1;
-  for (const SynapseRing& r : a.currents) all = all && (!r.data || r.ring.rest_stride == 1);
+  for (const SynapseRing& r : a.currents) all = all && (!r.pointer || r.ring.rest_stride == 1);
   return all;
 }
 
@@ -120,7 +121,7 @@ void step_rows(const SynapseStepArgs& a, int64_t begin, int64_t end) {
       lane.injected[k] = static_cast<const T*>(a.injected[k].data) + b * a.injected[k].batch_stride + begin;
     lane.spikes = slots.spikes + b * a.spikes.ring.batch_stride + begin;
     for (int k = 0; k < synapse_max_currents; ++k) {
-      if (!a.currents[k].data) continue;
+      if (!a.currents[k].pointer) continue;
       const int64_t at = b * a.currents[k].ring.batch_stride + begin;
       lane.newest[k] = slots.newest[k] + at;
       lane.next[k] = slots.next[k] + at;
@@ -154,11 +155,13 @@ struct Tile {
 
   void run(const SynapseStepArgs& a, const Slots<T>& slots, int64_t b0, int64_t batch, int64_t r0, int64_t rest) {
     const X* from = static_cast<const X*>(a.inputs.data) + b0 * a.inputs.batch_stride + r0 * a.inputs.rest_stride;
-    for (int64_t b = 0; b < batch; ++b)
-      copy_strided(from + b * a.inputs.batch_stride, a.inputs.rest_stride, &inputs[0][b], block, rest);
+    if (a.inputs.rest_stride == 1)
+      transpose(from, a.inputs.batch_stride, inputs[0], block, batch, rest);
+    else
+      for (int64_t r = 0; r < rest; ++r)
+        copy_strided(from + r * a.inputs.rest_stride, a.inputs.batch_stride, inputs[r], 1, batch);
     for (int64_t r = 0; r < rest; ++r) run_one(a, slots, b0, batch, r0 + r, inputs[r], out[r]);
-    T* to = static_cast<T*>(a.out) + b0 * a.rest + r0;
-    for (int64_t b = 0; b < batch; ++b) copy_strided(&out[0][b], block, to + b * a.rest, 1, rest);
+    transpose(out[0], block, static_cast<T*>(a.out) + b0 * a.rest + r0, a.rest, rest, batch);
   }
 
   void run_one(const SynapseStepArgs& a, const Slots<T>& slots, int64_t b0, int64_t count, int64_t r, const X* in,
@@ -176,7 +179,7 @@ struct Tile {
     lane.spikes = s.batch_stride == 1 ? spiked : spikes;
     T* written[synapse_max_currents] = {};
     for (int k = 0; k < synapse_max_currents; ++k) {
-      if (!a.currents[k].data) continue;
+      if (!a.currents[k].pointer) continue;
       const Ring& c = a.currents[k].ring;
       const int64_t at = b0 * c.batch_stride + r * c.rest_stride;
       written[k] = slots.next[k] + at;

@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(threads) synapse_step_kernel(SynapseStepArgs a
     }
     static_cast<T*>(a.out)[b * a.rest + r] = M::advance(old, now, drive, p);
     static_cast<uint8_t*>(a.spikes.data)[spike_slot + b * spikes.batch_stride + r * spikes.rest_stride] =
-        is_spike(input);
+        uint8_t(is_spike(input));
     for (int k = 0; k < M::currents; ++k) static_cast<T*>(a.currents[k].data)[next[k] + at[k]] = now[k];
   }
 }

@@ -22,6 +22,7 @@ from .native import status
 
 # the models, and how many currents each records
 MODELS = {"delta": 0, "delta_plus": 1, "exponential": 1, "double_exponential": 2}
+_DECAYS = {"delta": 0, "delta_plus": 0, "exponential": 1, "double_exponential": 2}
 _CODES = {model: code for code, model in enumerate(MODELS)}
 _TYPES = {dtype: code for code, dtype in enumerate(FLOATING)}
 _INJECTS = ("delta_plus",)
@@ -57,9 +58,8 @@ def _check(model, inputs, spikes, currents, decay, injected, dtype):
         raise TypeError(f"the currents were {dtype}; they must be floating point (float32, float64, float16, bfloat16)")
     if len(currents) != MODELS[model]:
         raise ValueError(f"currents had {len(currents)} rings; model {model!r} records {MODELS[model]}")
-    decays = model in ("exponential", "double_exponential")
-    if len(decay) != (MODELS[model] if decays else 0):
-        raise ValueError(f"decay had {len(decay)} numbers; model {model!r} takes {MODELS[model] if decays else 0}")
+    if len(decay) != _DECAYS[model]:
+        raise ValueError(f"decay had {len(decay)} numbers; model {model!r} takes {_DECAYS[model]}")
     if inputs.ndim < 1:
         raise ValueError("inputs had shape (); it must be (B, *shape)")
     if inputs.dtype not in (torch.bool, dtype):
@@ -78,6 +78,12 @@ def _check(model, inputs, spikes, currents, decay, injected, dtype):
                 f"injected[{k}] had shape {shape_text(current.shape)}; it must be {shape_text(inputs.shape)}"
             )
         check_same(f"injected[{k}]", current, "currents", currents[0][0])
+
+
+def _all_on_cpu(inputs, spikes, currents, injected):
+    # device by device, because the op of a device that has no kernel may be the one for compilers, which does nothing
+    rings = all(data.is_cpu and pointer.is_cpu for data, pointer in (spikes, *currents))
+    return rings and inputs.is_cpu and all(current.is_cpu for current in injected)
 
 
 def _merges(data: torch.Tensor, first: int) -> bool:
@@ -159,7 +165,8 @@ def synapse_step_(
         named |= {f"injected[{k}]": current for k, current in enumerate(injected)}
         forbid_gradients("synapse_step_", "compute the currents in torch instead", inputs=inputs, **named)
     native = runs_native(data, "synapse_step") and len(injected) <= _MOST_INJECTED
-    if native and inputs.is_cpu and not torch.compiler.is_compiling() and dtype in _TYPES and model in _CODES:
+    known = dtype in _TYPES and len(decay) == _DECAYS.get(model)
+    if native and known and _all_on_cpu(inputs, spikes, currents, injected) and not torch.compiler.is_compiling():
         try:
             # The kernel checks its arguments before it writes: repeating that here would cost as much as the step.
             out = _run(model, inputs, spikes, currents, gain, decay, injected, dtype)
