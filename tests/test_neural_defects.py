@@ -41,7 +41,7 @@ def fed(synapse, *values):
 
 @pytest.mark.parametrize("cls, options", SYNAPSES)
 def test_d01_spike_at_uses_tolerance_and_overbound_as_named(backend, cls, options):
-    options |= {"spike_charge": 1.0, "delay": 3.0}
+    options = {**options, "spike_charge": 1.0, "delay": 3.0}
     s = fed(cls(1, 1.0, spike_overbound=True, **options), 0, 0, 1, 0)
     assert s.spike_at(torch.tensor([[9.0]])) and s.spike_at(torch.tensor([[0.4]]))
     s = fed(cls(1, 1.0, spike_overbound=None, **options), 1, 0, 0, 0)
