@@ -183,6 +183,7 @@ def synapse_step_(
         out = _run(model, inputs, spikes, currents, gain, decay, injected, dtype)
         _written(spikes, currents)
         return out
-    return reference.synapse_step_(
+    out = reference.synapse_step_(
         model, inputs, spikes, currents, gain=gain, decay=decay, injected=injected, dtype=dtype
     )
+    return out.contiguous()
