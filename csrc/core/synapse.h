@@ -56,8 +56,9 @@ struct DoubleExponential {
   }
 };
 
+// Calls f with the model, on the host.
 template <class F>
-INFERNO_HD void dispatch_synapse(SynapseModel model, F&& f) {
+inline __attribute__((always_inline)) void dispatch_synapse(SynapseModel model, F&& f) {
   switch (model) {
     case SynapseModel::delta:
       return f(Delta{});
