@@ -18,6 +18,7 @@ _WITH_GRADIENTS = {
     "delayed_dense": "forward on the chosen backend, backward in torch",
     "history_push": "a copy of the history, in torch",
     "history_gather": "in torch",
+    "synapse_step": "a copy of the history, in torch",
 }
 
 

@@ -28,14 +28,14 @@ def test_one_row_per_op_of_each_submodule(backend):
     why = "backend is set to 'torch'" if backend == "torch" else ""
     assert rows == [
         Row("inputs", "LinearDense", "delayed_dense", "cpu", backend, why),
-        Row("inputs.synapse_", "SingleExponentialCurrent", "history_push", "cpu", backend, why),
+        Row("inputs.synapse_", "SingleExponentialCurrent", "synapse_step", "cpu", backend, why),
         Row("inputs.synapse_", "SingleExponentialCurrent", "history_gather", "cpu", backend, why),
         Row("cells", "LIF", "neuron_step", "cpu", backend, why),
     ]
 
 
 def test_a_connection_without_delays_runs_no_op_of_ours():
-    assert [row.op for row in explain(dense(None))] == ["history_push", "history_gather"]
+    assert [row.op for row in explain(dense(None))] == ["synapse_step", "history_gather"]
 
 
 def test_the_module_itself_has_no_name():

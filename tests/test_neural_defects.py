@@ -7,10 +7,24 @@ import pickle
 import pytest
 import torch
 
-from inferno_cuda.neural import LIF, DeltaCurrent, LinearDense, SingleExponentialCurrent, Updater
+from inferno_cuda.neural import (
+    LIF,
+    DeltaCurrent,
+    DeltaPlusCurrent,
+    DoubleExponentialCurrent,
+    LinearDense,
+    SingleExponentialCurrent,
+    Updater,
+)
 from inferno_cuda.state import ShapedTensor
 
 CELL = {"rest_v": -60.0, "reset_v": -65.0, "thresh_v": -50.0, "refrac_t": 3.0, "time_constant": 20.0}
+SYNAPSES = [
+    (DeltaCurrent, {}),
+    (DeltaPlusCurrent, {}),
+    (SingleExponentialCurrent, {"time_constant": 5.0}),
+    (DoubleExponentialCurrent, {"tc_decay": 5.0, "tc_rise": 2.0}),
+]
 DELTA = DeltaCurrent.partialconstructor(1.0)
 EXPONENTIAL = SingleExponentialCurrent.partialconstructor(1.0, 5.0)
 
@@ -25,16 +39,16 @@ def fed(synapse, *values):
     return synapse
 
 
-@pytest.mark.parametrize("cls, options", [(DeltaCurrent, {}), (SingleExponentialCurrent, {"time_constant": 5.0})])
+@pytest.mark.parametrize("cls, options", SYNAPSES)
 def test_d01_spike_at_uses_tolerance_and_overbound_as_named(backend, cls, options):
-    options |= {"spike_charge": 1.0, "delay": 3.0}
+    options = {**options, "spike_charge": 1.0, "delay": 3.0}
     s = fed(cls(1, 1.0, spike_overbound=True, **options), 0, 0, 1, 0)
     assert s.spike_at(torch.tensor([[9.0]])) and s.spike_at(torch.tensor([[0.4]]))
     s = fed(cls(1, 1.0, spike_overbound=None, **options), 1, 0, 0, 0)
     assert s.spike_at(torch.tensor([[9.0]])) and not s.spike_at(torch.tensor([[-9.0]]))
 
 
-@pytest.mark.parametrize("cls, options", [(DeltaCurrent, {}), (SingleExponentialCurrent, {"time_constant": 5.0})])
+@pytest.mark.parametrize("cls, options", SYNAPSES)
 def test_d01b_tolerance_is_not_the_overbound_spike(backend, cls, options):
     s = fed(cls(1, 1.0, spike_charge=1.0, delay=3.0, interp_tol=0.1, **options), 0, 0)
     assert not s.spike_at(torch.tensor([[9.0]]))
@@ -258,3 +272,37 @@ def test_d55_inputs_do_not_grow_the_state(backend):
     with pytest.raises(ValueError, match="inputs"):
         neuron(torch.ones(5, 2, 3))
     assert neuron.voltage.shape == neuron.batchedshape == (2, 3)
+
+
+def test_d30_double_exponential_interpolates_with_the_present_time_constants(backend):
+    s = DoubleExponentialCurrent(1, 1.0, spike_charge=1.0, tc_decay=5.0, tc_rise=2.0, delay=3.0)
+    s.tc_decay, s.tc_rise = 50.0, 20.0
+    fed(s, 1, 0)
+    half = torch.tensor([[0.5]])
+    torch.testing.assert_close(s.pos_current_at(half), s.pos_current_.read(2) * torch.exp(torch.tensor(-0.5 / 50)))
+    torch.testing.assert_close(s.neg_current_at(half), s.neg_current_.read(2) * torch.exp(torch.tensor(-0.5 / 20)))
+    torch.testing.assert_close(s.current_at(half), s.pos_current_at(half) - s.neg_current_at(half))
+
+
+@pytest.mark.parametrize("cls, options", SYNAPSES)
+def test_d08_d10_d49_lookup_and_batch_size(backend, cls, options):
+    s = cls(3, 1.3, spike_charge=1.0, delay=13.0, **options)
+    for k in range(11):
+        s((torch.arange(3.0) == k % 3).expand(1, 3))
+    at = torch.tensor([k * 1.3 for k in range(11)]).expand(1, 3, 11)
+    fired = torch.tensor([[[(10 - age) % 3 == i for age in range(11)] for i in range(3)]])
+    assert torch.equal(s.spike_at(at), fired)
+    assert cls(3, 1.0, spike_charge=1.0, **options).current_at(torch.zeros(1, 3, 2)).shape == (1, 3, 2)
+    s.batchsz = 2
+    assert not s.spike_.value.any() and not s.current.any()
+
+
+@pytest.mark.parametrize("cls, options", SYNAPSES)
+def test_d53_extra_inputs_are_added_or_refused(backend, cls, options):
+    s, x = cls(1, 1.0, spike_charge=1.0, **options), torch.ones(1, 1)
+    if cls is DeltaPlusCurrent:
+        assert s(x, torch.full((1, 1), 100.0)).item() == 101.0
+    else:
+        with pytest.raises(TypeError, match="one input"):
+            s(x, torch.full((1, 1), 100.0))
+        assert not s.spike.any()

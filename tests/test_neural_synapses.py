@@ -1,4 +1,4 @@
-"""Delta and single exponential synapses: worked numbers, lookup of the past, histories, bad input."""
+"""The four kinds of synapses: worked numbers, lookup of the past, histories, bad input."""
 
 import math
 
@@ -7,16 +7,28 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inferno_cuda.neural import DeltaCurrent, SingleExponentialCurrent
+from inferno_cuda.neural import (
+    DeltaCurrent,
+    DeltaPlusCurrent,
+    DoubleExponentialCurrent,
+    SingleExponentialCurrent,
+)
+from inferno_cuda.neural.base import InfernoSynapse
+from inferno_cuda.neural.synapses.mixins import CurrentDerivedSpikeMixin
 
-KINDS = ("delta", "exponential")
+KINDS = ("delta", "delta plus", "exponential", "double exponential")
 
 
 def synapse(kind, shape=3, step_time=1.0, **options):
-    if kind == "delta":
-        return DeltaCurrent(shape, step_time, **{"spike_charge": 2.0, **options})
+    if kind in ("delta", "delta plus"):
+        cls = DeltaCurrent if kind == "delta" else DeltaPlusCurrent
+        return cls(shape, step_time, **{"spike_charge": 2.0, **options})
     if "interp_mode" in options:
         options["spike_interp_mode"] = options.pop("interp_mode")
+    if kind == "double exponential":
+        return DoubleExponentialCurrent(
+            shape, step_time, **{"spike_charge": 2.0, "tc_decay": 4.0, "tc_rise": 1.5, **options}
+        )
     return SingleExponentialCurrent(shape, step_time, **{"spike_charge": 2.0, "time_constant": 4.0, **options})
 
 
@@ -90,6 +102,143 @@ def test_what_was_returned_or_read_keeps_its_values(backend, kind):
     assert all(torch.equal(a, b) for a, b in zip(kept, copies, strict=True))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("delay", [0.0, 3.0])
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+def test_what_is_returned_is_the_present_current(backend, kind, delay, shape):
+    for dtype in (torch.float32, torch.float16):
+        s = synapse(kind, shape, batch_size=2, delay=delay).to(dtype)
+        for x in spikes(6, 2, *shape):
+            assert torch.equal(s(x * 1.5), s.current) and torch.equal(s.spike, x)
+
+
+def test_delta_plus_weighs_spikes_and_adds_currents(backend):
+    s = synapse("delta plus", step_time=0.5, delay=0.5)
+    x = torch.tensor([[1.0, 0.0, -3.0]])
+    extra = torch.tensor([[0.5, 1.0, 2.0]])
+    assert s(x).tolist() == [[4.0, 0.0, -12.0]] and s.spike.tolist() == [[True, False, True]]
+    assert s(x, extra, extra * 2, True).tolist() == [[6.5, 4.0, -5.0]]
+    assert s(x.bool(), extra[0], -1.0).tolist() == [[3.5, 0.0, 5.0]]
+    assert s.current_at(torch.full((1, 3), 0.5)).tolist() == [[6.5, 4.0, -5.0]]
+
+
+def test_delta_plus_takes_many_currents(backend):
+    s = synapse("delta plus")
+    assert torch.equal(s(torch.zeros(1, 3), *(torch.ones(1, 3) for _ in range(12))), torch.full((1, 3), 12.0))
+
+
+@pytest.mark.parametrize("extra", ["a", torch.ones(2, 3), torch.ones(1, 3, dtype=torch.complex64),
+                                   torch.ones(1, 3, device="meta")], ids=str)  # fmt: skip
+def test_bad_currents_raise(backend, extra):
+    s = synapse("delta plus", delay=2.0)
+    before = states(s)
+    with pytest.raises((TypeError, ValueError), match=r"inputs\[2\]"):
+        s(torch.ones(1, 3), torch.ones(1, 3), extra)
+    assert_same_state(states(s), before)
+
+
+def test_double_exponential_is_a_difference(backend):
+    s = synapse("double exponential", 1)
+    gain, expected = 2.0 / 2.5, []
+    pos = neg = 0.0
+    for x in (1.0, 0.0, 0.5):
+        pos, neg = pos * math.exp(-1 / 4) + gain * x, neg * math.exp(-1 / 1.5) + gain * x
+        expected.append(pos - neg)
+    assert [s(torch.full((1, 1), x)).item() for x in (1.0, 0.0, 0.5)] == pytest.approx(expected, abs=1e-6)
+    assert s.pos_current.item() == pytest.approx(pos) and s.neg_current.item() == pytest.approx(neg)
+    s.current = torch.ones(1, 1)
+    assert s.current.item() == pytest.approx(pos - neg, abs=1e-6)
+    s.tc_decay, s.tc_rise, s.spike_charge = 3.0, 1.0, 4.0
+    pos, neg = pos * math.exp(-1 / 3) + 2.0, neg * math.exp(-1) + 2.0
+    assert s(torch.ones(1, 1)).item() == pytest.approx(pos - neg, abs=1e-6)
+
+
+def test_double_exponential_parts(backend):
+    s = synapse("double exponential", 2, delay=2.0, current_overbound=7.0)
+    s.pos_current = torch.tensor([[3.0, 5.0]])
+    s.neg_current = torch.tensor([[1.0, 2.0]])
+    assert (s.pos_current_.pointer, s.neg_current_.pointer, s.spike_.pointer) == (1, 1, 0)
+    at = torch.tensor([[0.0, 2.5]])
+    assert s.current.tolist() == [[2.0, 3.0]] and s.current_at(at).tolist() == [[2.0, 7.0]]
+    assert s.pos_current_at(at).tolist() == [[3.0, 7.0]] and s.neg_current_at(at).tolist() == [[1.0, 7.0]]
+    s.pos_current = s.neg_current = torch.zeros(1, 2)
+    at = torch.full((1, 2), 0.75)
+    old = torch.tensor([[3.0, 5.0]]) * math.exp(-0.25 / 4), torch.tensor([[1.0, 2.0]]) * math.exp(-0.25 / 1.5)
+    torch.testing.assert_close(s.current_at(at), old[0] - old[1])
+
+
+@pytest.mark.parametrize("constants", [(2.0, 2.0), (2.0, 3.0), (-2.0, 1.0), (2.0, 0.0)], ids=str)
+def test_bad_time_constants_raise(constants):
+    with pytest.raises(ValueError, match="tc_"):
+        synapse("double exponential", tc_decay=constants[0], tc_rise=constants[1])
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+def test_a_graph_does_not_change_the_numbers(backend, kind, dtype):
+    with_graph, without = (synapse(kind, 5, batch_size=2, delay=2.0).to(dtype) for _ in range(2))
+    g, total = torch.Generator().manual_seed(4), 0.0
+    leaves = []
+    for _ in range(6):
+        x = torch.rand(2, 5, generator=g).to(dtype)
+        leaves.append(x.clone().requires_grad_())
+        out = with_graph(leaves[-1])
+        assert torch.equal(out, without(x))
+        total = total + out.sum()
+    total.backward()
+    assert all((leaf.grad != 0).any() for leaf in leaves) or kind == "double exponential"
+    with_graph.clear()
+    assert_same_state({k: v.shape for k, v in states(with_graph).items() if "data" in k},
+                      {k: v.shape for k, v in states(without).items() if "data" in k})  # fmt: skip
+
+
+def test_records_of_one_slot_are_row_major(backend):
+    s = synapse("double exponential", (2, 3), batch_size=4)
+    records = (s.spike_, s.pos_current_, s.neg_current_)
+    assert all(r.value.is_contiguous() for r in records)
+    s.delay = 2.0
+    assert all(r.value.stride(1) == 1 for r in records)
+    s.delay = 0.0
+    assert all(r.value.is_contiguous() for r in records)
+    s(torch.ones(4, 2, 3))
+    assert s.spike.all()
+
+
+class Threshold(CurrentDerivedSpikeMixin, InfernoSynapse):
+    """Records what it is given; a spike is a current above 1 nA."""
+
+    partialconstructor = None
+
+    def __init__(self, delay, **over):
+        InfernoSynapse.__init__(self, 2, 1.0, delay, 1, False)
+        options = {"current_overbound": 0.0, "spike_overbound": False, **over}
+        CurrentDerivedSpikeMixin.__init__(self, torch.zeros(1, 2), "previous", tolerance=0.0, **options)
+
+    def to_spikes(self, currents):
+        return currents > 1.0
+
+    def clear(self, **kwargs):
+        self.current_.reset(0.0)
+
+    def forward(self, x):
+        self.current = x
+        return self.current
+
+
+@pytest.mark.parametrize("over", [False, True, None])
+def test_spikes_derived_from_currents(backend, over):
+    s = Threshold(2.0, spike_overbound=over)
+    for x in ([2.0, 0.5], [0.0, 3.0]):
+        s(torch.tensor([x]))
+    assert s.spike.tolist() == [[False, True]] and s.spike.dtype == torch.bool
+    s.spike = torch.ones(1, 2)
+    assert s.spike.tolist() == [[False, True]] and list(s.state_dict()) == ["_current__data", "_extra_state"]
+    at = torch.tensor([[[0.0, 1.0, 0.5, -1.0], [0.0, 1.0, 0.5, -1.0]]])
+    end = [False, True] if over is None else [over, over]
+    assert s.spike_at(at).tolist() == [[[False, True, True, end[0]], [True, False, False, end[1]]]]
+    assert s.double().spike_at(at.double()).dtype == torch.bool
+
+
 # -- the past ---------------------------------------------------------------------------------------------------------
 
 
@@ -132,7 +281,8 @@ def test_out_of_range(backend, kind, over, spike_over):
     currents = s.current_at(inside) if over is None else torch.full((1, 2, 2), over)
     fired = s.spike_at(inside) if spike_over is None else torch.full((1, 2, 2), spike_over)
     assert torch.equal(s.current_at(at), currents) and torch.equal(s.spike_at(at), fired)
-    assert s.current_at(inside)[0, 1].min() > 0 and s.spike_at(inside)[0, 0].tolist() == [True, False]
+    # the current of a double exponential starts at zero
+    assert s.current_at(inside)[0, 1].max() > 0 and s.spike_at(inside)[0, 0].tolist() == [True, False]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -185,11 +335,24 @@ def test_bad_selectors_raise(backend, kind, shape):
 def test_delayed_current_describes_current_at(backend, kind):
     s = synapse(kind, 2, 0.5, delay=3.0, interp_tol=0.25, current_overbound=1.5)
     how = s.delayed_current()
-    assert how.record is (s.spike_ if kind == "delta" else s.current_)
-    assert (how.mode, how.time_constant, how.scale) == (
-        ("previous", None, 4.0) if kind == "delta" else ("expdecay", 4.0, 1.0)
-    )
+    record, *expected = {
+        "delta": ("spike_", "previous", None, 4.0),
+        "delta plus": ("current_", "previous", None, 1.0),
+        "exponential": ("current_", "expdecay", 4.0, 1.0),
+        "double exponential": ("pos_current_", "expdecay", 4.0, 1.0),
+    }[kind]
+    assert how.record is getattr(s, record)
+    assert [how.mode, how.time_constant, how.scale] == expected
     assert (how.tolerance, how.overbound) == (0.25, 1.5)
+    if kind == "double exponential":
+        minus = how.minus
+        assert minus.record is s.neg_current_ and minus.minus is None
+        assert (minus.mode, minus.time_constant, minus.scale) == ("expdecay", 1.5, 1.0)
+        assert (minus.tolerance, minus.overbound) == (0.25, 0.0)
+        clamped = synapse(kind, current_overbound=None).delayed_current()
+        assert clamped.overbound is None and clamped.minus.overbound is None
+    else:
+        assert how.minus is None
 
 
 # -- size of the history ----------------------------------------------------------------------------------------------
@@ -280,7 +443,7 @@ def test_unknown_mode_raises(kind):
         ((torch.ones(1, 3, dtype=torch.complex64),), TypeError),
         ((1.0,), TypeError),
         ((), TypeError),
-        ((torch.ones(1, 3), torch.ones(1, 3)), TypeError),
+        ((torch.ones(1, 3), torch.ones(1, 4)), (TypeError, ValueError)),
     ],
 )
 def test_bad_inputs_raise(backend, kind, inputs, error):
@@ -304,6 +467,24 @@ def test_partialconstructors():
     s = SingleExponentialCurrent.partialconstructor(2.0, 5.0, "nearest", 0.5, None, None, True)(4, 0.5, 1.5, 3)
     assert (s.shape, s.dt, s.delay, s.batchsz, s.spike_charge, s.time_constant) == ((4,), 0.5, 1.5, 3, 2.0, 5.0)
     assert s.inplace and s.delayed_current().overbound is None
+    s = DeltaPlusCurrent.partialconstructor(2.0, "nearest", 0.5, 1.0, True, True)((2, 2), 0.5, 1.5, 3)
+    assert (s.shape, s.dt, s.delay, s.batchsz, s.spike_charge, s.inplace) == ((2, 2), 0.5, 1.5, 3, 2.0, True)
+    how = s.delayed_current()
+    assert (how.mode, how.tolerance, how.overbound) == ("nearest", 0.5, 1.0)
+    s = DoubleExponentialCurrent.partialconstructor(2.0, 5.0, 1.0, "nearest", 0.5, None, None, True)(4, 0.5, 1.5, 3)
+    assert (s.shape, s.dt, s.delay, s.batchsz) == ((4,), 0.5, 1.5, 3)
+    assert (s.spike_charge, s.tc_decay, s.tc_rise) == (2.0, 5.0, 1.0)
+    assert s.inplace and s.delayed_current().overbound is None
+
+
+@pytest.mark.parametrize("kind, names", [
+    ("delta", ["spike"]), ("delta plus", ["current", "spike"]), ("exponential", ["current", "spike"]),
+    ("double exponential", ["spike", "pos_current", "neg_current"]),
+])  # fmt: skip
+def test_state_dict_keys(kind, names):
+    state = synapse(kind, delay=2.0).state_dict()
+    assert list(state) == [f"_{name}__data" for name in names] + ["_extra_state"]
+    assert list(state["_extra_state"]) == [f"_{name}__pointer" for name in names]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -57,6 +57,41 @@ void history_push_cpu(const HistoryPushArgs& a, int64_t begin, int64_t end);  //
 void history_advance_cpu(const HistoryPushArgs& a);                           // once, after the whole push
 void history_push_cuda(const HistoryPushArgs& a, void* stream);               // advances the pointer as well
 
+enum class SynapseModel : int32_t { delta, delta_plus, exponential, double_exponential };
+
+// A ring that a synapse writes: spikes as bytes 0 or 1, or currents.
+struct SynapseRing {
+  Ring ring;
+  void* data;
+  int64_t* pointer;  // of this ring alone; null where the model has no such ring
+};
+
+// A [batch, rest] tensor that is read.
+struct Plane {
+  const void* data;
+  int64_t batch_stride, rest_stride;
+};
+
+constexpr int synapse_max_currents = 2, synapse_max_injected = 8;
+
+struct SynapseStepArgs {
+  SynapseModel model;
+  Scalar type;       // of currents, injected, out, and of inputs unless those are bool
+  bool bool_inputs;  // bytes 0 or 1
+  int64_t batch, rest;
+  Plane inputs;  // number of spikes
+  int32_t injected_count;
+  Plane injected[synapse_max_injected];  // nA, added to the current in this order
+  SynapseRing spikes;
+  SynapseRing currents[synapse_max_currents];  // as many as the model records, nA
+  void* out;                                   // [batch, rest], contiguous, nA
+  double gain, decay[synapse_max_currents];    // nA a spike; what is left of a current after a step
+};
+
+void synapse_step_cpu(const SynapseStepArgs& a, int64_t begin, int64_t end);  // positions along rest
+void synapse_advance_cpu(const SynapseStepArgs& a);                           // once, after the whole step
+void synapse_step_cuda(const SynapseStepArgs& a, void* stream);               // advances the pointers as well
+
 enum class Interp : int32_t { previous, next, nearest, linear, expdecay };
 
 // The times at which samples exist, and how others are looked up.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <optional>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "core/args.h"
@@ -64,14 +65,16 @@ inline void check_array(const Tensor& t, const char* name, ScalarType dtype, int
   check_device(t, like, name);
 }
 
-// Whether the memory of two tensors overlaps, taking each as the stretch from its first to its last element.
+// The memory of a tensor with elements, from the first to behind the last.
+inline std::pair<const char*, const char*> stretch(const Tensor& t) {
+  int64_t low = 0, high = 1;
+  for (int64_t d = 0; d < t.dim(); ++d) (t.stride(d) < 0 ? low : high) += (t.size(d) - 1) * t.stride(d);
+  const char* data = static_cast<const char*>(t.const_data_ptr());
+  return {data + low * int64_t(t.element_size()), data + high * int64_t(t.element_size())};
+}
+
+// Whether the memory of two tensors overlaps, taking each as one stretch.
 inline bool overlap(const Tensor& a, const Tensor& b) {
-  const auto stretch = [](const Tensor& t) {
-    int64_t low = 0, high = t.numel() > 0 ? 1 : 0;
-    for (int64_t d = 0; d < t.dim(); ++d) (t.stride(d) < 0 ? low : high) += (t.size(d) - 1) * t.stride(d);
-    const char* data = static_cast<const char*>(t.const_data_ptr());
-    return std::make_pair(data + low * int64_t(t.element_size()), data + high * int64_t(t.element_size()));
-  };
   if (a.numel() == 0 || b.numel() == 0) return false;
   const auto [a_low, a_high] = stretch(a);
   const auto [b_low, b_high] = stretch(b);

@@ -8,7 +8,7 @@ from .hooks import Clamping, Normalization
 from .modeling import Accumulator, Updatable, Updater
 from .network import Biclique, Cell, Layer, RecurrentSerial, Serial
 from .neurons import ALIF, EIF, GLIF1, GLIF2, LIF, QIF, AdEx, Izhikevich
-from .synapses import DeltaCurrent, SingleExponentialCurrent
+from .synapses import DeltaCurrent, DeltaPlusCurrent, DoubleExponentialCurrent, SingleExponentialCurrent
 
 __all__ = [
     "ALIF",
@@ -24,6 +24,8 @@ __all__ = [
     "Clamping",
     "Connection",
     "DeltaCurrent",
+    "DeltaPlusCurrent",
+    "DoubleExponentialCurrent",
     "HomogeneousPoissonApproxEncoder",
     "HomogeneousPoissonEncoder",
     "InfernoNeuron",
@@ -32,10 +34,10 @@ __all__ = [
     "Layer",
     "LinearDense",
     "Neuron",
-    "RecurrentSerial",
-    "Serial",
     "Normalization",
     "PoissonIntervalEncoder",
+    "RecurrentSerial",
+    "Serial",
     "SingleExponentialCurrent",
     "Synapse",
     "SynapseConstructor",

@@ -5,6 +5,7 @@ from .delayed_dense import DelayPlan, delay_plan, delayed_dense
 from .history import history_gather, history_push, history_push_
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
+from .synapse import synapse_step_
 
 __all__ = [
     "Choice",
@@ -20,4 +21,5 @@ __all__ = [
     "neuron_step",
     "neuron_step_",
     "native_status",
+    "synapse_step_",
 ]

@@ -12,7 +12,7 @@ import torch
 from .native import status
 
 MODES = ("auto", "native", "torch")
-OPS = ("neuron_step", "history_push", "history_gather", "delay_plan", "delayed_dense")
+OPS = ("neuron_step", "synapse_step", "history_push", "history_gather", "delay_plan", "delayed_dense")
 
 
 class Choice(NamedTuple):

@@ -20,6 +20,7 @@ from .neuron import (
     threshold_adaptation,
     threshold_constants,
 )
+from .synapse import synapse_advance, synapse_step_
 
 __all__ = [
     "MODELS",
@@ -44,6 +45,8 @@ __all__ = [
     "quadratic_membrane",
     "reduce_batch",
     "sum_kinds",
+    "synapse_advance",
+    "synapse_step_",
     "threshold_adaptation",
     "threshold_constants",
 ]

@@ -126,10 +126,13 @@ class Ring(ShapedTensor):
         return data
 
     def _laid_out(self, data: torch.Tensor) -> torch.Tensor:
-        """``data`` of shape (N, B, *rest), in memory [N][*rest][B] if the batch is to be innermost."""
-        if self._batch_innermost and data.ndim > 2:
-            return data.movedim(1, -1).contiguous().movedim(-1, 1)
-        return data
+        """``data`` of shape (N, B, *rest), in memory [N][*rest][B] if the batch is to be innermost.
+
+        A single slot stays as it is: nothing is looked up in its past, which is what that layout is for.
+        """
+        if not self._batch_innermost or data.ndim <= 2:
+            return data
+        return data.movedim(1, -1).contiguous().movedim(-1, 1) if data.shape[0] > 1 else data.contiguous()
 
     def _assign(self, value: torch.Tensor | None) -> None:
         self._held = False
@@ -146,6 +149,10 @@ class Ring(ShapedTensor):
         if self._held:
             self._assign(self._data.detach().clone())
         return self._data.detach() if self._data.requires_grad else self._data
+
+    def _target(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Storage and pointer for an op that writes both in place."""
+        return self._writable(), self._pointer_tensor
 
     def _in_place(self, data: torch.Tensor, obs: torch.Tensor, inplace: bool) -> bool:
         """If a write may change the storage: it was asked for, or no graph needs the former values."""

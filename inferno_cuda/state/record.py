@@ -30,7 +30,8 @@ class RecordTensor(Ring):
         persist_data, persist_constraints, persist_temporal: what is in the owner's state_dict, besides the pointer.
         strict, live: as for ``ShapedTensor``.
         inclusive: if both ends of the duration are recorded, which takes one more slot.
-        batch_innermost: if the first dimension of an observation is the innermost in memory.
+        batch_innermost: if the first dimension of an observation is the innermost in memory, where there is more than
+            one slot.
 
     Raises:
         TypeError, ValueError: ``name`` is not an identifier, or a time is out of range.

@@ -57,3 +57,4 @@ void run(bool emulated, const Operation<Args>& op, const Args& args, int64_t ite
 void define_neurons(py::module_& m, bool emulated);
 void define_history(py::module_& m, bool emulated);
 void define_connections(py::module_& m, bool emulated);
+void define_synapses(py::module_& m, bool emulated);

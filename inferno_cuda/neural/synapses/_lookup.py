@@ -78,3 +78,19 @@ def look_up(
         max_time=record.duration,
         overbound=overbound,
     )
+
+
+def outside(record: RecordTensor, selector: torch.Tensor, tolerance: float) -> torch.Tensor:
+    """Where :func:`look_up` gives the overbound value, bool, shaped like ``selector``."""
+    if not selector.is_floating_point():
+        selector = selector.to(torch.get_default_dtype())
+    data = record.value
+    return ops.history_gather(
+        data.new_zeros((), dtype=torch.bool).expand(data.shape),
+        record._pointer_tensor,
+        selector,
+        dt=record.dt,
+        tolerance=tolerance,
+        max_time=record.duration,
+        overbound=True,
+    )

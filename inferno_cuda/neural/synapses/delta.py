@@ -11,7 +11,8 @@ from ...state._check import nonzero
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import spike_mode
-from .mixins import SpikeDerivedCurrentMixin, only_input
+from ._step import only_input, step
+from .mixins import SpikeDerivedCurrentMixin
 
 
 class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
@@ -42,7 +43,7 @@ class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
         RuntimeError: if ``interp_mode`` is unknown.
     """
 
-    _ops = ("history_push", "history_gather")
+    _ops = ("synapse_step", "history_gather")
 
     def __init__(
         self,
@@ -106,6 +107,5 @@ class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
             TypeError: if there is not exactly one tensor.
             ValueError: if its shape or device differs from the state's.
         """
-        spikes = only_input(self, inputs, self.spike_.value).bool()
-        self.spike_.push(spikes, self.inplace)
-        return self._to_current(spikes)
+        x = only_input(self, inputs, self.spike_.value)
+        return step(self, "delta", x, dtype=self._buffers["_current__ref"].dtype, gain=self.spike_charge / self.dt)

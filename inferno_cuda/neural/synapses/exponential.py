@@ -12,7 +12,8 @@ from ...state._check import nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import spike_mode
-from .mixins import SpikeCurrentMixin, only_input
+from ._step import only_input, step
+from .mixins import SpikeCurrentMixin
 
 
 class SingleExponentialCurrent(SpikeCurrentMixin, InfernoSynapse):
@@ -49,7 +50,7 @@ class SingleExponentialCurrent(SpikeCurrentMixin, InfernoSynapse):
         RuntimeError: if ``spike_interp_mode`` is unknown.
     """
 
-    _ops = ("history_push", "history_gather")
+    _ops = ("synapse_step", "history_gather")
 
     def __init__(
         self,
@@ -123,13 +124,14 @@ class SingleExponentialCurrent(SpikeCurrentMixin, InfernoSynapse):
             TypeError: if there is not exactly one tensor.
             ValueError: if its shape or device differs from the state's.
         """
-        record = self.current_
+        record, time_constant = self.current_, self.time_constant
         stored = record.value
-        x = only_input(self, inputs, stored)
-        decay = math.exp(-self.dt / self.time_constant)
-        current = (record._newest() * decay + (self.spike_charge / self.time_constant) * x).to(stored.dtype)
-        self.spike_.push(x.bool(), self.inplace)
-        if self.inplace:
-            current = current.detach()
-        record.push(current, self.inplace)
-        return current
+        return step(
+            self,
+            "exponential",
+            only_input(self, inputs, stored),
+            (record,),
+            dtype=stored.dtype,
+            gain=self.spike_charge / time_constant,
+            decay=(math.exp(-self.dt / time_constant),),
+        )

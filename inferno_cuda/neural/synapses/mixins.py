@@ -7,36 +7,11 @@ import torch
 from ...state import RecordTensor, VirtualTensor
 from ...state._check import nonnegative
 from ..base import InfernoSynapse
-from ._lookup import DelayedCurrent, look_up, spike_mode
+from ._lookup import DelayedCurrent, look_up, outside, spike_mode
 
 
-def only_input(synapse: InfernoSynapse, inputs: tuple[torch.Tensor, ...], history: torch.Tensor) -> torch.Tensor:
-    """The input of a synapse that takes one.
-
-    Args:
-        synapse: the synapse.
-        inputs: what was passed to its ``forward``.
-        history: one of its records, ``(N, B, *shape)``.
-
-    Raises:
-        TypeError: if there is not exactly one input, or it is not a tensor of real numbers.
-        ValueError: if it is not shaped like the synapse, or lies on another device than the state.
-    """
-    if len(inputs) != 1:
-        raise TypeError(f"{type(synapse).__name__} takes one input, the spikes; 'inputs' has {len(inputs)}")
-    (x,) = inputs
-    if not isinstance(x, torch.Tensor):
-        raise TypeError(f"'inputs[0]' is a {type(x).__name__}, it must be a Tensor")
-    if x.is_complex():
-        raise TypeError(f"'inputs[0]' has the dtype {x.dtype}, it must be real")
-    if x.shape != history.shape[1:]:
-        raise ValueError(f"'inputs[0]' has the shape {tuple(x.shape)}, it must be {tuple(history.shape[1:])}")
-    if x.device != history.device:
-        raise ValueError(f"'inputs[0]' is on the device {x.device}, it must be on {history.device}")
-    return x
-
-
-def _record(synapse: InfernoSynapse, name: str, value: torch.Tensor) -> None:
+def add_record(synapse: InfernoSynapse, name: str, value: torch.Tensor) -> None:
+    """Gives a synapse a history of ``value``, ``(B, *shape)``, that follows its batch size, step time and delay."""
     RecordTensor.create(synapse, name, synapse.dt, synapse.delay, value, inclusive=True, batch_innermost=True)
     synapse.add_batched(name)
     synapse.add_delayed(name)
@@ -68,7 +43,7 @@ class CurrentMixin:
         self.__overbound = None if overbound is None else float(overbound)
         self.__tolerance = nonnegative("tolerance", tolerance)
         self.__time_constant = time_constant
-        _record(self, "current_", currents)
+        add_record(self, "current_", currents)
 
     @property
     def current(self) -> torch.Tensor:
@@ -115,7 +90,7 @@ class SpikeMixin:
         self.__mode = spike_mode("mode", mode)
         self.__overbound = None if overbound is None else bool(overbound)
         self.__tolerance = nonnegative("tolerance", tolerance)
-        _record(self, "spike_", spikes)
+        add_record(self, "spike_", spikes)
 
     @property
     def spike(self) -> torch.Tensor:
@@ -224,12 +199,60 @@ class SpikeDerivedCurrentMixin(SpikeMixin):
         Returns:
             the currents, shaped like ``selector``; the overbound value where a delay is out of range.
         """
-        over = self.__overbound
-        outside = False if over is not None else None
-        spikes = look_up(self.spike_, selector, self.__mode, self.__tolerance, outside)
-        currents = self._to_current(spikes)
-        if not over:
-            return currents
-        # where the two answers differ, they are the overbound value and the delay is out of range
-        outside = spikes != look_up(self.spike_, selector, self.__mode, self.__tolerance, True)
-        return currents.masked_fill(outside, over)
+        how = SpikeDerivedCurrentMixin.delayed_current(self)
+        over = how.overbound
+        currents = self._to_current(look_up(how.record, selector, how.mode, how.tolerance, None if over is None else 0))
+        return currents.masked_fill(outside(how.record, selector, how.tolerance), over) if over else currents
+
+
+class CurrentDerivedSpikeMixin(CurrentMixin):
+    """Currents that are recorded, and input spikes computed from them.
+
+    A class that uses this provides the method ``to_spikes(currents)``, from currents in nA to spikes of their shape.
+
+    Args:
+        currents: initial currents, ``(B, *shape)``, in nA.
+        mode: interpolation between recorded currents, also of those that past spikes are computed from.
+        current_overbound: current for delays out of range, in nA; None clamps the delays.
+        spike_overbound: spike for delays out of range; None clamps the delays.
+        tolerance: how far from a sample a delay still counts as that sample's, in ms.
+        time_constant: name of the attribute with the time constant of the mode expdecay, in ms.
+    """
+
+    def __init__(
+        self,
+        currents: torch.Tensor,
+        mode: str,
+        current_overbound: float | None,
+        spike_overbound: bool | None,
+        tolerance: float,
+        time_constant: str | None = None,
+    ) -> None:
+        CurrentMixin.__init__(self, currents, mode, current_overbound, tolerance, time_constant)
+        self.__overbound = None if spike_overbound is None else bool(spike_overbound)
+        VirtualTensor.create(self, "spike_", "_derived_spike", dtype=torch.bool)
+
+    def _derived_spike(self, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        return self.to_spikes(self.current)
+
+    @property
+    def spike(self) -> torch.Tensor:
+        """Present input spikes, ``(B, *shape)``, bool, computed from the currents. Setting it has no effect."""
+        return self.spike_.value
+
+    @spike.setter
+    def spike(self, value: torch.Tensor) -> None:
+        pass
+
+    def spike_at(self, selector: torch.Tensor) -> torch.Tensor:
+        """Input spikes of the past.
+
+        Args:
+            selector: how long ago, in ms, ``(B, *shape)`` or ``(B, *shape, D)``.
+
+        Returns:
+            the spikes, shaped like ``selector``, bool; the overbound value where a delay is out of range.
+        """
+        how, over = CurrentMixin.delayed_current(self), self.__overbound
+        spikes = self.to_spikes(look_up(how.record, selector, how.mode, how.tolerance, None, how.time_constant)).bool()
+        return spikes if over is None else spikes.masked_fill(outside(how.record, selector, how.tolerance), over)

@@ -1,0 +1,140 @@
+"""The step that all synapses share: one op for the present currents and all histories."""
+
+from __future__ import annotations
+
+import torch
+
+from ... import ops, reference
+from ...state import RecordTensor
+from ..base import InfernoSynapse
+
+
+def _real(name: str, x: object, device: torch.device) -> torch.Tensor:
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"{name} is a {type(x).__name__}, it must be a Tensor")
+    if x.is_complex():
+        raise TypeError(f"{name} has the dtype {x.dtype}, it must be real")
+    if x.device != device:
+        raise ValueError(f"{name} is on the device {x.device}, it must be on {device}")
+    return x
+
+
+def only_input(synapse: InfernoSynapse, inputs: tuple[torch.Tensor, ...], history: torch.Tensor) -> torch.Tensor:
+    """The input of a synapse that takes one.
+
+    Args:
+        synapse: the synapse.
+        inputs: what was passed to its ``forward``.
+        history: one of its records, ``(N, B, *shape)``.
+
+    Raises:
+        TypeError: if there is not exactly one input, or it is not a tensor of real numbers.
+        ValueError: if it is not shaped like the synapse, or lies on another device than the state.
+    """
+    if len(inputs) != 1:
+        raise TypeError(f"{type(synapse).__name__} takes one input, the spikes; 'inputs' has {len(inputs)}")
+    return first_input(inputs, history)
+
+
+def first_input(inputs: tuple[torch.Tensor, ...], history: torch.Tensor) -> torch.Tensor:
+    """The spikes among the inputs of a synapse, checked as by :func:`only_input`."""
+    x = _real("'inputs[0]'", inputs[0], history.device)
+    if x.shape != history.shape[1:]:
+        raise ValueError(f"'inputs[0]' has the shape {tuple(x.shape)}, it must be {tuple(history.shape[1:])}")
+    return x
+
+
+def injected_currents(
+    inputs: tuple[torch.Tensor | float, ...], history: torch.Tensor, dtype: torch.dtype
+) -> list[torch.Tensor]:
+    """The currents among the inputs of a synapse, those behind the first, in nA: broadcast to its shape and cast.
+
+    Raises:
+        TypeError: if one is neither a number nor a tensor of real numbers.
+        ValueError: if one does not broadcast to the synapse's shape, or lies on another device than the state.
+    """
+    shape, device, currents = history.shape[1:], history.device, []
+    for k, x in enumerate(inputs[1:], 1):
+        if isinstance(x, int | float):
+            x = torch.full((), float(x), dtype=dtype, device=device)
+        x = _real(f"'inputs[{k}]'", x, device).to(dtype)
+        if x.shape != shape:
+            try:
+                x = x.expand(shape).contiguous()
+            except RuntimeError:
+                message = f"'inputs[{k}]' has the shape {tuple(x.shape)}, it must broadcast to {tuple(shape)}"
+                raise ValueError(message) from None
+        currents.append(x)
+    return currents
+
+
+def step(
+    synapse: InfernoSynapse,
+    model: str,
+    inputs: torch.Tensor,
+    currents: tuple[RecordTensor, ...] = (),
+    *,
+    dtype: torch.dtype,
+    gain: float,
+    decay: tuple[float, ...] = (),
+    injected: list[torch.Tensor] | tuple[()] = (),
+) -> torch.Tensor:
+    """One step of a synapse that records its spikes in ``spike_`` and the currents of a model of ``ops``.
+
+    Args:
+        synapse: the synapse.
+        model: which of ``ops.synapse_step_``'s models it is.
+        inputs: number of spikes, ``(B, *shape)``; where it is not zero a spike is recorded.
+        currents: the records of currents, as many as the model has.
+        dtype: of the currents.
+        gain: current of one spike, in nA; a tensor that broadcasts is computed with in torch.
+        decay: what is left of each recorded current after a step.
+        injected: currents that are added, in nA, ``(B, *shape)``.
+
+    Returns:
+        the present currents, ``(B, *shape)``, in nA. Where an autograd graph reaches them the step runs in torch and
+        the histories are copied, unless the synapse is to write in place, which cuts the graph.
+    """
+    if inputs.dtype != torch.bool and inputs.dtype != dtype:
+        # only whether there is a spike counts for delta synapses: no small number may get lost
+        inputs = inputs != 0 if model == "delta" else inputs.to(dtype)
+    forced = synapse.inplace or model == "delta"
+    graph = torch.is_grad_enabled() and any(x.requires_grad for x in (inputs, *injected))
+    graph = not forced and (graph or any(record._data.requires_grad for record in currents))
+    if graph or isinstance(gain, torch.Tensor):
+        return _step_in_torch(synapse, model, inputs, currents, dtype, gain, decay, injected)
+    if inputs.requires_grad:
+        inputs = inputs.detach()
+    return ops.synapse_step_(
+        model,
+        inputs,
+        synapse.spike_._target(),
+        [record._target() for record in currents],
+        gain=gain,
+        decay=decay,
+        injected=[x.detach() for x in injected],
+        dtype=dtype,
+    )
+
+
+def _step_in_torch(
+    synapse: InfernoSynapse,
+    model: str,
+    inputs: torch.Tensor,
+    currents: tuple[RecordTensor, ...],
+    dtype: torch.dtype,
+    gain: float | torch.Tensor,
+    decay: tuple[float, ...],
+    injected: list[torch.Tensor] | tuple[()],
+) -> torch.Tensor:
+    newest = [record._newest() for record in currents]
+    current, recorded = reference.synapse_advance(
+        model, inputs, newest, gain=gain, decay=decay, injected=injected, dtype=dtype
+    )
+    inplace = synapse.inplace
+    if inplace:
+        current, recorded = current.detach(), [x.detach() for x in recorded]
+    synapse.spike_.push(inputs != 0, inplace)
+    for record, obs in zip(currents, recorded, strict=True):
+        record.push(obs, inplace)
+    return current
