@@ -97,12 +97,18 @@ inline std::vector<int64_t> sizes_of(const Tensor& t) {
   return {sizes.begin(), sizes.end()};
 }
 
-// data: [slots, batch, rest]
-inline Ring ring_of(const Tensor& data, const Tensor& pointer) {
-  STD_TORCH_CHECK(data.dim() == 3 && data.size(0) > 0, "data: must be [slots, batch, rest] with at least one slot");
+// data: [slots, batch, ...]
+inline void check_ring(const Tensor& data, const Tensor& pointer) {
+  STD_TORCH_CHECK(data.size(0) > 0, "data: must have at least one slot");
   STD_TORCH_CHECK(data.size(0) < (int64_t(1) << 31), "data: must have fewer than 2^31 slots");
   STD_TORCH_CHECK(pointer.scalar_type() == ScalarType::Long && pointer.numel() == 1, "pointer: must be one int64");
   check_device(pointer, data, "pointer");
+}
+
+// data: [slots, batch, rest]
+inline Ring ring_of(const Tensor& data, const Tensor& pointer) {
+  STD_TORCH_CHECK(data.dim() == 3, "data: must be [slots, batch, rest]");
+  check_ring(data, pointer);
   return {data.size(0),
           data.size(1),
           data.size(2),

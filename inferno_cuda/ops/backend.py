@@ -12,7 +12,7 @@ import torch
 from .native import status
 
 MODES = ("auto", "native", "torch")
-OPS = ("lif_step", "history_push", "history_gather", "delay_plan", "delayed_dense")
+OPS = ("lif_step", "history_push", "history_gather", "delay_plan", "delayed_dense", "delayed_direct", "delayed_conv2d")
 
 
 class Choice(NamedTuple):
