@@ -259,3 +259,47 @@ def test_bad_input(backend, case, change, error, match):
     geometry = {k: v for k, v in change.items() if k not in names}
     with pytest.raises(error, match=match):
         run(Case(case.op, case.inputs, case.weight, case.slots, geometry), *arguments.values())
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("case", [DIRECT[1], CONV[1], CONV[4]], ids=str)
+def test_opcheck(native, device, case, dtype):
+    data, pointer, weight, bias, _ = problem(case, dtype, device=device)
+    factor = torch.rand(case.weight, device=device, dtype=torch.promote_types(dtype, torch.float32))
+    slot = torch.randint(0, case.slots, case.weight, device=device, dtype=torch.uint8)
+    pairs = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)} | case.geometry
+    numbers = [number for pair in pairs.values() for number in pair] if "conv" in case.op else []
+    op = getattr(torch.ops.inferno_cuda, case.op).default
+    utils = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
+    for args in ((data, pointer, weight, bias, slot, factor), (data > 0, pointer, weight, None, slot, None)):
+        torch.library.opcheck(op, (*args, False, 1.0, 0.0, *numbers), test_utils=utils)
+
+
+@pytest.mark.parametrize("case", [DENSE[0], DIRECT[1], CONV[4]], ids=str)
+def test_compile_fullgraph_with_gradients(native, device, case):
+    def loss(data, pointer, weight, bias, slot):
+        plan = ops.DelayPlan(slot, None, case.slots, False, 0.0)
+        op = getattr(ops, case.op)
+        return op(data, pointer, weight, plan, bias=bias, **case.geometry).square().sum()
+
+    grads = []
+    for function in (loss, torch.compile(loss, fullgraph=True, backend="aot_eager")):
+        data, pointer, weight, bias, _ = problem(case, device=device)
+        leaves = [data.requires_grad_(), weight.requires_grad_(), bias.requires_grad_()]
+        slot = torch.arange(weight.numel(), device=device).remainder(case.slots).view(case.weight).to(torch.uint8)
+        function(data, pointer, weight, bias, slot).backward()
+        grads.append([leaf.grad for leaf in leaves])
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b)
+        assert (a != 0).any()
+
+
+def test_raw_ops_check_for_themselves(native):
+    raw, pointer = torch.ops.inferno_cuda, torch.tensor(0)
+    slot, options = torch.zeros(4, dtype=torch.uint8), (False, 1.0, 0.0)
+    with pytest.raises(RuntimeError, match="weight: must be"):
+        raw.delayed_direct(torch.zeros(2, 1, 3), pointer, torch.zeros(4), None, slot, None, *options)
+    image, weight, slot = torch.zeros(2, 1, 1, 3, 3), torch.zeros(1, 1, 4, 1), torch.zeros(1, 1, 4, 1).byte()
+    for numbers, match in (((1, 1, 0, 0, 1, 1), "kernel: larger"), ((0, 1, 1, 0, 1, 1), "geometry: out of range")):
+        with pytest.raises(RuntimeError, match=match):
+            raw.delayed_conv2d(image, pointer, weight, None, slot, None, *options, *numbers)
