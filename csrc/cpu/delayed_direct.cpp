@@ -12,9 +12,14 @@ template <class H, class T, class Slot, class C = Compute<T>>
 void direct_block(const DelayedSumArgs& a, const Samples<H, C>& samples, int64_t begin, int64_t end, int64_t batch) {
   const int64_t count = std::min(chunk, a.ring.batch - batch);
   const Run run{1, 0, count, a.ring.batch_stride};
-  C sums[block][chunk] = {};
-  for (int64_t o = begin; o < end; ++o)
-    samples.add(sums[o - begin], tap_of<T, Slot>(a, o), o * a.ring.rest_stride + batch * a.ring.batch_stride, run);
+  C sums[block][chunk];
+  for (int64_t o = begin; o < end; ++o) std::fill(sums[o - begin], sums[o - begin] + count, C(0));
+  for (int64_t o = begin; o < end; ++o) {
+    const Tap<C> tap = tap_of<T, Slot>(a, o);
+    const int64_t element = o * a.ring.rest_stride + batch * a.ring.batch_stride;
+    count == chunk ? samples.add(sums[o - begin], tap, element, run)
+                   : samples.template add<true>(sums[o - begin], tap, element, run);
+  }
   const T* bias = static_cast<const T*>(a.bias);
   for (int64_t b = 0; b < count; ++b) {
     T* out = static_cast<T*>(a.out) + (batch + b) * a.outputs;

@@ -90,16 +90,22 @@ struct Samples {
     return static_cast<const H*>(a.data) + slot_of_age(newest, age, a.ring.slots) * a.ring.slot_stride + element;
   }
 
-  // `element` is that of the run's first sample in its slot.
-  void add(C* sums, const Tap<C>& tap, int64_t element, const Run& run) const {
+  // `element` is that of the run's first sample in its slot. Short runs are not worth a call of a clone.
+  template <bool Short = false>
+  INFERNO_HD void add(C* sums, const Tap<C>& tap, int64_t element, const Run& run) const {
     if (tap.age == a.ring.slots) {
       const C term = tap.weight * C(a.overbound);
       for (int64_t k = 0; k < run.rows * run.columns; ++k) sums[k] = sums[k] + term;
       return;
     }
     const H* older = at(tap.age, element);
-    if (tap.blend > C(0)) return add_blend(sums, older, at(tap.age - 1, element), run, tap.weight, tap.blend, a.scale);
-    add_taps(sums, &older, 1, run, &tap.weight, a.scale);
+    const H* newer = tap.blend > C(0) ? at(tap.age - 1, element) : nullptr;
+    if constexpr (Short)
+      newer ? add_blend_rows(sums, older, newer, run, tap.weight, tap.blend, a.scale)
+            : add_rows<1>(sums, &older, run, &tap.weight, a.scale);
+    else
+      newer ? add_blend(sums, older, newer, run, tap.weight, tap.blend, a.scale)
+            : add_taps(sums, &older, 1, run, &tap.weight, a.scale);
   }
 };
 
