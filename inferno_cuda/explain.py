@@ -16,6 +16,8 @@ HEADER = ("module", "class", "op", "device", "backend", "why not faster")
 _WITH_GRADIENTS = {
     "neuron_step": "forward on the chosen backend, backward in torch",
     "delayed_dense": "forward on the chosen backend, backward in torch",
+    "delayed_direct": "forward on the chosen backend, backward in torch",
+    "delayed_conv2d": "forward on the chosen backend, backward in torch",
     "history_push": "a copy of the history, in torch",
     "history_gather": "in torch",
     "synapse_step": "a copy of the history, in torch",
@@ -135,5 +137,6 @@ def explain(module: nn.Module) -> Explanation:
         synapse = _unfused(child)
         if synapse:
             why = f"{synapse} has no delayed_current() that fits its current_at(): looked up in parts"
-            rows.append(Row(name, type(child).__name__, "delayed_dense", str(device), "torch", why))
+            op = getattr(child, "_fused_op", "delayed_dense")
+            rows.append(Row(name, type(child).__name__, op, str(device), "torch", why))
     return Explanation(type(module).__name__, rows)

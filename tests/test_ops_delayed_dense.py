@@ -267,7 +267,7 @@ def test_beyond_two_to_the_31_elements_by_stride(backend):
         ({"bias": torch.zeros(3, dtype=torch.float64)}, TypeError, "bias was torch.float64"),
         ({"pointer": torch.tensor([0])}, ValueError, "pointer was"),
         ({"delay": torch.full((3, 4), torch.nan)}, ValueError, "NaN"),
-        ({"delay": torch.zeros(3, 4, 1)}, ValueError, r"delay had shape \(3, 4, 1\)"),
+        ({"delay": torch.zeros(3, 4, 1)}, ValueError, r"delays of shape \(3, 4, 1\)"),
         ({"delay": torch.zeros(3, 4, dtype=torch.int64)}, TypeError, "delay was torch.int64"),
     ],
 )

@@ -133,22 +133,44 @@ struct DelayPlanArgs {
 void delay_plan_cpu(const DelayPlanArgs& a, int64_t begin, int64_t end);  // synapses
 void delay_plan_cuda(const DelayPlanArgs& a, void* stream);
 
-struct DelayedDenseArgs {
+// Sums of weights times delayed samples. A map says which input each term of an output's sum is from; terms are added
+// in ascending order, one rounded product at a time.
+struct DelayedSumArgs {
   Scalar type;        // of weight, bias, out, and of data unless that is bool
   bool bool_history;  // data holds 0 or 1, which stand for 0 and `scale`
   bool byte_slots, linear;
-  Ring ring;  // [slots, batch, inputs]
-  int64_t outputs;
+  Ring ring;        // [slots, batch, inputs]
+  int64_t outputs;  // rows of weight
   const void* data;
-  const void* weight;  // [outputs, inputs]
+  const void* weight;  // [outputs, terms]
   const void* bias;    // [outputs], or null
-  const void* slot;    // [outputs, inputs], see DelayPlanArgs
-  const void* factor;  // [outputs, inputs], in the compute type, or null for all ones
-  void* out;           // [batch, outputs]
+  const void* slot;    // [outputs, terms], see DelayPlanArgs
+  const void* factor;  // [outputs, terms], in the compute type, or null for all ones
+  void* out;           // [batch, outputs], and what the map adds
   double scale, overbound;
 };
 
-void delayed_dense_cpu(const DelayedDenseArgs& a, int64_t begin, int64_t end);  // outputs
-void delayed_dense_cuda(const DelayedDenseArgs& a, void* stream);
+// Dense: every output sums over all inputs. Direct: it has one term, from the input of its own number.
+void delayed_dense_cpu(const DelayedSumArgs& a, int64_t begin, int64_t end);  // outputs
+void delayed_dense_cuda(const DelayedSumArgs& a, void* stream);
+void delayed_direct_cpu(const DelayedSumArgs& a, int64_t begin, int64_t end);  // outputs
+void delayed_direct_cuda(const DelayedSumArgs& a, void* stream);
+
+// One axis of the image.
+struct ConvAxis {
+  int64_t input, output, kernel;  // pixels, positions of the kernel, taps
+  int64_t stride, padding, dilation;
+  int64_t pixel_stride;  // from pixel to pixel in data
+};
+
+// Every output is a filter at each position; its terms are (channel, row, column) of the kernel. Taps outside the image
+// contribute nothing. ring.rest counts pixels, ring.rest_stride has no meaning. out: [batch, outputs, rows, columns].
+struct DelayedConv2dArgs : DelayedSumArgs {
+  int64_t channels, channel_stride;
+  ConvAxis rows, columns;
+};
+
+void delayed_conv2d_cpu(const DelayedConv2dArgs& a, int64_t begin, int64_t end);  // (filter, output row) pairs
+void delayed_conv2d_cuda(const DelayedConv2dArgs& a, void* stream);
 
 }  // namespace inferno

@@ -5,8 +5,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/args.h"
-#include "core/history.h"
+#include "core/delayed.h"
 #include "cpu/clones.h"
 
 namespace inferno {
@@ -106,7 +105,7 @@ int64_t chunk_for(int64_t batch) {
 // A tile's history as rows of `chunk` items: input by input, newest first, each input's last row the value of delays
 // out of range.
 template <class T, class C>
-void copy_history(const DelayedDenseArgs& a, int64_t batch_begin, int64_t chunk, int64_t begin, int64_t end, C* to) {
+void copy_history(const DelayedSumArgs& a, int64_t batch_begin, int64_t chunk, int64_t begin, int64_t end, C* to) {
   const Ring& ring = a.ring;
   const int64_t count = std::min(chunk, ring.batch - batch_begin);
   for (int64_t i = begin; i < end; ++i) {
@@ -125,7 +124,7 @@ void copy_history(const DelayedDenseArgs& a, int64_t batch_begin, int64_t chunk,
 }
 
 template <class T, class Slot, class C>
-void lay_out(const DelayedDenseArgs& a, int64_t o, int64_t begin, int64_t end, Row<C>& row) {
+void lay_out(const DelayedSumArgs& a, int64_t o, int64_t begin, int64_t end, Row<C>& row) {
   const int64_t at = o * a.ring.rest + begin;
   const int64_t count = end - begin;
   const int32_t rows = int32_t(a.ring.slots + 1);
@@ -144,7 +143,7 @@ void lay_out(const DelayedDenseArgs& a, int64_t o, int64_t begin, int64_t end, R
 
 // A single item and weights in the compute type need no preparation: scalars, straight from the operands.
 template <class T, class Slot, bool Factor, int Outputs>
-INFERNO_HD void accumulate_single(const DelayedDenseArgs& a, int64_t o, int64_t begin, int64_t end, const T* history,
+INFERNO_HD void accumulate_single(const DelayedSumArgs& a, int64_t o, int64_t begin, int64_t end, const T* history,
                                   T* sums) {
   const T* weight[Outputs];
   const T* factor[Outputs];
@@ -164,7 +163,7 @@ INFERNO_HD void accumulate_single(const DelayedDenseArgs& a, int64_t o, int64_t 
 }
 
 template <class T, class Slot, bool Factor>
-void dense_single(const DelayedDenseArgs& a, int64_t b, int64_t begin, int64_t end) {
+void dense_single(const DelayedSumArgs& a, int64_t b, int64_t begin, int64_t end) {
   std::vector<T> history(std::min(single_tile, a.ring.rest) * (a.ring.slots + 1));
   std::vector<T> sums(end - begin, T(0));
   for (int64_t i = 0; i < a.ring.rest; i += single_tile) {
@@ -185,7 +184,7 @@ void dense_single(const DelayedDenseArgs& a, int64_t b, int64_t begin, int64_t e
 }
 
 template <class T, class Slot, class C = Compute<T>>
-void dense_chunk(const DelayedDenseArgs& a, int64_t batch_begin, int64_t chunk, int64_t begin, int64_t end) {
+void dense_chunk(const DelayedSumArgs& a, int64_t batch_begin, int64_t chunk, int64_t begin, int64_t end) {
   const int64_t rows_per_input = a.ring.slots + 1;
   const int64_t bytes_per_input = rows_per_input * chunk * int64_t(sizeof(C));
   const int64_t tile = std::clamp(cached_bytes / bytes_per_input, int64_t(4), max_tile);
@@ -217,7 +216,7 @@ void dense_chunk(const DelayedDenseArgs& a, int64_t batch_begin, int64_t chunk, 
 
 // Sample by sample from the ring itself: for rings with more slots than there are outputs to share a copy.
 template <class H, class T, class Slot, class C = Compute<T>>
-void dense_direct(const DelayedDenseArgs& a, int64_t begin, int64_t end) {
+void dense_direct(const DelayedSumArgs& a, int64_t begin, int64_t end) {
   const Ring& ring = a.ring;
   const int64_t newest = ring_slot(*ring.pointer, 1, ring.slots);
   const T* bias = static_cast<const T*>(a.bias);
@@ -225,20 +224,16 @@ void dense_direct(const DelayedDenseArgs& a, int64_t begin, int64_t end) {
   for (int64_t o = begin; o < end; ++o) {
     std::fill(sums.begin(), sums.end(), C(0));
     for (int64_t i = 0; i < ring.rest; ++i) {
-      const int64_t at = o * ring.rest + i;
-      const int64_t age = static_cast<const Slot*>(a.slot)[at];
-      const C factor = a.factor ? static_cast<const C*>(a.factor)[at] : C(a.linear ? 0 : 1);
-      const C plain = load(static_cast<const T*>(a.weight)[at]);
-      const C weight = a.linear ? plain : plain * factor;
-      const bool outside = age == ring.slots;
-      const bool between = a.linear && factor > C(0);
+      const Tap<C> tap = tap_of<T, Slot>(a, o * ring.rest + i);
+      const bool outside = tap.age == ring.slots;
+      const bool between = tap.blend > C(0);
       const H* samples = static_cast<const H*>(a.data) + i * ring.rest_stride;
-      const H* older = samples + (outside ? 0 : slot_of_age(newest, int32_t(age), ring.slots)) * ring.slot_stride;
-      const H* newer = samples + (between ? slot_of_age(newest, int32_t(age - 1), ring.slots) : 0) * ring.slot_stride;
+      const H* older = samples + (outside ? 0 : slot_of_age(newest, tap.age, ring.slots)) * ring.slot_stride;
+      const H* newer = samples + (between ? slot_of_age(newest, tap.age - 1, ring.slots) : 0) * ring.slot_stride;
       for (int64_t b = 0; b < ring.batch; ++b) {
         C z = outside ? C(a.overbound) : sample_value<H, C>(older[b * ring.batch_stride], a.scale);
-        if (between) z = blend_linear(z, sample_value<H, C>(newer[b * ring.batch_stride], a.scale), factor);
-        sums[b] = sums[b] + weight * z;
+        if (between) z = blend_linear(z, sample_value<H, C>(newer[b * ring.batch_stride], a.scale), tap.blend);
+        sums[b] = sums[b] + tap.weight * z;
       }
     }
     for (int64_t b = 0; b < ring.batch; ++b)
@@ -247,7 +242,7 @@ void dense_direct(const DelayedDenseArgs& a, int64_t begin, int64_t end) {
 }
 
 template <class T, class Slot>
-void dense(const DelayedDenseArgs& a, int64_t begin, int64_t end) {
+void dense(const DelayedSumArgs& a, int64_t begin, int64_t end) {
   if (a.ring.slots > end - begin) {
     a.bool_history ? dense_direct<Bool, T, Slot>(a, begin, end) : dense_direct<T, T, Slot>(a, begin, end);
     return;
@@ -267,7 +262,7 @@ void dense(const DelayedDenseArgs& a, int64_t begin, int64_t end) {
 
 }  // namespace
 
-void delayed_dense_cpu(const DelayedDenseArgs& a, int64_t begin, int64_t end) {
+void delayed_dense_cpu(const DelayedSumArgs& a, int64_t begin, int64_t end) {
   dispatch_floating(a.type, [&](auto scalar) {
     using T = decltype(scalar);
     a.byte_slots ? dense<T, uint8_t>(a, begin, end) : dense<T, int32_t>(a, begin, end);

@@ -100,12 +100,17 @@ inline std::vector<int64_t> sizes_of(const Tensor& t) {
   return {sizes.begin(), sizes.end()};
 }
 
-// data: [slots, batch, rest], of which rest may be several dimensions in memory, `rest_stride` apart
-inline Ring ring_of(const Tensor& data, const Tensor& pointer, int64_t rest, int64_t rest_stride) {
+// data: [slots, batch, ...]
+inline void check_ring(const Tensor& data, const Tensor& pointer) {
   STD_TORCH_CHECK(data.size(0) > 0, "data: must have at least one slot");
   STD_TORCH_CHECK(data.size(0) < (int64_t(1) << 31), "data: must have fewer than 2^31 slots");
   STD_TORCH_CHECK(pointer.scalar_type() == ScalarType::Long && pointer.numel() == 1, "pointer: must be one int64");
   check_device(pointer, data, "pointer");
+}
+
+// data: [slots, batch, rest], of which rest may be several dimensions in memory, `rest_stride` apart
+inline Ring ring_of(const Tensor& data, const Tensor& pointer, int64_t rest, int64_t rest_stride) {
+  check_ring(data, pointer);
   return {data.size(0),
           data.size(1),
           rest,

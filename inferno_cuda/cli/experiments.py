@@ -100,8 +100,8 @@ def _history_gather(device, dtype, rng):
                 yield f"{mode}, overbound {overbound}", ops.history_gather(data, pointer, time, **options)
 
 
-def _delay(dtype, rng):
-    delay = _uniform(-DT, DT * SLOTS, (OUTPUTS, INPUTS), dtype, rng)
+def _delay(dtype, rng, shape=(OUTPUTS, INPUTS)):
+    delay = _uniform(-DT, DT * SLOTS, shape, dtype, rng)
     delay[::2] = (delay[::2] / DT).round() * DT
     return delay
 
@@ -121,18 +121,28 @@ def _delay_plan(device, dtype, rng):
                 yield f"factor, {mode}, overbound {overbound}", plan.factor
 
 
-def _delayed_dense(device, dtype, rng):
-    delay = _delay(torch.float32, rng).to(device)
-    weight = _uniform(-1, 1, (OUTPUTS, INPUTS), dtype, rng).to(device)
-    bias = _uniform(-1, 1, (OUTPUTS,), dtype, rng).to(device)
-    for batch, kind, innermost in itertools.product(BATCHES, (dtype, torch.bool), (False, True)):
-        data, pointer = testing.random_ring(
-            (SLOTS, batch, INPUTS), kind, pointer=2, batch_innermost=innermost, device=device, generator=rng
-        )
-        for mode in CHOOSING if kind == torch.bool else MODES:
-            out = ops.delayed_dense(data, pointer, weight, _plan(delay, mode), bias=bias, scale=0.7)
-            yield f"{mode}, {kind}, batch {batch}", out
+def _delayed_sum(function, inputs, synapses, **geometry):
+    """The experiment of one map of inputs, of a batch item, to outputs."""
 
+    def experiment(device, dtype, rng):
+        delay = _delay(torch.float32, rng, synapses).to(device)
+        weight = _uniform(-1, 1, synapses, dtype, rng).to(device)
+        bias = _uniform(-1, 1, synapses[:1], dtype, rng).to(device)
+        for batch, kind, innermost in itertools.product(BATCHES, (dtype, torch.bool), (False, True)):
+            data, pointer = testing.random_ring(
+                (SLOTS, batch, *inputs), kind, pointer=2, batch_innermost=innermost, device=device, generator=rng
+            )
+            for mode in CHOOSING if kind == torch.bool else MODES:
+                plan = _plan(delay, mode)
+                out = function(data, pointer, weight, plan, bias=bias, scale=0.7, **geometry)
+                yield f"{mode}, {kind}, batch {batch}", out
+
+    return experiment
+
+
+_delayed_dense = _delayed_sum(ops.delayed_dense, (INPUTS,), (OUTPUTS, INPUTS))
+_delayed_direct = _delayed_sum(ops.delayed_direct, (INPUTS,), (INPUTS,))
+_delayed_conv2d = _delayed_sum(ops.delayed_conv2d, (2, 9, 7), (3, 2, 3, 2), stride=(1, 2), padding=(2, 1))
 
 EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "neuron_step": (_neuron_step, testing.DTYPES),
@@ -140,4 +150,6 @@ EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "history_gather": (_history_gather, EVERY),
     "delay_plan": (_delay_plan, testing.DTYPES),
     "delayed_dense": (_delayed_dense, testing.DTYPES),
+    "delayed_direct": (_delayed_direct, testing.DTYPES),
+    "delayed_conv2d": (_delayed_conv2d, testing.DTYPES),
 }

@@ -2,7 +2,7 @@
 
 from . import functional
 from .base import Connection, InfernoNeuron, InfernoSynapse, Neuron, Synapse, SynapseConstructor
-from .connections import LinearDense
+from .connections import Conv2D, LinearDense, LinearDirect, LinearLateral
 from .encoders import HomogeneousPoissonApproxEncoder, HomogeneousPoissonEncoder, PoissonIntervalEncoder
 from .hooks import Clamping, Normalization
 from .modeling import Accumulator, Updatable, Updater
@@ -23,6 +23,7 @@ __all__ = [
     "Cell",
     "Clamping",
     "Connection",
+    "Conv2D",
     "DeltaCurrent",
     "DeltaPlusCurrent",
     "DoubleExponentialCurrent",
@@ -33,6 +34,8 @@ __all__ = [
     "Izhikevich",
     "Layer",
     "LinearDense",
+    "LinearDirect",
+    "LinearLateral",
     "Neuron",
     "Normalization",
     "PoissonIntervalEncoder",

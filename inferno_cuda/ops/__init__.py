@@ -1,7 +1,8 @@
 """The operations that everything else is built from, each on the fastest backend there is for its tensors."""
 
 from .backend import Choice, active_mode, backend, choose
-from .delayed_dense import DelayPlan, delay_plan, delayed_dense
+from .delay_plan import DelayPlan, delay_plan
+from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
 from .history import history_gather, history_push, history_push_
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
@@ -14,7 +15,9 @@ __all__ = [
     "backend",
     "choose",
     "delay_plan",
+    "delayed_conv2d",
     "delayed_dense",
+    "delayed_direct",
     "history_gather",
     "history_push",
     "history_push_",

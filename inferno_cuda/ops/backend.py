@@ -12,7 +12,16 @@ import torch
 from .native import status
 
 MODES = ("auto", "native", "torch")
-OPS = ("neuron_step", "synapse_step", "history_push", "history_gather", "delay_plan", "delayed_dense")
+OPS = (
+    "neuron_step",
+    "synapse_step",
+    "history_push",
+    "history_gather",
+    "delay_plan",
+    "delayed_dense",
+    "delayed_direct",
+    "delayed_conv2d",
+)
 
 
 class Choice(NamedTuple):

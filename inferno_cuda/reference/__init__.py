@@ -1,6 +1,6 @@
 """Pure PyTorch twins of the compiled ops: fallback and oracle."""
 
-from .delayed_dense import delayed_dense, delayed_dense_backward
+from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct, delayed_sum_backward
 from .exponential import exp
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
 from .neuron import (
@@ -30,8 +30,10 @@ __all__ = [
     "current_adaptation",
     "current_constants",
     "delay_plan",
+    "delayed_conv2d",
     "delayed_dense",
-    "delayed_dense_backward",
+    "delayed_direct",
+    "delayed_sum_backward",
     "exp",
     "exponential_membrane",
     "fire",

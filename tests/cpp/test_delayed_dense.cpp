@@ -23,7 +23,7 @@ struct Problem {
   std::vector<T> weight, bias;
   std::vector<Slot> slot;
   std::vector<C> factor;
-  DelayedDenseArgs args{};
+  DelayedSumArgs args{};
 
   Problem(const Case& c, uint32_t seed) : shape(c) {
     Random random(seed);

@@ -1,5 +1,7 @@
 """Connections."""
 
-from .linear import LinearDense
+from .conv import Conv2D
+from .direct import LinearDirect
+from .linear import LinearDense, LinearLateral
 
-__all__ = ["LinearDense"]
+__all__ = ["Conv2D", "LinearDense", "LinearDirect", "LinearLateral"]

@@ -1,7 +1,8 @@
-"""Delayed sums over the inputs of a dense connection: one fused op, or chunks for synapses that do not offer it."""
+"""Delayed sums of connections: plans that are kept, one fused op, or chunks for synapses that do not offer it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +13,7 @@ from ...state import RecordTensor
 from ..base import Synapse
 from ..synapses import DelayedCurrent
 
-# elements of a (B, I, chunk) tensor: 4 MiB of float32, small enough to stay in the cache
+# elements of the currents looked up at once: 4 MiB of float32, small enough to stay in the cache
 CHUNK_ELEMENTS = 1 << 20
 
 
@@ -107,32 +108,21 @@ def _class_fuses(synapse: type[Synapse]) -> bool:
 
 
 def fused_sum(
-    how: DelayedCurrent, weight: torch.Tensor, bias: torch.Tensor | None, plan: ops.DelayPlan
+    op: Callable[..., torch.Tensor],
+    how: DelayedCurrent,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    plan: ops.DelayPlan,
 ) -> torch.Tensor:
-    """``y[b, o] = bias[o] + sum_i weight[o, i] * I_i(b, t - delay[o, i])`` from a record, ``(B, O)``."""
+    """The delayed sum over a record by one of ``ops.delayed_*``."""
     record = how.record
-    out = ops.delayed_dense(record.value, record._pointer_tensor, weight, plan, bias=bias, scale=how.scale)
+    out = op(record.value, record._pointer_tensor, weight, plan, bias=bias, scale=how.scale)
     if weight.requires_grad and torch.is_grad_enabled():
         record.hold()  # the graph keeps the ring
     return out
 
 
-def chunked_sum(
-    synapse: Synapse, weight: torch.Tensor, bias: torch.Tensor | None, selector: torch.Tensor
-) -> torch.Tensor:
-    """The same for any synapse, through ``current_at``, for a few outputs at a time.
-
-    Args:
-        synapse: synapse of shape ``(I,)``.
-        weight: weights, ``(O, I)``.
-        bias: biases, ``(O,)``.
-        selector: delays in ms, ``(B, I, O)``.
-    """
-    batch, inputs, outputs = selector.shape
-    size = max(CHUNK_ELEMENTS // (batch * inputs), 1)
-    sums = []
-    for start in range(0, outputs, size):
-        currents = synapse.current_at(selector[..., start : start + size])
-        sums.append(torch.einsum("bio,oi->bo", currents, weight[start : start + size]))
-    out = torch.cat(sums, 1)
-    return out if bias is None else out + bias
+def chunks(elements: int, count: int) -> Iterator[slice]:
+    """Slices of ``count`` things that take ``elements`` each in a tensor."""
+    size = max(CHUNK_ELEMENTS // max(elements, 1), 1)
+    return (slice(start, start + size) for start in range(0, count, size))

@@ -117,6 +117,7 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         if delay is not None:
             self.register_parameter("delay_", nn.Parameter(delay, requires_grad))
         self._plans = PlanCache()
+        self._minus_plans = PlanCache()  # of the part of the current that is subtracted, if there is one
 
     @property
     def delay(self) -> nn.Parameter | None:
@@ -132,6 +133,7 @@ class WeightBiasDelayMixin(WeightBiasMixin):
             ValueError: if its shape or device is another one, or an entry is negative or NaN.
         """
         self._plans.suspect()
+        self._minus_plans.suspect()
         return self._parameters.get("delay_")
 
     @delay.setter

@@ -1,0 +1,187 @@
+"""What connections share: the parameters, the step, and how the delayed currents are summed."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ...state import RecordTensor, VirtualTensor, _check
+from ..base import Connection, Synapse, SynapseConstructor
+from ..synapses import DelayedCurrent
+from ._plan import fused_sum, fuses
+from .mixins import WeightBiasDelayMixin, check_numbers
+
+Init = Callable[[torch.Tensor], torch.Tensor]
+
+
+class WeightedConnection(WeightBiasDelayMixin, Connection):
+    """A connection whose outputs are weighted sums of synaptic currents. A subclass names the op and the shapes.
+
+    Args:
+        synapse_shape: shape of the synapse.
+        weight_shape: shape of weights and delays; the first size is that of the biases.
+        step_time: length of a simulation step, in ms.
+        synapse: constructor of the synapse, called as ``(shape, step_time, delay, batch_size)``.
+        bias: whether there are biases.
+        delay: longest delay, in ms, or None for no delays.
+        batch_size: number of samples simulated side by side.
+        weight_init: makes the initial weights from uniform ones in [0, 1).
+        bias_init: makes the initial biases from uniform ones in [0, 1).
+        delay_init: makes the initial delays from zeros.
+        mask: 0 where weights and delays are to stay 0, otherwise 1; becomes the buffer ``mask``. None: 1 everywhere.
+
+    Raises:
+        ValueError: if ``step_time`` is not positive, ``delay`` is negative, ``batch_size`` is not a positive integer,
+            or an initial value has the wrong shape or is a negative or NaN delay.
+        TypeError: if ``synapse`` does not make a :class:`~inferno_cuda.neural.Synapse`.
+    """
+
+    _fused_op: str
+
+    def __init__(
+        self,
+        synapse_shape: tuple[int, ...],
+        weight_shape: tuple[int, ...],
+        step_time: float,
+        *,
+        synapse: SynapseConstructor,
+        bias: bool,
+        delay: float | None,
+        batch_size: int,
+        weight_init: Init | None,
+        bias_init: Init | None,
+        delay_init: Init | None,
+        mask: torch.Tensor | None = None,
+    ) -> None:
+        step_time = _check.step("step_time", step_time)
+        delay = None if delay is None else _check.span("delay", delay)
+        batch_size = _check.size("batch_size", batch_size)
+        Connection.__init__(self, synapse(synapse_shape, step_time, 0.0 if delay is None else delay, batch_size))
+        weight = torch.rand(weight_shape)
+        if mask is not None:
+            self.register_buffer("mask", mask, persistent=False)
+            weight = weight * mask
+        WeightBiasDelayMixin.__init__(
+            self,
+            weight,
+            torch.rand(weight_shape[0]) if bias else None,
+            None if delay is None else torch.zeros(weight_shape),
+        )
+        if weight_init is not None:
+            self.weight = weight_init(self.weight)
+        if bias and bias_init is not None:
+            self.bias = bias_init(self.bias)
+        if delay is not None and delay_init is not None:
+            self.delay = delay_init(self.delay)
+
+    @property
+    def _ops(self) -> tuple[str, ...]:
+        return (self._fused_op,) if self.delayedby and fuses(self.synapse_) else ()
+
+    def _delays(self) -> torch.Tensor:
+        """The delays, zeros for a connection without any."""
+        delay = self._parameters.get("delay_")
+        return torch.zeros_like(self.weight_, requires_grad=False) if delay is None else delay
+
+    @abstractmethod
+    def _undelayed(self, current: torch.Tensor) -> torch.Tensor:
+        """The outputs from the present currents of the synapse."""
+
+    @abstractmethod
+    def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The outputs from a record: the op, called as ``(data, pointer, weight, plan, bias=, scale=)``."""
+
+    @abstractmethod
+    def _looked_up(self) -> torch.Tensor:
+        """The outputs through the ``current_at`` of a synapse that does not fuse, in parts."""
+
+    def forward(self, *inputs: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        """Simulates one step.
+
+        With delays, synapses of this package are looked up and summed by one op; others through their ``current_at``,
+        in parts.
+
+        Args:
+            *inputs: tensors of shape ``(B, *inshape)`` for the synapse.
+            **kwargs: handed to the synapse.
+
+        Returns:
+            currents into the next neurons, ``(B, *outshape)``, in nA. Differentiable in the input, weights and biases.
+
+        Raises:
+            ValueError: if a delay is NaN, or as the synapse does. The state is left alone then.
+            TypeError: if weights, biases and currents have different dtypes, or as the synapse does.
+            RuntimeError: if a gradient with respect to the delays would be needed.
+        """
+        synapse = self.synapse_
+        data = [self._to_synapse(x) for x in inputs]
+        if not self.delayedby:
+            self._check_step(self._present_dtype(synapse))
+            out = self._undelayed(synapse(*data, **kwargs))
+        elif fuses(synapse):
+            out = self._fused_step(synapse, data, kwargs)
+        else:
+            self._check_step(self._present_dtype(synapse))
+            check_numbers(self.delay_)
+            synapse(*data, **kwargs)
+            out = self._looked_up()
+        return out.view(-1, *self.outshape)
+
+    def _to_synapse(self, data: torch.Tensor) -> torch.Tensor:
+        """An input as the synapse takes it."""
+        return self.like_synaptic(data)
+
+    def _fused_step(self, synapse: Synapse, data: list[torch.Tensor], kwargs: dict[str, Any]) -> torch.Tensor:
+        delay = self.delay_
+        if delay.requires_grad and torch.is_grad_enabled():
+            raise RuntimeError("there are no gradients with respect to 'delay', call delay.requires_grad_(False)")
+        how = synapse.delayed_current()
+        parts = (how,) if how.minus is None else (how, how.minus)
+        for part in parts:
+            self._check_step(self._recorded_dtype(part))
+        plans = [cache.get(delay, part) for cache, part in zip((self._plans, self._minus_plans), parts, strict=False)]
+        synapse(*data, **kwargs)
+        out = fused_sum(self._delayed, how, self.weight_, self.bias, plans[0])
+        for part, plan in zip(parts[1:], plans[1:], strict=True):
+            out = out - fused_sum(self._delayed, part, self.weight_, None, plan)
+        return out
+
+    def _present_dtype(self, synapse: Synapse) -> torch.dtype:
+        """The dtype of the currents that a step of the synapse gives; that of the weights where it cannot be told."""
+        handle = synapse.__dict__.get("current_")
+        if isinstance(handle, VirtualTensor):
+            return handle.dtype
+        if isinstance(handle, RecordTensor):
+            return getattr(handle.value, "dtype", self.weight_.dtype)
+        return self.weight_.dtype
+
+    def _recorded_dtype(self, how: DelayedCurrent) -> torch.dtype:
+        """The dtype of the currents that a fused sum finds; it takes recorded spikes in the dtype of the weights."""
+        recorded = getattr(how.record.value, "dtype", self.weight_.dtype)
+        return self.weight_.dtype if recorded == torch.bool else recorded
+
+    def _check_step(self, current: torch.dtype) -> None:
+        """What would make the sum fail is found here, before the synapse advances."""
+        weight, bias = self._parameters["weight_"], self._parameters.get("bias_")
+        if current != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
+            also = "" if bias is None else f", 'bias' {bias.dtype}"
+            raise TypeError(
+                f"'weight' has the dtype {weight.dtype}{also}, the currents of the synapse {current}: they must agree"
+            )
+
+
+def sizes(name: str, value: Any) -> tuple[tuple[int, ...], int]:
+    """A shape argument, and how many elements it has."""
+    shape = _check.shape(name, value)
+    return shape, math.prod(shape)
+
+
+def average(data: torch.Tensor, dim: int) -> torch.Tensor:
+    """The mean along a dimension in the dtype of the data; for bool, whether any is true."""
+    if data.is_floating_point():
+        return data.mean(dim)
+    return data.any(dim) if data.dtype == torch.bool else data.double().mean(dim).to(data.dtype)

@@ -1,0 +1,108 @@
+"""What the delays of a connection say about its lookups, prepared once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .. import reference
+from .backend import runs_native
+from .common import check_floating, forbid_gradients, needs_graph
+from .history import MODES, check_grid, check_mode, check_reach, time_eps
+from .native import status
+
+if status.loaded:
+    _raw_plan = torch.ops.inferno_cuda.delay_plan.default
+
+    @torch.library.register_fake("inferno_cuda::delay_plan")
+    def _(delay, slots, *parameters):
+        slot = torch.empty(delay.shape, dtype=torch.uint8 if slots <= 255 else torch.int32, device=delay.device)
+        return slot, torch.empty(delay.shape, dtype=delay.dtype, device=delay.device)
+
+
+@dataclass(frozen=True)
+class DelayPlan:
+    """What depends on a connection's delays alone; made by :func:`delay_plan`.
+
+    Attributes:
+        slot: age of each synapse's sample, in the shape of the delays; `slots` where the delay is out of range.
+        factor: decay since that sample, or the blend towards the next newer one if `linear`; None: 1 everywhere.
+        slots: number of slots of the ring that it was made for.
+        linear: what `factor` means.
+        overbound: value of delays that are out of range, nA.
+    """
+
+    slot: torch.Tensor
+    factor: torch.Tensor | None
+    slots: int
+    linear: bool
+    overbound: float
+
+
+def delay_plan(
+    delay: torch.Tensor,
+    *,
+    dt: float,
+    slots: int,
+    max_delay: float,
+    mode: str = "previous",
+    time_constant: float | None = None,
+    tolerance: float = 0.0,
+    overbound: float | None = 0.0,
+) -> DelayPlan:
+    """Prepares the delayed sums for the given delays; to be used again until they change.
+
+    Args:
+        delay: conduction delays, ms, in the shape of the weights; and in their dtype, since factors are rounded to it.
+        dt: step length, ms.
+        slots: number of slots of the history's ring.
+        max_delay: longest delay that the history serves, ms.
+        mode, time_constant, tolerance, overbound: as for :func:`~inferno_cuda.ops.history_gather`.
+
+    Raises:
+        ValueError: a delay is NaN, or a parameter is out of range. On devices other than the CPU, where reading a
+            value back would stall the device, and in compiled code, NaN fails an assertion on the device instead.
+        TypeError: delay is not floating point.
+        RuntimeError: delay requires a gradient, which a plan would drop.
+    """
+    if needs_graph(delay):
+        forbid_gradients("delay_plan", "there are none with respect to delays yet; requires_grad_(False)", delay=delay)
+    constant = check_mode(mode, time_constant)
+    check_grid(dt, tolerance)
+    check_floating("delay", delay)
+    if not 1 <= slots < 2**31:
+        raise ValueError(f"slots was {slots}; it must be positive and below 2^31")
+    check_reach("max_delay", max_delay, dt * (slots - 1))
+    delay = delay.detach()
+    eps = time_eps(delay.dtype)
+    if delay.dtype not in (torch.float32, torch.float64):
+        delay = delay.float()
+    if delay.is_cpu and not torch.compiler.is_compiling():
+        if bool(delay.isnan().any()):
+            raise ValueError("delay had NaN entries; delays must be numbers (ms)")
+    elif delay.device.type != "meta":
+        torch._assert_async(~delay.isnan().any(), "delay had NaN entries; delays must be numbers (ms)")
+    clamp = overbound is None
+    if runs_native(delay, "delay_plan"):
+        slot, factor = _raw_plan(
+            delay.contiguous(), slots, dt, max_delay, MODES.index(mode), constant, tolerance, eps, clamp
+        )
+    else:
+        slot, factor = reference.delay_plan(
+            delay.contiguous(),
+            slots=slots,
+            dt=dt,
+            max_delay=max_delay,
+            mode=mode,
+            time_constant=constant,
+            tolerance=tolerance,
+            eps=eps,
+            clamp=clamp,
+        )
+    linear = mode == "linear"
+    if mode in ("previous", "next", "nearest"):
+        factor = None
+    elif delay.is_cpu and not torch.compiler.is_compiling() and bool((factor == (0.0 if linear else 1.0)).all()):
+        factor, linear = None, False  # all on the grid
+    return DelayPlan(slot, factor, slots, linear, 0.0 if overbound is None else float(overbound))

@@ -1,0 +1,257 @@
+"""Weighted sums over a history in which every synapse looks back by its own delay.
+
+The ops differ in which input a synapse looks at. The terms of an output are added one by one in ascending order, so the
+result is the same, bit for bit, on every backend and device, for any batch size and number of threads.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from .. import reference
+from .backend import runs_native
+from .common import check_floating, check_pointer, check_same, needs_graph, shape_text
+from .delay_plan import DelayPlan
+from .native import status
+
+_RAW = {}
+
+if status.loaded:
+    _RAW = {
+        "delayed_dense": torch.ops.inferno_cuda.delayed_dense.default,
+        "delayed_direct": torch.ops.inferno_cuda.delayed_direct.default,
+        "delayed_conv2d": torch.ops.inferno_cuda.delayed_conv2d.default,
+    }
+
+    @torch.library.register_fake("inferno_cuda::delayed_dense")
+    def _(data, pointer, weight, bias, slot, factor, linear, scale, overbound):
+        return torch.empty(data.shape[1], weight.shape[0], dtype=weight.dtype, device=weight.device)
+
+    @torch.library.register_fake("inferno_cuda::delayed_direct")
+    def _(data, pointer, weight, bias, slot, factor, linear, scale, overbound):
+        return torch.empty(data.shape[1:], dtype=weight.dtype, device=weight.device)
+
+    @torch.library.register_fake("inferno_cuda::delayed_conv2d")
+    def _(data, pointer, weight, bias, slot, factor, linear, scale, overbound, *geometry):
+        pairs = zip(geometry[0:2], geometry[2:4], geometry[4:6], strict=True)
+        size = [
+            (pixels + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+            for pixels, kernel, (stride, padding, dilation) in zip(
+                data.shape[3:], weight.shape[2:], pairs, strict=True
+            )
+        ]
+        return torch.empty(data.shape[1], weight.shape[0], *size, dtype=weight.dtype, device=weight.device)
+
+
+def _named(geometry):
+    """The keywords of the reference for a geometry; None where there is none."""
+    return None if geometry is None else dict(zip(("stride", "padding", "dilation"), geometry, strict=True))
+
+
+def _run(op, data, pointer, weight, bias, slot, factor, linear, scale, overbound, geometry):
+    if runs_native(weight, op):
+        bias = None if bias is None else bias.contiguous()
+        numbers = () if geometry is None else (number for pair in geometry for number in pair)
+        return _RAW[op](data, pointer, weight.contiguous(), bias, slot, factor, linear, scale, overbound, *numbers)
+    options = {"linear": linear, "scale": scale, "overbound": overbound, **(_named(geometry) or {})}
+    return getattr(reference, op)(data, pointer, weight, bias, slot, factor, **options)
+
+
+class _DelayedSum(torch.autograd.Function):
+    @staticmethod
+    def forward(op, data, pointer, weight, bias, slot, factor, linear, scale, overbound, geometry):
+        return _run(op, data, pointer, weight, bias, slot, factor, linear, scale, overbound, geometry)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        op, data, pointer, weight, bias, slot, factor, *options = inputs
+        ctx.op, ctx.options = op, options
+        _, wants_data, _, wants_weight, *_ = ctx.needs_input_grad
+        if wants_data or wants_weight:
+            # The pointer moves on before backward runs; the data must not change (RecordTensor.hold sees to it).
+            ctx.save_for_backward(data, pointer.clone(), weight, slot, factor)
+
+    @staticmethod
+    def backward(ctx, grad):
+        _, wants_data, _, wants_weight, wants_bias, *_ = ctx.needs_input_grad
+        grad_data = grad_weight = None
+        if wants_data or wants_weight:
+            linear, scale, overbound, geometry = ctx.options
+            grad_data, grad_weight = reference.delayed_sum_backward(
+                ctx.op,
+                grad,
+                *ctx.saved_tensors,
+                geometry=_named(geometry),
+                linear=linear,
+                scale=scale,
+                overbound=overbound,
+            )
+        grad_bias = grad.transpose(0, 1).flatten(1).sum(1) if wants_bias else None
+        return None, grad_data, None, grad_weight, grad_bias, None, None, None, None, None, None
+
+
+def _check_plan(plan, weight, data):
+    if plan.slot.dtype not in (torch.uint8, torch.int32):
+        raise TypeError(f"plan.slot was {plan.slot.dtype}; it must be uint8 or int32, as delay_plan makes it")
+    if plan.factor is not None and (plan.factor.shape != weight.shape or plan.factor.device != weight.device):
+        raise ValueError("plan.factor does not fit plan.slot; make plans with delay_plan")
+    if plan.slot.shape != weight.shape or plan.slots != data.shape[0] or plan.slot.device != weight.device:
+        raise ValueError(
+            f"plan was made for delays of shape {shape_text(plan.slot.shape)} on {plan.slot.device} and {plan.slots} "
+            f"slots; it must fit weight {shape_text(weight.shape)} on {weight.device} and {data.shape[0]} slots"
+        )
+    if plan.linear and data.dtype == torch.bool:
+        raise TypeError("data was torch.bool, which mode 'linear' cannot interpolate; it must be floating point")
+
+
+def _sum(op, data, pointer, weight, plan, bias, scale, geometry=None):
+    """Checks all but the shapes of data and weight, and runs the op."""
+    if data.dtype != torch.bool:
+        check_same("data", data, "weight", weight)
+    elif data.device != weight.device:
+        raise ValueError(f"data was on {data.device}; it must be on {weight.device} like weight")
+    check_pointer(pointer, data)
+    _check_plan(plan, weight, data)
+    if bias is not None:
+        if bias.shape != weight.shape[:1]:
+            raise ValueError(f"bias had shape {shape_text(bias.shape)}; it must be ({weight.shape[0]},)")
+        check_same("bias", bias, "weight", weight)
+    factor = plan.factor
+    compute = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    if factor is not None and factor.dtype != compute:
+        factor = factor.to(compute)
+    options = (plan.linear, float(scale), plan.overbound, geometry)
+    arguments = (op, data, pointer, weight, bias, plan.slot, factor, *options)
+    if needs_graph(data, weight, bias):
+        return _DelayedSum.apply(*arguments)
+    return _run(*arguments)
+
+
+def delayed_dense(
+    data: torch.Tensor,
+    pointer: torch.Tensor,
+    weight: torch.Tensor,
+    plan: DelayPlan,
+    *,
+    bias: torch.Tensor | None = None,
+    scale: float = 1.0,
+) -> torch.Tensor:
+    """Every output sums over all inputs.
+
+    ``y[b, o] = bias[o] + sum_i weight[o, i] * z`` with ``z`` the history of ``(b, i)`` at ``delay[o, i]``. Nothing of
+    size batch x inputs x outputs is allocated.
+
+    Args:
+        data: ring of N observations, ``[N, B, I]``, any strides, bool or of weight's dtype. The batch innermost in
+            memory is fastest.
+        pointer: int64 tensor of shape ``()``: the slot that is written next.
+        weight: ``[O, I]``.
+        plan: of the delays ``[O, I]``, see :func:`delay_plan`.
+        bias: ``[O]``.
+        scale: what True stands for in a bool history, nA.
+
+    Returns:
+        ``[B, O]``, of weight's dtype. Differentiable in data, weight and bias.
+
+    Raises:
+        ValueError: shapes or devices do not fit.
+        TypeError: dtypes do not fit.
+    """
+    check_floating("weight", weight)
+    if data.ndim != 3:
+        raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (slots, batch, inputs)")
+    if weight.ndim != 2 or weight.shape[1] != data.shape[2]:
+        raise ValueError(f"weight had shape {shape_text(weight.shape)}; it must be (outputs, {data.shape[2]})")
+    return _sum("delayed_dense", data, pointer, weight, plan, bias, scale)
+
+
+def delayed_direct(
+    data: torch.Tensor,
+    pointer: torch.Tensor,
+    weight: torch.Tensor,
+    plan: DelayPlan,
+    *,
+    bias: torch.Tensor | None = None,
+    scale: float = 1.0,
+) -> torch.Tensor:
+    """Every output has one term, from the input of its own number.
+
+    ``y[b, o] = bias[o] + weight[o] * z`` with ``z`` the history of ``(b, o)`` at ``delay[o]``.
+
+    Args:
+        data: ring of N observations, ``[N, B, O]``, any strides, bool or of weight's dtype. The batch innermost in
+            memory is fastest.
+        pointer, bias, scale: as for :func:`delayed_dense`.
+        weight: ``[O]``.
+        plan: of the delays ``[O]``.
+
+    Returns:
+        ``[B, O]``, of weight's dtype. Differentiable in data, weight and bias.
+
+    Raises:
+        ValueError, TypeError: as :func:`delayed_dense`.
+    """
+    check_floating("weight", weight)
+    if data.ndim != 3:
+        raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (slots, batch, inputs)")
+    if weight.shape != data.shape[2:]:
+        raise ValueError(f"weight had shape {shape_text(weight.shape)}; it must be ({data.shape[2]},)")
+    return _sum("delayed_direct", data, pointer, weight, plan, bias, scale)
+
+
+def delayed_conv2d(
+    data: torch.Tensor,
+    pointer: torch.Tensor,
+    weight: torch.Tensor,
+    plan: DelayPlan,
+    *,
+    bias: torch.Tensor | None = None,
+    scale: float = 1.0,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+) -> torch.Tensor:
+    """A convolution over an image in which every tap of every filter looks back by its own delay.
+
+    ``y[b, f, p] = bias[f] + sum_k weight[f, k] * z`` with ``z`` the history, at ``delay[f, k]``, of the pixel that the
+    tap ``k = (channel, row, column)`` of the kernel at place ``p`` lies on. Taps outside the image contribute nothing.
+    The history is read where it lies: there is no unfolded copy of it.
+
+    Args:
+        data: ring of N images, ``[N, B, C, H, W]``, any strides, bool or of weight's dtype. The batch innermost in
+            memory, and columns next, is fastest.
+        pointer, bias, scale: as for :func:`delayed_dense`, with ``bias`` of shape ``[F]``.
+        weight: ``[F, C, kernel height, kernel width]``.
+        plan: of delays in the shape of weight.
+        stride, padding, dilation: as for ``torch.nn.functional.conv2d``, pairs (vertical, horizontal).
+
+    Returns:
+        ``[B, F, Ho, Wo]``, of weight's dtype. Differentiable in data, weight and bias.
+
+    Raises:
+        ValueError, TypeError: as :func:`delayed_dense`, and ValueError if the kernel is larger than the padded image.
+    """
+    check_floating("weight", weight)
+    if data.ndim != 5:
+        raise ValueError(
+            f"data had shape {shape_text(data.shape)}; it must be (slots, batch, channels, height, width)"
+        )
+    if weight.ndim != 4 or weight.shape[1] != data.shape[2]:
+        raise ValueError(
+            f"weight had shape {shape_text(weight.shape)}; it must be (filters, {data.shape[2]}, kernel height, width)"
+        )
+    geometry = tuple(tuple(map(int, pair)) for pair in (stride, padding, dilation))
+    _check_geometry(data.shape[3:], weight.shape[2:], *geometry)
+    return _sum("delayed_conv2d", data, pointer, weight, plan, bias, scale, geometry)
+
+
+def _check_geometry(image, kernel, stride, padding, dilation):
+    for name, pair, least in (("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1)):
+        if len(pair) != 2 or min(pair) < least:
+            raise ValueError(f"{name} was {pair}; it must be a pair of integers of at least {least}")
+    for size, taps, pad, spread in zip(image, kernel, padding, dilation, strict=True):
+        if taps < 1 or spread * (taps - 1) + 1 > size + 2 * pad:
+            raise ValueError(
+                f"weight had kernels of {shape_text(kernel)} taps, dilated by {dilation}; they must have at least one "
+                f"and fit into the image of {shape_text(image)}, padded by {padding}"
+            )
