@@ -75,6 +75,31 @@ def _neuron_step(device, dtype, rng):
             yield f"adaptation in place, {what}", options["adaptation"]
 
 
+# decay of each recorded current, and how many currents are injected
+SYNAPSES = {"delta": ((), 0), "delta_plus": ((), 2), "exponential": ((0.9,), 0), "double_exponential": ((0.9, 0.6), 0)}
+
+
+def _synapse_step(device, dtype, rng):
+    for model, innermost in itertools.product(SYNAPSES, (False, True)):
+        decay, injections = SYNAPSES[model]
+        rings = [
+            testing.random_ring(
+                (SLOTS, BATCH, INPUTS), kind, pointer=at, batch_innermost=innermost, device=device, generator=rng
+            )
+            for at, kind in enumerate([torch.bool, *[dtype] * ops.synapse.MODELS[model]])
+        ]
+        for kind in (torch.bool, dtype):
+            inputs, _ = testing.random_ring((BATCH, INPUTS), kind, device=device, generator=rng)
+            injected = [_uniform(-1, 1, (BATCH, INPUTS), dtype, rng).to(device) for _ in range(injections)]
+            what = f"{model}, {kind}, batch innermost {innermost}"
+            yield f"current, {what}", ops.synapse_step_(
+                model, inputs, rings[0], rings[1:], gain=0.7, decay=decay, injected=injected, dtype=dtype
+            )
+        for k, (data, pointer) in enumerate(rings):
+            yield f"ring {k}, {what}", data
+            yield f"pointer {k}, {what}", pointer
+
+
 def _history_push(device, dtype, rng):
     for innermost in (False, True):
         data, pointer = testing.random_ring(
@@ -146,6 +171,7 @@ _delayed_conv2d = _delayed_sum(ops.delayed_conv2d, (2, 9, 7), (3, 2, 3, 2), stri
 
 EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "neuron_step": (_neuron_step, testing.DTYPES),
+    "synapse_step": (_synapse_step, testing.DTYPES),
     "history_push": (_history_push, EVERY),
     "history_gather": (_history_gather, EVERY),
     "delay_plan": (_delay_plan, testing.DTYPES),
