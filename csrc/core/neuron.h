@@ -12,8 +12,9 @@ struct Refractory {
 
 template <class C>
 Refractory<C> refractory(const NeuronArgs& a) {
-  // A countdown within a thousandth of a step of zero has only rounding left to count.
-  return {C(a.dt), C(a.dt * 1e-3), C(a.refrac_t)};
+  // A countdown within a thousandth of a step of zero has only rounding left to count. A spike without a refractory
+  // period is marked by the sign of its zero.
+  return {C(a.dt), C(a.dt * 1e-3), a.refrac_t == 0 ? C(-0.0) : C(a.refrac_t)};
 }
 
 // A model is the row of its parameters.

@@ -1,6 +1,6 @@
 """The operations that everything else is built from, each on the fastest backend there is for its tensors."""
 
-from .backend import Choice, active_mode, backend, choose
+from .backend import Choice, active_mode, backend, choose, native_on_cpu
 from .delay_plan import DelayPlan, delay_plan
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
 from .history import history_gather, history_push, history_push_
@@ -23,6 +23,7 @@ __all__ = [
     "history_push_",
     "neuron_step",
     "neuron_step_",
+    "native_on_cpu",
     "native_status",
     "synapse_step_",
 ]

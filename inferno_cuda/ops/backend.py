@@ -129,6 +129,11 @@ def choose(op: str, device: torch.device | str) -> Choice:
     return Choice(op, kind, "torch", f"there are no kernels for device type {kind!r}")
 
 
+def native_on_cpu() -> bool:
+    """Whether our kernels run for tensors on the CPU."""
+    return _native_cpu
+
+
 def runs_native(tensor: torch.Tensor, op: str) -> bool:
     """Whether our kernel runs; decided again on every call, in well under a microsecond."""
     if tensor.is_cpu:

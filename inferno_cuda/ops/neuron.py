@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 
 import torch
 from torch.autograd import forward_ad
 
 from .. import reference
-from .backend import runs_native
+from .backend import native_on_cpu, runs_native
 from .common import (
+    _increment_version,
     check_floating,
     check_same,
     check_writable,
@@ -26,6 +28,7 @@ _EVERY = ("dt", "refrac_t")  # parameters of every model
 if status.loaded:
     _raw_ = torch.ops.inferno_cuda.neuron_step_.default
     _raw = torch.ops.inferno_cuda.neuron_step.default
+    _raw_packed_ = torch.ops.inferno_cuda.neuron_step_packed_.default
     _listed = importlib.import_module("inferno_cuda._C").neuron_models.splitlines()
     # Number of each model among the kernels, and the order of its parameters there.
     _KERNELS = {line.split(":")[0]: (i, tuple(line.split(":")[1].split())) for i, line in enumerate(_listed)}
@@ -107,6 +110,25 @@ def _raw_arguments(model, parameters, reduction, refrac_lock):
         REDUCTIONS.index(reduction),
         refrac_lock,
     )
+
+
+@functools.lru_cache(maxsize=512)
+def _packed(model, reduction, refrac_lock, **parameters):
+    """The numbers of a step in the one tensor that the kernel takes them in; the same ones are met again.
+
+    Raises:
+        ValueError, TypeError: there is no such model, or its parameters are others, or no plain numbers.
+    """
+    if model not in _KERNELS or len(parameters) != len(_KERNELS[model][1]) + len(_EVERY):
+        raise ValueError("these are not the parameters of a model")
+    if not all(isinstance(number, int | float) for number in parameters.values()):
+        raise TypeError("not all parameters are numbers")
+    try:
+        number, dt, refrac_t, values, *flags = _raw_arguments(model, parameters, reduction, refrac_lock)
+    except KeyError as error:
+        raise ValueError(f"there is no parameter {error}") from None
+    with torch.inference_mode(False):
+        return torch.tensor([number, dt, refrac_t, *flags, *values], dtype=torch.float64, device="cpu")
 
 
 def _contiguous(tensor):
@@ -269,23 +291,18 @@ def neuron_step_(
     ):
         state = {"voltage": voltage, "refrac": refrac, "inputs": inputs, "adaptation": adaptation}
         forbid_gradients("neuron_step_", "use neuron_step", **state)
-    native = runs_native(voltage, "neuron_step")
     changed = (voltage, refrac) if reduction is None else (voltage, refrac, adaptation)
-    on_cpu = voltage.is_cpu and refrac.is_cpu and inputs.is_cpu and not torch.compiler.is_compiling()
-    native = native and not _any_tensor(parameters)
-    # as many parameters as there must be, under the names there must be
-    if native and on_cpu and model in _KERNELS and len(parameters) == len(_KERNELS[model][1]) + len(_EVERY):
+    if voltage.is_cpu and native_on_cpu() and not torch.compiler.is_compiling():
         try:
             # The kernel checks its arguments before it writes: repeating that here would cost as much as the step.
-            arguments = _raw_arguments(model, parameters, reduction, refrac_lock)
-            spikes = _raw_(voltage, refrac, adaptation, inputs, constants, *arguments)
-        except (RuntimeError, TypeError, KeyError, ValueError):
-            _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
-            if all(t is None or t.is_contiguous() for t in (*changed, inputs, adaptation, constants)):
-                raise
+            how = _packed(model, reduction, refrac_lock, **parameters)
+            spikes = _raw_packed_(voltage, refrac, adaptation, inputs, constants, how)
+        except (RuntimeError, TypeError, ValueError):
+            pass  # the checks below name what was wrong; what the kernel does not read as it is is copied there
         else:
-            written(*changed)
+            _increment_version(changed)
             return spikes
+    native = runs_native(voltage, "neuron_step") and not _any_tensor(parameters)
     _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
     for name, tensor in zip(("voltage", "refrac", "adaptation"), changed, strict=False):
         check_writable(name, tensor)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
 from torch.autograd import forward_ad
 
 from .. import reference
-from .backend import runs_native
+from .backend import native_on_cpu, runs_native
 from .common import (
     FLOATING,
     check_pointer,
@@ -32,6 +33,7 @@ Ring = tuple[torch.Tensor, torch.Tensor]
 
 if status.loaded:
     _raw_ = torch.ops.inferno_cuda.synapse_step_.default
+    _raw_packed_ = torch.ops.inferno_cuda.synapse_step_packed_.default
 
     @torch.library.register_fake("inferno_cuda::synapse_step_")
     def _(model, kind, inputs, *rest):
@@ -80,12 +82,6 @@ def _check(model, inputs, spikes, currents, decay, injected, dtype):
         check_same(f"injected[{k}]", current, "currents", currents[0][0])
 
 
-def _all_on_cpu(inputs, spikes, currents, injected):
-    # device by device, because the op of a device that has no kernel may be the one for compilers, which does nothing
-    rings = all(data.is_cpu and pointer.is_cpu for data, pointer in (spikes, *currents))
-    return rings and inputs.is_cpu and all(current.is_cpu for current in injected)
-
-
 def _merges(data: torch.Tensor, first: int) -> bool:
     """Whether a kernel can take the dimensions behind the batch as one."""
     places = [d for d in range(first + 1, data.ndim) if data.shape[d] != 1]
@@ -118,7 +114,42 @@ def _run(model, inputs, spikes, currents, gain, decay, injected, dtype):
 
 
 def _written(spikes: Ring, currents: Sequence[Ring]) -> None:
-    written(*spikes, *(tensor for ring in currents for tensor in ring))
+    tensors = spikes
+    for ring in currents:
+        tensors += ring
+    written(*tensors)
+
+
+@functools.lru_cache(maxsize=512)
+def _packed(model, dtype, gain, decay):
+    """The numbers of a step in the one tensor that the kernel takes them in; the same ones are met again.
+
+    Raises:
+        ValueError, TypeError: there is no such model, these are not its decays, or they are no plain numbers.
+    """
+    if dtype not in _TYPES or len(decay) != _DECAYS.get(model):
+        raise ValueError("these are not the numbers of a model")
+    if not all(isinstance(number, int | float) for number in (gain, *decay)):
+        raise TypeError("not all of these are numbers")
+    numbers = [_CODES[model], _TYPES[dtype], gain, *decay, *[0.0] * (2 - len(decay))]
+    with torch.inference_mode(False):
+        return torch.tensor(numbers, dtype=torch.float64, device="cpu")
+
+
+def step_plain(model, inputs, spikes, currents, gain, decay, injected, dtype):
+    """:func:`synapse_step_` of tensors on the CPU that need no gradient; None if the kernel does not take them.
+
+    The kernel checks its arguments before it writes: repeating that here would cost as much as the step.
+    """
+    first, first_pointer = currents[0] if currents else (None, None)
+    second, second_pointer = currents[1] if len(currents) > 1 else (None, None)
+    try:
+        how = _packed(model, dtype, gain, tuple(decay))
+        out = _raw_packed_(inputs, injected, *spikes, first, first_pointer, second, second_pointer, how)
+    except (RuntimeError, TypeError, ValueError):
+        return None
+    _written(spikes, currents)
+    return out
 
 
 def synapse_step_(
@@ -164,20 +195,13 @@ def synapse_step_(
         named = {f"currents[{k}]": ring for k, (ring, _) in enumerate(currents)}
         named |= {f"injected[{k}]": current for k, current in enumerate(injected)}
         forbid_gradients("synapse_step_", "compute the currents in torch instead", inputs=inputs, **named)
-    native = runs_native(data, "synapse_step") and len(injected) <= _MOST_INJECTED
-    known = dtype in _TYPES and len(decay) == _DECAYS.get(model)
-    if native and known and _all_on_cpu(inputs, spikes, currents, injected) and not torch.compiler.is_compiling():
-        try:
-            # The kernel checks its arguments before it writes: repeating that here would cost as much as the step.
-            out = _run(model, inputs, spikes, currents, gain, decay, injected, dtype)
-        except RuntimeError:
-            _check(model, inputs, spikes, currents, decay, injected, dtype)
-            if all(_merges(t, 0) for t in (inputs, *injected)) and all(_merges(r, 1) for r, _ in (spikes, *currents)):
-                raise
-        else:
-            _written(spikes, currents)
+    if data.is_cpu and native_on_cpu() and not torch.compiler.is_compiling():
+        out = step_plain(model, inputs, spikes, currents, gain, decay, injected, dtype)
+        if out is not None:
             return out
+    # the checks name what was wrong; what the kernel does not read as it is is copied
     _check(model, inputs, spikes, currents, decay, injected, dtype)
+    native = runs_native(data, "synapse_step") and len(injected) <= _MOST_INJECTED
     if native and all(_merges(ring, 1) for ring, _ in (spikes, *currents)):
         inputs, injected = _merging(inputs), [_merging(current) for current in injected]
         out = _run(model, inputs, spikes, currents, gain, decay, injected, dtype)

@@ -94,6 +94,13 @@ MODELS = {
 }
 
 
+def marked_period(refrac_t):
+    """The refractory period that a spike starts: -0.0 for none, so that spikes can still be told."""
+    if isinstance(refrac_t, torch.Tensor):
+        return torch.where(refrac_t == 0, -0.0, refrac_t)
+    return refrac_t or -0.0
+
+
 def sum_kinds(adaptation):
     """The sum over the last dimension, in ascending order."""
     total = adaptation[..., 0]
@@ -165,7 +172,7 @@ def neuron_step(
         voltage if refrac_lock else None,
         reset=lambda reached: reset(reached, **_chosen(others, reset)),
         dt=dt,
-        refrac_t=refrac_t,
+        refrac_t=marked_period(refrac_t),
         thresh_v=thresh_v,
     )
     voltage, refrac = voltage.to(dtype), refrac.to(dtype)

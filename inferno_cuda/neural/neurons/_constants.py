@@ -20,16 +20,19 @@ class Constants:
         self, make: Callable[..., torch.Tensor], dt: float, dtype: torch.dtype, sources: Sequence[torch.Tensor]
     ) -> torch.Tensor:
         """``make(dt, *sources)``, of shape ``(constants, K)``, in the type that states of ``dtype`` compute in."""
-        compute = torch.float64 if dtype == torch.float64 else torch.float32
-        if torch.compiler.is_compiling() or any(source.is_inference() for source in sources):
+        if torch.compiler.is_compiling() or torch.is_inference(sources[0]):
             # a compiler does not see versions, and an inference tensor does not count them
-            return make(dt, *sources).to(compute)
-        key = (dt, compute, *[source._version for source in sources])
-        if key != self._key or any(a is not b for a, b in zip(sources, self._sources, strict=True)):
-            self._value = make(dt, *sources).to(compute)
-            # kept, so that no other tensor can take their place unnoticed
+            return self._make(make, dt, dtype, sources)
+        # the sources are kept, so that no other tensor can take their place unnoticed
+        key = (dt, dtype, *[(id(source), source._version) for source in sources])
+        if key != self._key:
+            self._value = self._make(make, dt, dtype, sources)
             self._key, self._sources = key, sources
         return self._value
+
+    @staticmethod
+    def _make(make, dt, dtype, sources) -> torch.Tensor:
+        return make(dt, *sources).to(torch.float64 if dtype == torch.float64 else torch.float32)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Constants:
         return Constants()

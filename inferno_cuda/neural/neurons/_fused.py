@@ -110,8 +110,7 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
             inputs,
             refrac_lock=refrac_lock,
             dt=self.step_time,
-            # a spike without a refractory period is marked by the sign of its zero
-            refrac_t=self.refrac_t or -0.0,
+            refrac_t=self.refrac_t,
             **self._dynamics(),
         )
         if not rebind:
@@ -198,7 +197,7 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
             constants=constants,
             reduction=reduction,
             dt=self.step_time,
-            refrac_t=self.refrac_t or -0.0,
+            refrac_t=self.refrac_t,
             **self._dynamics(),
         )
         if rebind:

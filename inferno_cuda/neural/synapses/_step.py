@@ -71,30 +71,80 @@ def injected_currents(
 def step(
     synapse: InfernoSynapse,
     model: str,
-    inputs: torch.Tensor,
+    inputs: tuple[torch.Tensor, ...],
     currents: tuple[RecordTensor, ...] = (),
     *,
-    dtype: torch.dtype,
     gain: float,
     decay: tuple[float, ...] = (),
-    injected: list[torch.Tensor] | tuple[()] = (),
+    dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
     """One step of a synapse that records its spikes in ``spike_`` and the currents of a model of ``ops``.
 
     Args:
         synapse: the synapse.
         model: which of ``ops.synapse_step_``'s models it is.
-        inputs: number of spikes, ``(B, *shape)``; where it is not zero a spike is recorded.
+        inputs: number of spikes, ``(B, *shape)``, where it is not zero a spike is recorded; and for the model
+            ``"delta_plus"`` currents that are added, in nA.
         currents: the records of currents, as many as the model has.
-        dtype: of the currents.
         gain: current of one spike, in nA; a tensor that broadcasts is computed with in torch.
         decay: what is left of each recorded current after a step.
-        injected: currents that are added, in nA, ``(B, *shape)``.
+        dtype: of the currents, where none are recorded.
 
     Returns:
         the present currents, ``(B, *shape)``, in nA. Where an autograd graph reaches them the step runs in torch and
         the histories are copied, unless the synapse is to write in place, which cuts the graph.
+
+    Raises:
+        TypeError, ValueError: as :func:`only_input` and :func:`injected_currents`.
     """
+    if currents:
+        dtype = currents[0]._data.dtype
+    if len(inputs) == 1:
+        out = _plain_step(synapse, model, inputs[0], currents, dtype, gain, decay)
+        if out is not None:
+            return out
+    history = synapse.spike_.value
+    if model == "delta_plus" and len(inputs) > 1:
+        x, injected = first_input(inputs, history), injected_currents(inputs, history, dtype)
+    else:
+        x, injected = only_input(synapse, inputs, history), []
+    return _checked_step(synapse, model, x, currents, dtype, gain, decay, injected)
+
+
+def _plain_step(
+    synapse: InfernoSynapse,
+    model: str,
+    x: torch.Tensor,
+    currents: tuple[RecordTensor, ...],
+    dtype: torch.dtype,
+    gain: float,
+    decay: tuple[float, ...],
+) -> torch.Tensor | None:
+    """The step of the common case, without the checks that its kernel repeats; None if this is another one."""
+    if not isinstance(x, torch.Tensor) or not x.is_cpu or x.dtype not in (torch.bool, dtype) or x.requires_grad:
+        return None
+    if not ops.native_on_cpu() or torch.compiler.is_compiling():
+        return None
+    buffers, extras, rings = synapse._buffers, synapse._extras, []
+    for record in (synapse.spike_, *currents):
+        names = record._attributes
+        data = buffers.get(names.data)
+        if data is None or record._held or data.requires_grad:
+            return None
+        rings.append((data, extras[names.pointer]))
+    return ops.synapse.step_plain(model, x, rings[0], rings[1:], gain, decay, (), dtype)
+
+
+def _checked_step(
+    synapse: InfernoSynapse,
+    model: str,
+    inputs: torch.Tensor,
+    currents: tuple[RecordTensor, ...],
+    dtype: torch.dtype,
+    gain: float,
+    decay: tuple[float, ...],
+    injected: list[torch.Tensor],
+) -> torch.Tensor:
     if inputs.dtype != torch.bool and inputs.dtype != dtype:
         # only whether there is a spike counts for delta synapses: no small number may get lost
         inputs = inputs != 0 if model == "delta" else inputs.to(dtype)

@@ -11,7 +11,7 @@ from ...state._check import nonzero
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import spike_mode
-from ._step import only_input, step
+from ._step import step
 from .mixins import SpikeDerivedCurrentMixin
 
 
@@ -107,5 +107,4 @@ class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
             TypeError: if there is not exactly one tensor.
             ValueError: if its shape or device differs from the state's.
         """
-        x = only_input(self, inputs, self.spike_.value)
-        return step(self, "delta", x, dtype=self._buffers["_current__ref"].dtype, gain=self.spike_charge / self.dt)
+        return step(self, "delta", inputs, gain=self.spike_charge / self.dt, dtype=self._buffers["_current__ref"].dtype)

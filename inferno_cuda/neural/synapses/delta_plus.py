@@ -11,7 +11,7 @@ from ...state._check import nonzero
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import spike_mode
-from ._step import first_input, injected_currents, step
+from ._step import step
 from .mixins import SpikeCurrentMixin
 
 
@@ -118,14 +118,4 @@ class DeltaPlusCurrent(SpikeCurrentMixin, InfernoSynapse):
         """
         if not inputs:
             raise TypeError("DeltaPlusCurrent takes the spikes, and then currents; 'inputs' is empty")
-        record = self.current_
-        stored = record.value
-        return step(
-            self,
-            "delta_plus",
-            first_input(inputs, stored),
-            (record,),
-            dtype=stored.dtype,
-            gain=self.spike_charge / self.dt,
-            injected=injected_currents(inputs, stored, stored.dtype) if len(inputs) > 1 else (),
-        )
+        return step(self, "delta_plus", inputs, (self.current_,), gain=self.spike_charge / self.dt)

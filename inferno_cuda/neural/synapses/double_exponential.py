@@ -13,7 +13,7 @@ from ...state._check import nonnegative, nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import DelayedCurrent, look_up, spike_mode
-from ._step import only_input, step
+from ._step import step
 from .mixins import SpikeMixin, add_record
 
 
@@ -191,14 +191,11 @@ class DoubleExponentialCurrent(SpikeMixin, InfernoSynapse):
             ValueError: if its shape or device differs from the state's.
         """
         tc_decay, tc_rise, dt = self.tc_decay, self.tc_rise, self.dt
-        record = self.pos_current_
-        stored = record.value
         return step(
             self,
             "double_exponential",
-            only_input(self, inputs, stored),
-            (record, self.neg_current_),
-            dtype=stored.dtype,
+            inputs,
+            (self.pos_current_, self.neg_current_),
             gain=self.spike_charge / (tc_decay - tc_rise),
             decay=(math.exp(-dt / tc_decay), math.exp(-dt / tc_rise)),
         )

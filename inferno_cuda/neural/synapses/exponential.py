@@ -12,7 +12,7 @@ from ...state._check import nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import spike_mode
-from ._step import only_input, step
+from ._step import step
 from .mixins import SpikeCurrentMixin
 
 
@@ -124,14 +124,6 @@ class SingleExponentialCurrent(SpikeCurrentMixin, InfernoSynapse):
             TypeError: if there is not exactly one tensor.
             ValueError: if its shape or device differs from the state's.
         """
-        record, time_constant = self.current_, self.time_constant
-        stored = record.value
-        return step(
-            self,
-            "exponential",
-            only_input(self, inputs, stored),
-            (record,),
-            dtype=stored.dtype,
-            gain=self.spike_charge / time_constant,
-            decay=(math.exp(-self.dt / time_constant),),
-        )
+        time_constant = self.time_constant
+        gain, decay = self.spike_charge / time_constant, math.exp(-self.dt / time_constant)
+        return step(self, "exponential", inputs, (self.current_,), gain=gain, decay=(decay,))
