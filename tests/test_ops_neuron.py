@@ -468,3 +468,12 @@ def test_adaptations_that_overlap_the_state_are_refused(native):
     options["constants"] = torch.ones(2, 1)
     with pytest.raises(RuntimeError, match="voltage, adaptation: overlap"):
         ops.neuron_step_("alif", memory[2:5].view(1, 3), torch.zeros(1, 3), torch.zeros(1, 3), **options)
+
+
+def test_a_step_without_values_leaves_later_steps_alone(native):
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    cell = CELL | {"reset_v": -66.125}
+    with FakeTensorMode():
+        assert in_place(torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 3), **cell).shape == (2, 3)
+    assert in_place(torch.full((2, 3), -50.0), torch.zeros(2, 3), torch.full((2, 3), 99.0), **cell).all()

@@ -36,6 +36,19 @@ def written(*tensors: torch.Tensor) -> None:
         _increment_version(tensors)
 
 
+def pack(numbers) -> torch.Tensor:
+    """Numbers in the one float64 tensor that a kernel takes them in, on the CPU; to be kept and used again.
+
+    Raises:
+        TypeError: a mode is active that makes tensors without values, which nobody may keep.
+    """
+    with torch.inference_mode(False):
+        packed = torch.tensor(numbers, dtype=torch.float64, device="cpu")
+    if type(packed) is not torch.Tensor:
+        raise TypeError("tensors have no values here")
+    return packed
+
+
 def check_floating(name: str, tensor: torch.Tensor) -> None:
     if tensor.dtype not in FLOATING:
         raise TypeError(f"{name} was {tensor.dtype}; it must be floating point (float32, float64, float16, bfloat16)")

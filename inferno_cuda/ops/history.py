@@ -18,6 +18,7 @@ from .common import (
     check_writable,
     forbid_gradients,
     needs_graph,
+    pack,
     shape_text,
     written,
 )
@@ -267,12 +268,7 @@ def _packed_numbers(numbers, sign, slots, dtype, time_dtype):
     fields = ("dt", "max_time", "tolerance", "time_constant", "eps", "max_age")
     bound = a["overbound"]
     clamp, bound = bound is None, 0.0 if bound is None else float(bound)
-    with torch.inference_mode(False):
-        return torch.tensor(
-            [*(a[f] for f in fields), MODES.index(a["mode"]), a["offset"], clamp, bound],
-            dtype=torch.float64,
-            device="cpu",
-        )
+    return pack([*(a[f] for f in fields), MODES.index(a["mode"]), a["offset"], clamp, bound])
 
 
 def _gather_native(

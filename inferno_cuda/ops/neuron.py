@@ -17,6 +17,7 @@ from .common import (
     check_writable,
     forbid_gradients,
     needs_graph,
+    pack,
     shape_text,
     written,
 )
@@ -127,8 +128,7 @@ def _packed(model, reduction, refrac_lock, **parameters):
         number, dt, refrac_t, values, *flags = _raw_arguments(model, parameters, reduction, refrac_lock)
     except KeyError as error:
         raise ValueError(f"there is no parameter {error}") from None
-    with torch.inference_mode(False):
-        return torch.tensor([number, dt, refrac_t, *flags, *values], dtype=torch.float64, device="cpu")
+    return pack([number, dt, refrac_t, *flags, *values])
 
 
 def _contiguous(tensor):
@@ -292,7 +292,7 @@ def neuron_step_(
         state = {"voltage": voltage, "refrac": refrac, "inputs": inputs, "adaptation": adaptation}
         forbid_gradients("neuron_step_", "use neuron_step", **state)
     changed = (voltage, refrac) if reduction is None else (voltage, refrac, adaptation)
-    if voltage.is_cpu and native_on_cpu() and not torch.compiler.is_compiling():
+    if type(voltage) is torch.Tensor and voltage.is_cpu and native_on_cpu() and not torch.compiler.is_compiling():
         try:
             # The kernel checks its arguments before it writes: repeating that here would cost as much as the step.
             how = _packed(model, reduction, refrac_lock, **parameters)

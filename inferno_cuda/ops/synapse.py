@@ -16,6 +16,7 @@ from .common import (
     check_same,
     check_writable,
     forbid_gradients,
+    pack,
     shape_text,
     written,
 )
@@ -132,8 +133,7 @@ def _packed(model, dtype, gain, decay):
     if not all(isinstance(number, int | float) for number in (gain, *decay)):
         raise TypeError("not all of these are numbers")
     numbers = [_CODES[model], _TYPES[dtype], gain, *decay, *[0.0] * (2 - len(decay))]
-    with torch.inference_mode(False):
-        return torch.tensor(numbers, dtype=torch.float64, device="cpu")
+    return pack(numbers)
 
 
 def step_plain(model, inputs, spikes, currents, gain, decay, injected, dtype):
@@ -195,7 +195,7 @@ def synapse_step_(
         named = {f"currents[{k}]": ring for k, (ring, _) in enumerate(currents)}
         named |= {f"injected[{k}]": current for k, current in enumerate(injected)}
         forbid_gradients("synapse_step_", "compute the currents in torch instead", inputs=inputs, **named)
-    if data.is_cpu and native_on_cpu() and not torch.compiler.is_compiling():
+    if type(data) is torch.Tensor and data.is_cpu and native_on_cpu() and not torch.compiler.is_compiling():
         out = step_plain(model, inputs, spikes, currents, gain, decay, injected, dtype)
         if out is not None:
             return out
