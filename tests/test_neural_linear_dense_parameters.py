@@ -93,7 +93,7 @@ def test_nan_delays_written_past_the_setter_raise_before_the_step(backend):
     "changes",
     [{"inputs": 0}, {"outputs": (2, 0)}, {"step_time": 0.0}, {"delay": -1.0}, {"delay": float("nan")},
      {"batch_size": 0}, {"weight_init": lambda w: w[0]}],
-    ids=str,
+    ids=lambda changes: ", ".join(changes),
 )  # fmt: skip
 def test_bad_arguments_raise(changes):
     with pytest.raises(ValueError):
