@@ -24,6 +24,7 @@ CONNECTIONS = {
     "direct": (lambda n, **kw: n.LinearDirect(9, STEP_TIME, **kw), 30.0),
     "lateral": (lambda n, **kw: n.LinearLateral((3, 3), STEP_TIME, **kw), 8.0),
     "conv padded": (lambda n, **kw: n.Conv2D(6, 6, 2, 2, STEP_TIME, 3, padding=1, **kw), 5.0),
+    "conv": (lambda n, **kw: n.Conv2D(5, 6, 2, 2, STEP_TIME, (3, 2), **kw), 8.0),
     "conv strided": (
         lambda n, **kw: n.Conv2D(6, 6, 1, 3, STEP_TIME, (2, 3), stride=(1, 2), dilation=(2, 1), padding=(0, 2), **kw),
         16.0,
@@ -46,22 +47,34 @@ DELAYS = {
     "out of range, clamped": (2.2, lambda u: u * 3.0, None),
     "out of range, constant": (2.2, lambda u: u * 3.0, 0.75),
 }
+# Beyond the border inferno-ai has synapses, which give the constant; ours has none there (docs/differences.md).
+DIFFERENT = {("conv padded", "out of range, constant"), ("conv strided", "out of range, constant")}
 BATCHES = (1, 3)
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 AXES = (tuple(CONNECTIONS), tuple(SYNAPSES), tuple(DELAYS), BATCHES, tuple(DTYPES))
 
 
+CASES = [case for case in itertools.product(*AXES) if (case[0], case[2]) not in DIFFERENT]
+
+
+def pairs(case):
+    """Every two values of different axes that meet in a case."""
+    return {(i, case[i], j, case[j]) for i, j in itertools.combinations(range(len(AXES)), 2)}
+
+
 def covering():
-    """One case for every connection with every delay; the other axes turn at different speeds meanwhile."""
-    for c, d in itertools.product(range(len(CONNECTIONS)), range(len(DELAYS))):
-        turns = (c, c + d, d, c + d // 2, c + d // 3 + d)
-        yield tuple(axis[turn % len(axis)] for axis, turn in zip(AXES, turns, strict=True))
+    """Few cases in which every two values meet that meet at all."""
+    missing = set().union(*map(pairs, CASES))
+    while missing:
+        best = max(CASES, key=lambda case: len(pairs(case) & missing))
+        missing -= pairs(best)
+        yield best
 
 
 COVERING = set(covering())
 GRID = [
     pytest.param(*case, marks=() if case in COVERING else pytest.mark.slow, id="-".join(map(str, case)))
-    for case in itertools.product(*AXES)
+    for case in CASES
 ]
 
 
@@ -135,6 +148,20 @@ def test_the_same_currents_and_spikes(backend, connection, synapse, delays, batc
         assert_within_rounding(value, their_held[name])
 
 
-def test_every_two_values_meet_in_the_cases_that_run_by_default():
-    for first, second in itertools.combinations(range(len(AXES)), 2):
-        assert {(case[first], case[second]) for case in COVERING} == set(itertools.product(AXES[first], AXES[second]))
+def test_nothing_comes_from_beyond_the_border(backend):
+    """Where a tap has no pixel: no current, whatever the constant for delays out of range."""
+    conn = ours.Conv2D(
+        2,
+        2,
+        1,
+        1,
+        1.0,
+        3,
+        padding=1,
+        synapse=ours.DeltaCurrent.partialconstructor(1.0, current_overbound=7.0),
+        delay=2.0,
+        weight_init=torch.ones_like,
+        delay_init=lambda d: torch.full_like(d, 5.0),
+    )
+    assert (conn(torch.ones(1, 1, 2, 2)) == 4 * 7).all()  # each window sees the four pixels
+    assert conn.syncurrent.sum() == 4 * 4 * 7
