@@ -187,19 +187,21 @@ def test_expanded_inputs(backend):
     assert_identical(ops.neuron_step("lif", voltage, refrac, x, **CELL)[0], expected[0])
 
 
-def test_parameters_may_be_tensors(backend):
+@pytest.mark.parametrize("mode", ["auto", "torch"])
+def test_parameters_may_be_tensors(mode):
     voltage, refrac = state((2, 3))
-    thresholds = torch.tensor([-50.0, -49.0, -70.0], requires_grad=True)
+    thresholds = torch.tensor([-50.0, -49.0, -70.0])
     x = inputs((2, 3))
     cell = CELL | {"thresh_v": thresholds}
-    got = ops.neuron_step("lif", voltage, refrac, x, **cell)
-    for i in range(3):
-        cell_i = CELL | {"thresh_v": thresholds[i].item()}
-        one = ops.neuron_step("lif", voltage[:, i], refrac[:, i], x[:, i], **cell_i)
-        for a, b in zip(got[:3], one, strict=False):
-            assert_identical(a[:, i], b)
-    assert_identical(ops.neuron_step_("lif", voltage, refrac, x, **cell), got[2])
-    assert_identical(voltage, got[0])
+    with inferno_cuda.backend(mode):
+        got = ops.neuron_step("lif", voltage, refrac, x, **cell)
+        for i in range(3):
+            cell_i = CELL | {"thresh_v": thresholds[i].item()}
+            one = ops.neuron_step("lif", voltage[:, i], refrac[:, i], x[:, i], **cell_i)
+            for a, b in zip(got[:3], one, strict=False):
+                assert_identical(a[:, i], b)
+        assert_identical(ops.neuron_step_("lif", voltage, refrac, x, **cell), got[2])
+        assert_identical(voltage, got[0])
 
 
 @settings(max_examples=60, deadline=None)

@@ -81,3 +81,40 @@ def forbid_gradients(op: str, instead: str, **tensors: torch.Tensor | None) -> N
     for name, tensor in tensors.items():
         if tensor is not None and (tensor.requires_grad or has_tangent(tensor)):
             raise RuntimeError(f"{op}: {name} requires a gradient, which this op would drop; {instead}")
+
+
+def _places(tensor: torch.Tensor) -> tuple[int, int]:
+    """First element in its storage, and the one after the last."""
+    first, steps = tensor.storage_offset(), zip(tensor.shape, tensor.stride(), strict=True)
+    return first, first + 1 + sum((size - 1) * stride for size, stride in steps)
+
+
+def _elements(tensor: torch.Tensor) -> torch.Tensor:
+    """The places in its storage of all elements."""
+    first, after = _places(tensor)
+    places = torch.arange(after, device=tensor.device)
+    return places.as_strided(tensor.shape, tensor.stride(), first).flatten()
+
+
+def overlap(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether two tensors of one dtype share elements."""
+    if not a.numel() or not b.numel() or a.untyped_storage()._cdata != b.untyped_storage()._cdata:
+        return False
+    (a_first, a_after), (b_first, b_after) = _places(a), _places(b)
+    if a_first >= b_after or b_first >= a_after:
+        return False
+    # views of one memory may lie between each other
+    if a.is_contiguous() and b.is_contiguous():
+        return True
+    return bool(torch.isin(_elements(a), _elements(b)).any())
+
+
+def check_apart(names: str, a: torch.Tensor, b: torch.Tensor) -> None:
+    """An op may write to one of these tensors without changing the other. A compiler keeps to that by itself."""
+    if not torch.compiler.is_compiling() and overlap(a, b):
+        raise RuntimeError(f"{names}: overlap in memory")
+
+
+def same_view(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether elements of the same index are the same memory."""
+    return a is b or (not torch.compiler.is_compiling() and a.is_set_to(b))

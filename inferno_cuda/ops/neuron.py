@@ -9,15 +9,17 @@ import torch
 from torch.autograd import forward_ad
 
 from .. import reference
-from .backend import native_on_cpu, runs_native
+from .backend import active_mode, native_on_cpu, runs_native
 from .common import (
     _increment_version,
+    check_apart,
     check_floating,
     check_same,
     check_writable,
     forbid_gradients,
     needs_graph,
     pack,
+    same_view,
     shape_text,
     written,
 )
@@ -56,6 +58,8 @@ def _check(model, voltage, refrac, inputs, adaptation, constants, reduction, par
     if set(parameters) != wanted:
         missing, extra = sorted(wanted - set(parameters)), sorted(set(parameters) - wanted)
         raise TypeError(f"{model}: parameters missing: {missing or 'none'}, unknown: {extra or 'none'}")
+    for name in _tensors(parameters):
+        _check_broadcasts(name, parameters[name], voltage)
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction was {reduction!r}; it must be one of {', '.join(map(repr, REDUCTIONS))}")
     check_floating("voltage", voltage)
@@ -71,6 +75,15 @@ def _check(model, voltage, refrac, inputs, adaptation, constants, reduction, par
         _check_adaptation(model, dynamics.constants, voltage, adaptation, constants)
     elif adaptation is not None or constants is not None or reduction is not None:
         raise ValueError(f"{model} does not adapt; adaptation, constants and reduction must be None")
+
+
+def _check_broadcasts(name, parameter, voltage):
+    missing, shape = voltage.ndim - parameter.ndim, parameter.shape
+    if missing < 0 or any(h not in (1, want) for h, want in zip(shape, voltage.shape[missing:], strict=True)):
+        raise ValueError(
+            f"{name} had shape {shape_text(parameter.shape)}; it must broadcast to {shape_text(voltage.shape)}, "
+            "the shape of voltage"
+        )
 
 
 def _check_adaptation(model, rows, voltage, adaptation, constants):
@@ -93,11 +106,27 @@ def _check_adaptation(model, rows, voltage, adaptation, constants):
         )
 
 
-def _any_tensor(parameters):
-    for parameter in parameters.values():
-        if isinstance(parameter, torch.Tensor):
-            return True
-    return False
+def _tensors(parameters):
+    """Names of the parameters that are tensors."""
+    return [name for name, parameter in parameters.items() if isinstance(parameter, torch.Tensor)]
+
+
+def _without_negative_zeros(parameters):
+    # 0.0 and -0.0 are one key of the packed numbers, so every form has to take them as one
+    return {name: value + 0.0 if isinstance(value, float) else value for name, value in parameters.items()}
+
+
+def _runs_kernel(voltage, parameters):
+    """Whether the kernel runs; it takes numbers as parameters, no tensors."""
+    if not runs_native(voltage, "neuron_step"):
+        return False
+    tensors = _tensors(parameters)
+    if tensors and active_mode() == "native":
+        raise RuntimeError(
+            f"neuron_step: backend is set to 'native', but the parameters {', '.join(tensors)} are tensors, which run "
+            "in torch"
+        )
+    return not tensors
 
 
 def _raw_arguments(model, parameters, reduction, refrac_lock):
@@ -128,7 +157,20 @@ def _packed(model, reduction, refrac_lock, **parameters):
         number, dt, refrac_t, values, *flags = _raw_arguments(model, parameters, reduction, refrac_lock)
     except KeyError as error:
         raise ValueError(f"there is no parameter {error}") from None
-    return pack([number, dt, refrac_t, *flags, *values])
+    return pack([value + 0.0 for value in (number, dt, refrac_t, *flags, *values)])
+
+
+def _check_apart(inputs, adaptation, **state):
+    check_apart(", ".join(state), *state.values())
+    for name, tensor in state.items():
+        if not same_view(tensor, inputs):
+            check_apart(f"{name}, inputs", tensor, inputs)
+        if adaptation is not None:
+            check_apart(f"{name}, adaptation", tensor, adaptation)
+
+
+def _recorded(tensor):
+    return tensor is not None and tensor.requires_grad and torch.is_grad_enabled()
 
 
 def _contiguous(tensor):
@@ -137,7 +179,7 @@ def _contiguous(tensor):
 
 def _run(voltage, refrac, inputs, adaptation, constants, model, reduction, refrac_lock, parameters):
     """The functional step on the chosen backend, without autograd."""
-    if runs_native(voltage, "neuron_step") and not _any_tensor(parameters):
+    if _runs_kernel(voltage, parameters):
         *state, adapted = _raw(
             voltage.contiguous(),
             refrac.contiguous(),
@@ -183,7 +225,7 @@ class _NeuronStep(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_voltage, _, __, grad_adaptation):
         voltage, refrac, inputs, adaptation, constants = ctx.saved_tensors
-        sources = {0: voltage, 2: inputs, 3: adaptation}
+        sources = {0: voltage, 2: inputs, 3: adaptation, 4: constants}
         wanted = [i for i in sources if ctx.needs_input_grad[i]]
         if not wanted:
             return (None,) * 9
@@ -192,12 +234,14 @@ class _NeuronStep(torch.autograd.Function):
             alias = {i: source if source is None else source.view_as(source) for i, source in sources.items()}
             alias = {i: x if i not in wanted or x.requires_grad else x.requires_grad_() for i, x in alias.items()}
             new_voltage, _, _, new_adaptation = _run_reference(
-                alias[0], refrac, alias[2], alias[3], constants, *ctx.options
+                alias[0], refrac, alias[2], alias[3], alias[4], *ctx.options
             )
         given = [(new_voltage, grad_voltage)]
         if new_adaptation is not None and grad_adaptation is not None:
             given.append((new_adaptation, grad_adaptation))
         given = [pair for pair in given if pair[0].requires_grad]
+        if not given:
+            return (None,) * 9
         found = torch.autograd.grad(
             [output for output, _ in given],
             [alias[i] for i in wanted],
@@ -206,7 +250,7 @@ class _NeuronStep(torch.autograd.Function):
             allow_unused=True,
         )
         result = dict(zip(wanted, found, strict=True))
-        return (result.get(0), None, result.get(2), result.get(3), *[None] * 5)
+        return (result.get(0), None, *[result.get(i) for i in (2, 3, 4)], *[None] * 4)
 
 
 def neuron_step(
@@ -221,7 +265,7 @@ def neuron_step(
     reduction: str | None = None,
     **parameters: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """One step of neurons that leaves its arguments alone; differentiable in voltage, inputs and adaptation.
+    """One step of neurons that leaves its arguments alone; differentiable in voltage, inputs, adaptation and constants.
 
     Every model counts the refractory period down, integrates, and fires where the voltage has reached the threshold
     outside the period: ``"lif"``, ``"alif"``, ``"glif2"`` (linear membrane), ``"qif"``, ``"izhikevich"`` (quadratic),
@@ -244,18 +288,22 @@ def neuron_step(
             ``reset_v_mul``, ``reset_v_add``.
 
     Parameters may be tensors that broadcast to `voltage`, such as a threshold for each neuron; the step then runs in
-    torch, on any backend, and is differentiable in them too.
+    torch and is differentiable in them too.
 
     Returns:
         New voltage and refractory time, the spikes as bool, and the new adaptation (None if it is left alone).
 
     Raises:
-        ValueError: shapes or devices differ, or there is no such model or reduction.
+        ValueError: shapes or devices differ, a parameter does not broadcast, or there is no such model or reduction.
         TypeError: dtypes differ or are not floating point, or the parameters are not those of the model.
+        RuntimeError: parameters are tensors and the backend is set to ``"native"``; or, on CUDA only, adaptations of
+            more than 384 kinds (float32; 192 in float64) are to be reduced over 17 samples or more, for which the
+            kernel has no room.
     """
+    parameters = _without_negative_zeros(parameters)
     _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
     options = (model, reduction, refrac_lock, parameters)
-    if needs_graph(voltage, refrac, inputs, adaptation) and not _any_tensor(parameters):
+    if needs_graph(voltage, refrac, inputs, adaptation, constants) and not _tensors(parameters):
         if torch.compiler.is_compiling():
             # a compiler differentiates the reference itself, and fuses it
             return _run_reference(voltage, refrac, inputs, adaptation, constants, *options)
@@ -278,19 +326,19 @@ def neuron_step_(
     """As :func:`neuron_step`, but writes `voltage`, `refrac` and `adaptation` in place; returns the spikes.
 
     Raises:
-        RuntimeError: a tensor requires a gradient, which this form would drop; or the tensors overlap in memory
-            without being the same.
+        RuntimeError: a tensor requires a gradient, which this form would drop; the tensors overlap in memory without
+            being the same; or as :func:`neuron_step`.
         ValueError, TypeError: as :func:`neuron_step`, and for expanded state.
     """
     if (
         voltage.requires_grad
         or refrac.requires_grad
         or (inputs.requires_grad and torch.is_grad_enabled())
-        or (adaptation is not None and adaptation.requires_grad)
+        or (adaptation is not None and (adaptation.requires_grad or _recorded(constants)))
         or forward_ad._current_level >= 0
     ):
-        state = {"voltage": voltage, "refrac": refrac, "inputs": inputs, "adaptation": adaptation}
-        forbid_gradients("neuron_step_", "use neuron_step", **state)
+        taken = {"voltage": voltage, "refrac": refrac, "inputs": inputs, "adaptation": adaptation}
+        forbid_gradients("neuron_step_", "use neuron_step", **taken, constants=constants)
     changed = (voltage, refrac) if reduction is None else (voltage, refrac, adaptation)
     if type(voltage) is torch.Tensor and voltage.is_cpu and native_on_cpu() and not torch.compiler.is_compiling():
         try:
@@ -302,10 +350,17 @@ def neuron_step_(
         else:
             _increment_version(changed)
             return spikes
-    native = runs_native(voltage, "neuron_step") and not _any_tensor(parameters)
+    parameters = _without_negative_zeros(parameters)
+    native = _runs_kernel(voltage, parameters)
+    if torch.is_grad_enabled():
+        learned = {name: parameters[name] for name in _tensors(parameters)}
+        forbid_gradients("neuron_step_", "use neuron_step", **learned)
     _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
     for name, tensor in zip(("voltage", "refrac", "adaptation"), changed, strict=False):
         check_writable(name, tensor)
+    _check_apart(inputs, adaptation, voltage=voltage, refrac=refrac)
+    if reduction is not None:
+        check_apart("adaptation, inputs", adaptation, inputs)
     if native and all(t.is_contiguous() for t in changed):
         arguments = _raw_arguments(model, parameters, reduction, refrac_lock)
         adapting = _contiguous(adaptation) if reduction is None else adaptation

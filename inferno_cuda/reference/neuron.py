@@ -193,6 +193,8 @@ def neuron_step(
 
 def adapt_samples(model, adaptation, voltage, refrac, spikes, *, rest_v, constants, refrac_lock):
     """The adaptations that each sample would have after the step that gave this state, [B, *shape, K]."""
+    if isinstance(rest_v, torch.Tensor) and rest_v.ndim:
+        rest_v = rest_v[..., None]
     hold = (refrac > 0)[..., None] if refrac_lock else torch.zeros((), dtype=torch.bool, device=voltage.device)
     return MODELS[model].adapt(
         adaptation, hold, spikes[..., None], voltage[..., None], rest_v=rest_v, constants=constants
