@@ -105,6 +105,12 @@ def _unfused(module: nn.Module) -> str:
     return ""
 
 
+def _in_torch(module: nn.Module) -> str:
+    """What the module has that no kernel takes."""
+    names = getattr(module, "_unfused_parameters", list)()
+    return f"parameters that are tensors run in torch: {', '.join(names)}" if names else ""
+
+
 def explain(module: nn.Module) -> Explanation:
     """Which backend runs the ops of a module and its submodules, at present and on their devices, and why.
 
@@ -132,6 +138,8 @@ def explain(module: nn.Module) -> Explanation:
         device = _device(child)
         for op in _ops(child):
             choice = ops.choose(op, device)
+            if choice.backend == "native" and _in_torch(child):
+                choice = choice._replace(backend="torch", reason=_in_torch(child))
             reasons = [text for text in (choice.reason, _about_gradients(child, op, trains)) if text]
             rows.append(Row(name, type(child).__name__, op, str(device), choice.backend, "; ".join(reasons)))
         synapse = _unfused(child)

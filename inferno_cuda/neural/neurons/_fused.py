@@ -12,10 +12,8 @@ from ...state._check import less, nonnegative, nonzero, step
 from ..base import InfernoNeuron
 from ._constants import Constants
 from ._inputs import like_state
-from .mixins import BatchReduction, SpikeRefractoryMixin, VoltageMixin, _AdaptationMixin
-
-# Reductions that the step has built in; others run in torch, after it.
-FUSED_REDUCTIONS = {torch.mean: "mean", torch.sum: "sum"}
+from ._state import records
+from .mixins import BatchReduction, SpikeRefractoryMixin, VoltageMixin, _AdaptationMixin, fused_reduction
 
 
 class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
@@ -63,6 +61,18 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
     def _dynamics(self) -> dict[str, float]:
         """The parameters of the model, but for ``dt`` and ``refrac_t``."""
 
+    def _parameters_of_step(self) -> dict[str, float]:
+        parameters = self._dynamics()
+        parameters["dt"] = self.step_time
+        parameters["refrac_t"] = refrac_t = self.refrac_t
+        if refrac_t.__class__ is not float and isinstance(refrac_t, torch.Tensor):
+            raise TypeError("'refrac_t' is a Tensor, it must be a number")
+        return parameters
+
+    def _unfused_parameters(self) -> list[str]:
+        """Names of the parameters with which the step runs in torch, since they are tensors."""
+        return [name for name, value in self._dynamics().items() if isinstance(value, torch.Tensor)]
+
     @property
     def dt(self) -> float:
         """Length of a simulation step, in ms. Setting it leaves the state alone.
@@ -94,24 +104,25 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
             the spikes of this step, ``(B, *shape)``, bool.
 
         Raises:
-            ValueError: if ``inputs`` does not broadcast to ``(B, *shape)``.
+            ValueError: if ``inputs``, or a parameter that is a tensor, does not broadcast to ``(B, *shape)``.
             TypeError: if ``inputs`` is neither a tensor nor a number, or its dtype does not convert to that of the
-                state without loss.
+                state without loss; if ``refrac_t`` is a tensor.
+            RuntimeError: if a parameter is a tensor and the backend is set to ``"native"``; or if autograd is to record
+                a step although one is being captured in a CUDA graph, or was.
         """
         buffers = self._buffers
         voltage, refrac = buffers["_voltage__data"], buffers["_refrac__data"]
         if not isinstance(inputs, torch.Tensor) or inputs.shape != voltage.shape or inputs.dtype != voltage.dtype:
             inputs = like_state(inputs, voltage)
-        rebind = self._must_rebind(inputs, voltage, refrac)
+        parameters = self._parameters_of_step()
+        rebind = self._must_rebind(voltage, records(inputs, parameters, voltage, refrac), self._state_read)
         result = (ops.neuron_step if rebind else ops.neuron_step_)(
             self._model,
             voltage,
             refrac,
             inputs,
             refrac_lock=refrac_lock,
-            dt=self.step_time,
-            refrac_t=self.refrac_t,
-            **self._dynamics(),
+            **parameters,
         )
         if not rebind:
             return result
@@ -121,6 +132,9 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
 
 class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
     """Neurons of which each has ``K`` adaptations, shared by the samples of a batch.
+
+    The constants of the adaptations are buffers, read at every step, and carry no gradients. On a GPU, what is written
+    to them through ``.data`` need not be seen.
 
     A subclass names in ``_sources`` the buffers that :meth:`_make_constants` computes the constants of the adaptations
     from.
@@ -152,7 +166,9 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
         Args:
             keep_adaptations: whether the adaptations stay; otherwise they become zero.
         """
-        if not keep_adaptations:
+        if keep_adaptations:
+            self._cut_adaptation()
+        else:
             self._reset_adaptation()
         self._reset_state(self.rest_v, 0.0)
 
@@ -173,20 +189,28 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
             the spikes of this step, ``(B, *shape)``, bool.
 
         Raises:
-            ValueError: if ``inputs`` does not broadcast to ``(B, *shape)``.
+            ValueError: if ``inputs``, or a parameter that is a tensor, does not broadcast to ``(B, *shape)``, or
+                ``batch_reduction`` returns another shape.
             TypeError: if ``inputs`` is neither a tensor nor a number, or its dtype does not convert to that of the
-                state without loss.
+                state without loss; if ``refrac_t`` is a tensor; if ``batch_reduction`` returns no
+                tensor.
+            RuntimeError: if a parameter is a tensor and the backend is set to ``"native"``; or if autograd is to record
+                a step although one is being captured in a CUDA graph, or was.
         """
         buffers = self._buffers
         voltage, refrac, adaptation = buffers["_voltage__data"], buffers["_refrac__data"], buffers[self._adaptation]
         if not isinstance(inputs, torch.Tensor) or inputs.shape != voltage.shape or inputs.dtype != voltage.dtype:
             inputs = like_state(inputs, voltage)
         adapt = self.training if adapt is None else adapt
-        reduction = FUSED_REDUCTIONS.get(self._batch_reduction) if adapt else None
         constants = self._constants.get(
             self._make_constants, self.step_time, voltage.dtype, [buffers[name] for name in self._sources]
         )
-        rebind = self._must_rebind(inputs, voltage, refrac, adaptation)
+        parameters = self._parameters_of_step()
+        graph = records(inputs, parameters, voltage, refrac, adaptation)
+        reduction = fused_reduction(self._batch_reduction) if adapt else None
+        if adapt and reduction is None:
+            return self._step_reducing(inputs, constants, refrac_lock, parameters, graph)
+        rebind = self._must_rebind(voltage, graph, self._state_read or (adapt and self._adaptation_read))
         result = (ops.neuron_step if rebind else ops.neuron_step_)(
             self._model,
             voltage,
@@ -196,28 +220,55 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
             adaptation=adaptation,
             constants=constants,
             reduction=reduction,
-            dt=self.step_time,
-            refrac_t=self.refrac_t,
-            **self._dynamics(),
+            **parameters,
         )
-        if rebind:
-            voltage, refrac, result, new_adaptation = result
+        if not rebind:
+            return result
+        self._rebind(result[0], result[1])
+        if reduction is not None:
+            self._store_adaptation(result[3])
+        return result[2]
+
+    def _step_reducing(
+        self,
+        inputs: torch.Tensor,
+        constants: torch.Tensor,
+        refrac_lock: bool,
+        parameters: dict[str, float],
+        graph: bool,
+    ) -> torch.Tensor:
+        """A step that reduces the adaptations in torch; nothing is changed before that has worked."""
+        buffers = self._buffers
+        old, dtype = buffers[self._adaptation], constants.dtype
+        voltage, refrac, spikes, _ = ops.neuron_step(
+            self._model,
+            buffers["_voltage__data"],
+            buffers["_refrac__data"],
+            inputs,
+            refrac_lock=refrac_lock,
+            adaptation=old,
+            constants=constants,
+            **parameters,
+        )
+        samples = reference.adapt_samples(
+            self._model,
+            old.to(dtype),
+            voltage.to(dtype),
+            refrac,
+            spikes,
+            rest_v=parameters["rest_v"],
+            constants=constants,
+            refrac_lock=refrac_lock,
+        )
+        moved = self._reduced(samples, old)
+        self._must_rebind(voltage, graph or moved.requires_grad, True)
+        if self._state_captured:
+            buffers["_voltage__data"].copy_(voltage)
+            buffers["_refrac__data"].copy_(refrac)
+        else:
             self._rebind(voltage, refrac)
-            if reduction is not None:
-                buffers[self._adaptation] = new_adaptation
-        if adapt and reduction is None:
-            moved = reference.adapt_samples(
-                self._model,
-                adaptation,
-                voltage,
-                refrac,
-                result,
-                rest_v=self.rest_v,
-                constants=constants,
-                refrac_lock=refrac_lock,
-            )
-            self._write_adaptation(moved)
-        return result
+        self._store_adaptation(moved)
+        return spikes
 
 
 def _floats(name: str, value: float | Iterable[float]) -> list[float]:

@@ -1,60 +1,41 @@
-"""State of neurons, and who may overwrite it."""
+"""The parts that the state of neurons is made of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 
+from ... import functional
 from ...state import ShapedTensor
+from ...state._handle import normal
 from ._inputs import like_state
+from ._state import StateMixin, overwrite
 
 BatchReduction = Callable[[torch.Tensor, int], torch.Tensor]
 
 
-class StateMixin:
-    """Decides whether a step may overwrite the state or has to leave it and rebind the attributes.
+# Reductions that the step has built in; others run in torch, after it.
+FUSED_REDUCTIONS = (
+    (torch.mean, "mean"),
+    (torch.sum, "sum"),
+    (functional.mean, "mean"),
+    (functional.sum, "sum"),
+)
 
-    A step works in place, except where somebody could notice: an autograd graph needs the old values, or a property
-    handed the tensor out. Once a step was captured in a CUDA graph it always works in place, as the replays do.
-    """
 
-    _state_read = False
-    _state_captured = False
+def fused_reduction(function: BatchReduction) -> str | None:
+    """The name that the op has for a reduction."""
+    for known, name in FUSED_REDUCTIONS:
+        if function is known:
+            return name
+    return None
 
-    def _expose(self, handle: ShapedTensor) -> torch.Tensor:
-        self.__dict__["_state_read"] = True
-        return handle.value
 
-    @staticmethod
-    def _set(handle: ShapedTensor, value: torch.Tensor | float, name: str) -> None:
-        state = handle.value
-        value = like_state(value, state, name)
-        if value.device != state.device:
-            raise ValueError(f"'{name}' is on the device {value.device}, it must be on {state.device}")
-        handle.value = value
-
-    def _must_rebind(self, *tensors: torch.Tensor) -> bool:
-        for tensor in tensors:
-            if tensor.requires_grad:
-                return True
-        if tensors[0].is_cuda and torch.cuda.is_current_stream_capturing():
-            self.__dict__["_state_captured"] = True
-        return self._state_read and not self._state_captured
-
-    def _rebind(self, voltage: torch.Tensor, refrac: torch.Tensor) -> None:
-        self.voltage_._assign(voltage)
-        self.refrac_._assign(refrac)
-        self.__dict__["_state_read"] = False
-
-    def _reset_state(self, voltage: float, refrac: float) -> None:
-        """Fills the state. Gradients do not pass."""
-        old = self.voltage_.value, self.refrac_.value
-        if self._must_rebind(*old):
-            self._rebind(torch.full_like(old[0], voltage), torch.full_like(old[1], refrac))
-        else:
-            old[0].fill_(voltage)
-            old[1].fill_(refrac)
+def compute_type(dtype: torch.dtype) -> torch.dtype:
+    """The type that states of ``dtype`` are computed in."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 class VoltageMixin(StateMixin):
@@ -146,27 +127,68 @@ class _AdaptationMixin(StateMixin):
     _adaptation: str
 
     def __init__(self, data: torch.Tensor, batch_reduction: BatchReduction | None) -> None:
-        self.register_buffer(self._adaptation, data)
+        self.register_buffer(self._adaptation, normal(data))
         self._batch_reduction = torch.mean if batch_reduction is None else batch_reduction
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == self._adaptation and type(value) is torch.Tensor and name in self._buffers:
+            # steps write in place, what was assigned stays as it is
+            self._store_adaptation(value.clone())
+        else:
+            super().__setattr__(name, value)
+
+    def _state_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        yield from super()._state_buffers()
+        held = self._buffers.get(self._adaptation)
+        if held is not None:
+            yield self._adaptation, held
+
     def _read_adaptation(self) -> torch.Tensor:
-        self.__dict__["_state_read"] = True
+        self.__dict__["_adaptation_read"] = True
         return self._buffers[self._adaptation]
 
     def _write_adaptation(self, value: torch.Tensor) -> None:
         old, name = self._buffers[self._adaptation], self._adaptation.rstrip("_")
-        if isinstance(value, torch.Tensor) and value.shape[1:] == old.shape:
-            value = self._batch_reduction(value, 0)
-        value = like_state(value, old, name)
+        samples = isinstance(value, torch.Tensor) and value.shape[1:] == old.shape
+        value = like_state(value, old.expand(value.shape) if samples else old, name)
         if value.device != old.device:
             raise ValueError(f"'{name}' is on the device {value.device}, it must be on {old.device}")
-        self._buffers[self._adaptation] = value.clone()
+        self._store_adaptation(self._reduced(value.to(compute_type(old.dtype)), old) if samples else value.clone())
+
+    def _reduced(self, samples: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """Adaptations ``(B, *shape, K)`` reduced over the batch, and only then rounded to the dtype of ``like``.
+
+        Raises:
+            TypeError, ValueError: what ``batch_reduction`` returns is no tensor, or none of ``(*shape, K)``.
+        """
+        name = "batch_reduction(values, 0)"
+        value = like_state(self._batch_reduction(samples, 0), samples[0], name)
+        if value.device != like.device:
+            raise ValueError(f"'{name}' is on the device {value.device}, it must be on {like.device}")
+        # what is stored must be nobody else's
+        return value.to(like.dtype, copy=True)
+
+    def _store_adaptation(self, value: torch.Tensor) -> None:
+        """Makes a tensor that is nobody else's the adaptations."""
+        old = self._buffers[self._adaptation]
+        if self._captured(old):
+            overwrite(old, value)
+        else:
+            self._buffers[self._adaptation] = normal(value)
+            self.__dict__["_adaptation_read"] = False
+
+    def _cut_adaptation(self) -> None:
+        """Leaves behind the graph that the adaptations are part of."""
+        old = self._buffers[self._adaptation]
+        if old.requires_grad:
+            # the graph may need the old tensor
+            self._store_adaptation(old.detach().clone())
 
     def _reset_adaptation(self) -> None:
         """Fills the adaptations with zeros. Gradients do not pass."""
         old = self._buffers[self._adaptation]
-        if self._must_rebind(old):
-            self._buffers[self._adaptation] = torch.zeros_like(old)
+        if self._must_rebind(old, old.requires_grad, self._adaptation_read):
+            self._store_adaptation(torch.zeros_like(old))
         else:
             old.zero_()
 
