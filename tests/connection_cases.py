@@ -1,6 +1,7 @@
 """The connections that tests run over, with synapses that fuse, do not fuse, and have a part that is subtracted."""
 
 import torch
+from states import seeded
 
 from inferno_cuda.neural import Conv2D, DeltaCurrent, LinearDense, LinearDirect, LinearLateral, SingleExponentialCurrent
 from inferno_cuda.neural.synapses import DelayedCurrent
@@ -31,7 +32,6 @@ class Difference(SingleExponentialCurrent):
         return super().current_at(selector) - 3.0 * self.spike_at(selector)
 
 
-
 CONNECTIONS = {
     "dense": lambda **kw: LinearDense(6, (2, 2), 1.0, **kw),
     "direct": lambda **kw: LinearDirect((2, 3), 1.0, **kw),
@@ -44,10 +44,6 @@ OPS = {"dense": "delayed_dense", "direct": "delayed_direct", "lateral": "delayed
 NEW = [name for name in CONNECTIONS if name != "dense"]
 
 
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
 def make(name, *, synapse=EXPONENTIAL, seed=0, delay=4.0, high=4.6, dtype=torch.float32, **options):
     """A connection whose delays reach `high` ms."""
     torch.manual_seed(seed)
@@ -58,17 +54,3 @@ def make(name, *, synapse=EXPONENTIAL, seed=0, delay=4.0, high=4.6, dtype=torch.
 
 def spikes(conn, steps=10, seed=0):
     return torch.rand(steps, *conn.batched_inshape, generator=seeded(seed)) < 0.3
-
-
-def run(conn, inputs):
-    return torch.stack([conn(x) for x in inputs])
-
-
-def states(module):
-    return {k: v.clone() if isinstance(v, torch.Tensor) else dict(v) for k, v in module.state_dict().items()}
-
-
-def assert_same_state(a, b):
-    assert a.keys() == b.keys()
-    for key, value in a.items():
-        assert torch.equal(value, b[key]) if isinstance(value, torch.Tensor) else value == b[key], key

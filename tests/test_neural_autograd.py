@@ -123,7 +123,7 @@ def test_lif_clear_cuts_the_graph(backend):
     assert (x.grad > 0).all()
 
 
-def test_lif_step_does_not_spoil_a_graph_that_uses_its_state(backend):
+def test_a_neuron_s_step_does_not_spoil_a_graph_that_uses_its_state(backend):
     neuron, gain = lif(), torch.ones(6, dtype=torch.float64, requires_grad=True)
     neuron(rand(1, 6) * 20)
     loss = (gain * neuron.voltage).sum()

@@ -5,20 +5,8 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from connection_cases import (
-    CONNECTIONS,
-    DELTA,
-    EXPONENTIAL,
-    NEW,
-    OPS,
-    Difference,
-    Plain,
-    assert_same_state,
-    make,
-    run,
-    spikes,
-    states,
-)
+from connection_cases import CONNECTIONS, DELTA, EXPONENTIAL, NEW, OPS, Difference, Plain, make, spikes
+from states import assert_same_state, run, states
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import inferno_cuda

@@ -6,7 +6,8 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F
-from connection_cases import CONNECTIONS, DELTA, EXPONENTIAL, NEW, assert_same_state, make, run, spikes, states
+from connection_cases import CONNECTIONS, DELTA, EXPONENTIAL, NEW, make, spikes
+from states import assert_same_state, run, states
 
 from inferno_cuda.neural import Conv2D, DeltaCurrent, SingleExponentialCurrent
 

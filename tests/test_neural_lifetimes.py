@@ -5,9 +5,10 @@ import copy
 import pytest
 import torch
 
-from inferno_cuda.neural import LIF, DeltaCurrent, LinearDense, SingleExponentialCurrent
+from inferno_cuda.neural import ALIF, LIF, AdEx, DeltaCurrent, LinearDense, SingleExponentialCurrent
 
 CELL = {"rest_v": -60.0, "reset_v": -65.0, "thresh_v": -50.0, "refrac_t": 3.0, "time_constant": 20.0}
+MEMBRANE = {"rest_v": -60.0, "reset_v": -65.0, "refrac_t": 1.0, "tc_membrane": 20.0}
 EXPONENTIAL = SingleExponentialCurrent.partialconstructor(2.0, 4.0)
 
 
@@ -230,3 +231,31 @@ def test_modules_are_copied_in_the_middle_of_a_graph(delay):
     assert torch.equal(twins[0](x.detach()), conn(x).detach())
     voltage.sum().backward()
     assert x.grad.abs().min() > 0
+
+
+def adapting(kind):
+    if kind == "threshold":
+        names = {"thresh_eq_v": -50.0}
+        return ALIF(3, 1.0, **MEMBRANE, **names, tc_adaptation=20.0, spike_increment=1.0), "threshold_adaptation"
+    names = {"rheobase_v": -52.0, "sharpness": 2.0, "thresh_v": -45.0, "voltage_coupling": 0.1}
+    return AdEx(3, 1.0, **MEMBRANE, **names, tc_adaptation=20.0, spike_increment=1.0), "current_adaptation"
+
+
+@pytest.mark.parametrize("kind", ["threshold", "current"])
+@pytest.mark.parametrize("between", ["nothing", "clear", "clear all", "batch size", "step without adapting"])
+def test_adaptations_that_were_read_keep_their_values(backend, kind, between):
+    neuron, name = adapting(kind)
+    x = torch.full((1, 3), 1e3)
+    neuron(x)
+    kept = getattr(neuron, name)
+    copy_of_kept = kept.clone()
+    if "clear" in between:
+        neuron.clear(keep_adaptations=between == "clear")
+    elif between == "batch size":
+        neuron.batchsz = 2
+    elif between == "step without adapting":
+        neuron(x, adapt=False)
+    for _ in range(5):
+        neuron(torch.full(neuron.batchedshape, 1e3))
+    assert kept.any() and torch.equal(kept, copy_of_kept)
+    assert not torch.equal(getattr(neuron, name), kept)

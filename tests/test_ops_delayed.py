@@ -275,7 +275,15 @@ def test_opcheck(native, device, case, dtype):
         torch.library.opcheck(op, (*args, False, 1.0, 0.0, *numbers), test_utils=utils)
 
 
-@pytest.mark.parametrize("case", [DENSE[0], DIRECT[1], CONV[4]], ids=str)
+# Few taps: a compiled graph unrolls the sum of the backward pass over them.
+COMPILED = [
+    Case("delayed_dense", (3, 5), (7, 5)),
+    DIRECT[1],
+    conv((5, 1, 9, 8), (3, 1, 2, 1), stride=(2, 1), padding=(1, 2), dilation=(2, 3)),
+]
+
+
+@pytest.mark.parametrize("case", COMPILED, ids=str)
 def test_compile_fullgraph_with_gradients(native, device, case):
     def loss(data, pointer, weight, bias, slot):
         plan = ops.DelayPlan(slot, None, case.slots, False, 0.0)

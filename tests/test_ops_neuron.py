@@ -1,4 +1,4 @@
-"""The neuron op: kernels against reference bit for bit, worked numbers, layouts, gradients, bad input."""
+"""The neuron op: kernels against reference bit for bit, worked numbers, layouts, invariants."""
 
 import math
 
@@ -6,69 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from neuron_cases import ADAPTIVE, CELL, EVERY, MEMBRANES, functional, in_place, inputs, of_model, state
 
 import inferno_cuda
-from inferno_cuda import ops, reference
+from inferno_cuda import ops
 from inferno_cuda.testing import DTYPES, assert_identical
-
-CELL = {
-    "dt": 1.0,
-    "decay": math.exp(-1 / 20),
-    "resistance": 1.0,
-    "rest_v": -60.0,
-    "reset_v": -65.0,
-    "thresh_v": -50.0,
-    "refrac_t": 3.0,
-}
-EVERY = {"dt": 1.0, "refrac_t": 3.0, "thresh_v": -45.0, "rest_v": -60.0, "resistance": 1.5}
-MEMBRANES = {
-    "lif": {"decay": 0.95, "reset_v": -65.0},
-    "alif": {"decay": 0.95, "reset_v": -65.0},
-    "glif2": {"decay": 0.95, "reset_v_mul": 0.4, "reset_v_add": 3.0},
-    "qif": {"rate": 0.05, "crit_v": -52.0, "affinity": 0.04, "reset_v": -65.0},
-    "izhikevich": {"rate": 0.05, "crit_v": -52.0, "affinity": 0.04, "reset_v": -65.0},
-    "eif": {"rate": 0.05, "rheobase_v": -50.0, "sharpness": 2.0, "reset_v": -65.0},
-    "adex": {"rate": 0.05, "rheobase_v": -50.0, "sharpness": 2.0, "reset_v": -65.0},
-}
-CONSTANTS = {
-    "alif": [[0.97, 0.9], [1.0, 0.3]],
-    "glif2": [[0.97, 0.9], [1.0, 0.3]],
-    "izhikevich": [[0.01, 0.1], [0.2, 0.1], [1.0, 0.5]],
-    "adex": [[0.01, 0.1], [0.2, 0.1], [1.0, 0.5]],
-}
-ADAPTIVE = list(CONSTANTS)
-
-
-def of_model(model, shape, dtype=torch.float32, device="cpu", reduction="mean"):
-    """Parameters and adaptations of a model, for states of a shape."""
-    options = EVERY | MEMBRANES[model]
-    if model in ADAPTIVE:
-        compute = torch.float64 if dtype == torch.float64 else torch.float32
-        options["constants"] = torch.tensor(CONSTANTS[model], dtype=compute, device=device)
-        adaptation, _ = state((*shape[1:], 2), device=device, seed=5)
-        options["adaptation"] = (adaptation / 40 + 1.5).to(dtype)
-        options["reduction"] = reduction
-    return options
-
-
-def in_place(*args, **kwargs):
-    return ops.neuron_step_("lif", *args, **kwargs)
-
-
-def functional(*args, **kwargs):
-    return ops.neuron_step("lif", *args, **kwargs)[:3]
-
-
-def state(shape, dtype=torch.float32, device="cpu", seed=0):
-    g = torch.Generator().manual_seed(seed)
-    voltage = (torch.rand(shape, generator=g, dtype=torch.float64) * 30 - 75).to(dtype)
-    refrac = torch.randint(0, 4, shape, generator=g).to(dtype)
-    return voltage.to(device), refrac.to(device)
-
-
-def inputs(shape, dtype=torch.float32, device="cpu", seed=1):
-    g = torch.Generator().manual_seed(seed)
-    return (torch.rand(shape, generator=g, dtype=torch.float64) * 60 - 20).to(dtype).to(device)
 
 
 def simulate(model, shape, dtype, device, lock, reduction, steps=30):
@@ -245,64 +187,6 @@ def test_expanded_inputs(backend):
     assert_identical(ops.neuron_step("lif", voltage, refrac, x, **CELL)[0], expected[0])
 
 
-def test_writes_are_seen_by_autograd(backend):
-    voltage, refrac = state((2, 3))
-    weight = torch.ones(2, 3, requires_grad=True)
-    loss = (weight * voltage).sum()
-    ops.neuron_step_("lif", voltage, refrac, inputs((2, 3)), **CELL)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
-
-
-@pytest.mark.parametrize("lock", [True, False])
-@pytest.mark.parametrize("model", MEMBRANES)
-def test_gradients_equal_autograd_of_the_reference(backend, model, lock):
-    shape = (2, 30)
-
-    def run(step):
-        voltage, refrac = state(shape, torch.float64)
-        voltage = leaf = voltage.requires_grad_()
-        x = inputs((5, *shape), torch.float64).requires_grad_()
-        options = of_model(model, shape, torch.float64)
-        options |= {} if model in ADAPTIVE else {"adaptation": None, "constants": None, "reduction": None}
-        leaves = [leaf, x]
-        if model in ADAPTIVE:
-            leaves.append(options["adaptation"].requires_grad_())
-        for t in range(5):
-            voltage, refrac, _, adaptation = step(model, voltage, refrac, x[t], refrac_lock=lock, **options)
-            options["adaptation"] = adaptation
-        weight = torch.linspace(-1, 1, 60, dtype=torch.float64).view(shape)
-        total = (voltage * weight).sum()
-        if adaptation is not None:
-            total = total + adaptation.square().sum()
-        total.backward()
-        return [leaf.grad for leaf in leaves]
-
-    for actual, expected in zip(run(ops.neuron_step), run(reference.neuron_step), strict=True):
-        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-14)
-        assert (actual != 0).any()
-
-
-@pytest.mark.parametrize("model", MEMBRANES)
-def test_gradients_by_finite_differences(backend, model):
-    shape = (2, 4)
-    drawn = torch.rand(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    voltage = (4 * drawn - 60).requires_grad_()
-    refrac = torch.zeros(shape, dtype=torch.float64)
-    x = inputs(shape, torch.float64).mul(0.1).requires_grad_()
-    options = of_model(model, shape, torch.float64)
-    leaves = [voltage, x, *([options["adaptation"].requires_grad_()] if model in ADAPTIVE else [])]
-
-    def step(voltage, x, adaptation=None):
-        changed = options if adaptation is None else options | {"adaptation": adaptation}
-        new_voltage, _, spikes, new_adaptation = ops.neuron_step(model, voltage, refrac, x, **changed)
-        assert not spikes.any()
-        return new_voltage if new_adaptation is None else (new_voltage, new_adaptation)
-
-    assert torch.autograd.gradcheck(step, leaves)
-    assert torch.autograd.gradgradcheck(step, leaves)
-
-
 def test_parameters_may_be_tensors(backend):
     voltage, refrac = state((2, 3))
     thresholds = torch.tensor([-50.0, -49.0, -70.0], requires_grad=True)
@@ -316,69 +200,6 @@ def test_parameters_may_be_tensors(backend):
             assert_identical(a[:, i], b)
     assert_identical(ops.neuron_step_("lif", voltage, refrac, x, **cell), got[2])
     assert_identical(voltage, got[0])
-
-
-def test_refractory_time_carries_no_gradient(backend):
-    voltage, refrac = state((2, 3))
-    out = ops.neuron_step("lif", voltage, refrac.requires_grad_(), inputs((2, 3)), **CELL)
-    assert not out[1].requires_grad
-    out[0].sum().backward()
-    assert refrac.grad is None
-
-
-def test_forward_mode_is_refused_rather_than_dropped(backend):
-    voltage, refrac = state((2, 3))
-    with torch.autograd.forward_ad.dual_level():
-        x = torch.autograd.forward_ad.make_dual(inputs((2, 3)), torch.ones(2, 3))
-        for step in (functional, in_place):
-            with pytest.raises((RuntimeError, NotImplementedError)):
-                step(voltage, refrac, x, **CELL)
-
-
-def test_overlapping_memory_is_refused(native):
-    memory = torch.full((11,), -60.0)
-    with pytest.raises(RuntimeError, match="overlap"):
-        ops.neuron_step_("lif", memory[1:], torch.zeros(10), memory[:-1], **CELL)
-    voltage = torch.full((3,), -60.0)
-    with pytest.raises(ValueError, match="refrac was expanded"):
-        ops.neuron_step_("lif", voltage, torch.zeros(1).expand(3), torch.full((3,), 1e6), **CELL)
-    assert_identical(voltage, torch.full((3,), -60.0))
-
-
-@pytest.mark.parametrize("which", ["voltage", "refrac", "inputs"])
-def test_in_place_refuses_to_drop_a_gradient(backend, which):
-    tensors = dict(zip(("voltage", "refrac", "inputs"), (*state((2, 3)), inputs((2, 3))), strict=True))
-    before = {name: t.clone() for name, t in tensors.items()}
-    tensors[which].requires_grad_()
-    with pytest.raises(RuntimeError, match=f"{which} requires a gradient"):
-        ops.neuron_step_("lif", **tensors, **CELL)
-    for name, t in tensors.items():
-        assert_identical(t, before[name])
-
-
-@pytest.mark.parametrize(
-    "change, error, match",
-    [
-        ({"refrac": torch.zeros(2, 4)}, ValueError, r"refrac had shape \(2, 4\)"),
-        ({"inputs": torch.zeros(3, 2, 3)}, ValueError, r"inputs had shape \(3, 2, 3\)"),
-        ({"inputs": torch.zeros(2, 3, dtype=torch.float64)}, TypeError, "inputs was torch.float64"),
-        ({"refrac": torch.zeros(2, 3, dtype=torch.int64)}, TypeError, "refrac was torch.int64"),
-        ({"inputs": torch.zeros(2, 3, device="meta")}, ValueError, "inputs was on meta"),
-    ],
-)
-@pytest.mark.parametrize("step", [functional, in_place], ids=["functional", "in place"])
-def test_bad_input_raises_and_leaves_the_state(backend, step, change, error, match):
-    tensors = dict(zip(("voltage", "refrac", "inputs"), (*state((2, 3)), inputs((2, 3))), strict=True)) | change
-    before = {name: t.clone() for name, t in tensors.items()}
-    with pytest.raises(error, match=match):
-        step(**tensors, **CELL)
-    for name in ("voltage", "refrac"):
-        assert_identical(tensors[name], before[name])
-
-
-def test_integer_state_is_refused(backend):
-    with pytest.raises(TypeError, match="voltage was torch.int64"):
-        functional(*[torch.zeros(2, dtype=torch.int64)] * 3, **CELL)
 
 
 @settings(max_examples=60, deadline=None)
@@ -407,39 +228,6 @@ def test_permuting_neurons_permutes_the_result(backend, rng):
     permuted = functional(voltage[:, order], refrac[:, order], x[:, order], **CELL)
     for a, b in zip(straight, permuted, strict=True):
         assert_identical(b, a[:, order])
-
-
-@pytest.mark.parametrize(
-    "model, change, error, match",
-    [
-        ("leaky", {}, ValueError, "model was 'leaky'; it must be one of 'lif'"),
-        ("lif", {"crit_v": 1.0}, TypeError, r"lif: parameters missing: none, unknown: \['crit_v'\]"),
-        ("lif", {"reduction": "mean"}, ValueError, "lif does not adapt"),
-        ("alif", {"adaptation": None}, ValueError, "alif adapts; adaptation and constants must be tensors"),
-        ("alif", {"adaptation": torch.zeros(2, 3, 2)}, ValueError, r"shape \(2, 3, 2\); it must be \(3, 'K'\)"),
-        ("alif", {"adaptation": torch.zeros(3, 1)}, ValueError, r"constants had shape \(2, 2\); it must be \(2, 1\)"),
-        ("alif", {"adaptation": torch.zeros(3, 2).double()}, TypeError, "adaptation was torch.float64"),
-        ("alif", {"constants": torch.zeros(2, 2).double()}, ValueError, "constants was torch.float64"),
-        ("adex", {"reduction": "max"}, ValueError, "reduction was 'max'; it must be one of None, 'mean', 'sum'"),
-    ],
-)
-@pytest.mark.parametrize("step", [ops.neuron_step, ops.neuron_step_], ids=["functional", "in place"])
-def test_bad_models_and_adaptations(backend, step, model, change, error, match):
-    voltage, refrac = state((2, 3))
-    before = voltage.clone(), refrac.clone()
-    options = of_model(model if model in MEMBRANES else "lif", (2, 3)) | change
-    with pytest.raises(error, match=match):
-        step(model, voltage, refrac, inputs((2, 3)), **options)
-    assert_identical(voltage, before[0])
-    assert_identical(refrac, before[1])
-
-
-def test_missing_parameters_are_named(backend):
-    options = of_model("qif", (2, 3))
-    del options["crit_v"], options["dt"]
-    for step in (ops.neuron_step, ops.neuron_step_):
-        with pytest.raises(TypeError, match=r"qif: parameters missing: \['crit_v', 'dt'\], unknown: none"):
-            step("qif", *state((2, 3)), inputs((2, 3)), **options)
 
 
 def test_non_contiguous_adaptations(backend):

@@ -115,7 +115,7 @@ else
   note tests "left out" 0 "no pytest here"
 fi
 
-part bench 120 "$python" -m inferno_cuda bench --device cuda --quick --json "$out/bench.json"
+part bench 420 "$python" -m inferno_cuda bench --device cuda --quick --json "$out/bench.json"
 
 sanitizer=$(command -v compute-sanitizer || echo "${CUDA_HOME:-/usr/local/cuda}/bin/compute-sanitizer")
 if [ -x "$sanitizer" ]; then
