@@ -195,6 +195,26 @@ def test_rate_zero_is_silent(name, online):
 
 
 @pytest.mark.parametrize("online", [False, True])
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("rate", [1e-17, 1e-20, 1e-38, 1e-45])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_lowest_rates_are_silent(name, rate, dtype, online):
+    for step_time in (1.0, 0.1, 1e-3):
+        inputs = torch.full((500,), rate, dtype=dtype)
+        assert not draw(encoder(name, 30, step_time, frequency=1.0), inputs, online).any()
+
+
+@pytest.mark.parametrize("name", ENCODING[:6])
+def test_steps_are_a_whole_number(name):
+    function = getattr(nf, name)
+    spikes = [list(function(torch.tensor([300.0]), steps, 1.0, generator=seeded())) for steps in (10, 10.0)]
+    assert len(spikes[1]) == 10 and torch.equal(*map(torch.stack, spikes))
+    for steps in (2.7, -1, "x"):
+        with pytest.raises(ValueError, match="'steps'"):
+            function(torch.tensor([300.0]), steps, 1.0)
+
+
+@pytest.mark.parametrize("online", [False, True])
 def test_the_highest_rates(online):
     fastest = {"HomogeneousPoissonApproxEncoder": 1e6, "PoissonIntervalEncoder": 1e9}
     for name, frequency in fastest.items():

@@ -48,6 +48,19 @@ def test_exp_and_sqrt_refuse_the_rest(x):
         inferno.sqrt(-1.0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("scale", [2.0, -3, 2j])
+@pytest.mark.parametrize("order", [1, 2, 3.0])
+@pytest.mark.filterwarnings("ignore:ComplexHalf")
+def test_normalize_computes_half_types_in_float32(dtype, scale, order):
+    data = torch.tensor([[0.0, 0.0, 0.0], [3e4, 6e4, -9.0], [1e-3, 0.0, 0.1]]).to(dtype)
+    found = inferno.normalize(data, order, scale, 1)
+    expected = scale * torch.nn.functional.normalize(data.float(), p=order, dim=1)
+    assert found.dtype == (scale * data).dtype
+    rounded = expected.to(found.dtype).to(expected.dtype)
+    assert torch.equal(found.to(expected.dtype), rounded) and not rounded[0].any() and rounded[1].all()
+
+
 @pytest.mark.parametrize("args", [(2,), (1, 3.0), (2, 1.5, 0), (2, 1.5, (0, 2)), (inf, 2j, -1), (0.5, 1.0, None, 0.1)])
 def test_normalize_equals_inferno(args):
     upstream = pytest.importorskip("inferno")

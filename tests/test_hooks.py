@@ -206,6 +206,32 @@ def test_d23_a_hook_can_be_an_attribute_of_its_module():
     assert c.weight.min() == 0.5 and c.hook.module is c
 
 
+def test_what_inferno_saved_of_a_hook_loads():
+    theirs, models = pytest.importorskip("inferno.neural"), []
+    for neural in (inferno.neural, theirs):
+        c = neural.LinearDense(3, 2, 1.0, synapse=neural.DeltaCurrent.partialconstructor(1.0))
+        c.updater = c.defaultupdater()
+        hooks = neural.Clamping(c, "weight", min=0.5), neural.Clamping(c.updater, "parent.weight", max=2.0)
+        models.append(nn.ModuleList([c, *hooks]))
+    ours, state = models[0], models[1].state_dict()
+    assert "1._hooked_module.weight_" in state and "2._hooked_module.updates_.weight._extra_state" in state
+    ours.load_state_dict(state)
+    assert torch.equal(ours[0].weight, models[1][0].weight)
+    with pytest.raises(RuntimeError, match="1._hooked_modul"):
+        ours.load_state_dict({**state, "1._hooked_modul": torch.ones(1)})
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_types_are_normalized_in_float32(dtype):
+    linear = nn.Linear(3, 2, bias=False).to(dtype)
+    values = torch.tensor([[0.0, 0.0, 0.0], [3e4, 6e4, 1.0]])
+    linear.weight.data.copy_(values)
+    expected = nn.functional.normalize(linear.weight.detach().float(), dim=-1).to(dtype)
+    Normalization(linear, "weight", 2, 1.0, -1)(force=True)
+    assert linear.weight.dtype == dtype and torch.equal(linear.weight, expected)
+    assert not linear.weight[0].any() and linear.weight[1, :2].all()
+
+
 def test_a_hook_holds_its_module():
     hook = Clamping(nn.Linear(2, 2), "weight", min=0.0)
     gc.collect()

@@ -107,6 +107,25 @@ def test_a_copied_module_shares_a_hook_from_outside():
     assert not clamps(other)
 
 
+@pytest.mark.parametrize("make", [lambda m: Clamping(m, "weight", min=0.5), lambda m: inferno.Hook(posthook=Shout())])
+def test_a_shallow_copy_is_not_registered_and_takes_nothing(make):
+    module = Adder()
+    hook = make(module)
+    where = () if isinstance(hook, inferno.StateHook) else (module,)
+    hook.register(*where)
+    other = copy.copy(hook)
+    assert hook.registered and not other.registered and hooks_of(module) == 1
+    other.deregister()
+    other.register(*where)
+    assert other.registered and hooks_of(module) == 2
+    del hook
+    gc.collect()
+    assert other.registered and hooks_of(module) == 1
+    del other
+    gc.collect()
+    assert hooks_of(module) == 0
+
+
 def test_a_saved_module_keeps_its_hooks():
     module = Adder()
     hook = inferno.Hook(posthook=Shout())

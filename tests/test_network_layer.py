@@ -290,6 +290,32 @@ def test_biclique_transforms_in_place_do_not_reach_other_neurons():
     assert torch.equal(layer.neurons.k.called[0][0], currents["a"] + currents["b"])
 
 
+def doubled(x):
+    return x.mul_(2)
+
+
+def doubled_sum(inputs):
+    for value in inputs.values():
+        value.mul_(2)
+    return sum(inputs.values())
+
+
+@pytest.mark.parametrize("fed", ["a", "ab"])
+@pytest.mark.parametrize("how", ["output", "input", "combine"])
+def test_biclique_functions_in_place_neither_compound_nor_show(how, fed):
+    connections = [(name, dense(), *[doubled] * (how == "output" and name == "a")) for name in "ab"]
+    neurons = [(name, lif(kind=NotedLIF), *[doubled] * (how == "input")) for name in "mk"]
+    layer = Biclique(connections, neurons, doubled_sum if how == "combine" else "sum")
+    plain = Biclique([(name, dense()) for name in "ab"], [("m", lif())])
+    inputs = {name: (torch.ones(1, 3),) for name in fed}
+    _, currents = layer(inputs, capture_intermediate=True)
+    _, expected = plain(inputs, capture_intermediate=True)
+    assert all(torch.equal(currents[name], expected[name]) for name in fed)
+    factors = {"a": 2, "b": 1 if how == "output" else 2}
+    for neuron in layer.neurons_.values():
+        assert torch.equal(neuron.called[0][0], sum(factors[name] * expected[name] for name in fed))
+
+
 @pytest.mark.parametrize("combine, kind", [("median", ValueError), (3, TypeError), (None, TypeError)])
 def test_biclique_refuses_other_ways_to_combine(combine, kind):
     with pytest.raises(kind, match="combine"):

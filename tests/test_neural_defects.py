@@ -62,15 +62,6 @@ def test_d02_delay_setter_equals_a_fresh_synapse(backend):
         assert s.current_at(torch.tensor([[5.5]])).item() == -9.0
 
 
-def test_d04_synapse_setter_replaces_the_synapse(backend):
-    conn = LinearDense(3, 2, 1.0, synapse=DELTA)
-    new = DeltaCurrent(3, 1.0, spike_charge=5.0)
-    conn.synapse = new
-    assert conn.synapse is new and [name for name, _ in conn.named_modules()] == ["", "synapse_"]
-    conn(torch.ones(1, 3))
-    assert new.spike.all()
-
-
 def test_d06_spike_with_zero_refractory_period(backend):
     neuron = lif(refrac_t=0.0)
     assert not neuron.spike.any()
@@ -198,11 +189,6 @@ def test_d33_updatesome_without_an_updater_does_nothing():
     assert torch.equal(conn.weight, before)
 
 
-def test_d34_sizes_are_methods():
-    conn = LinearDense((3, 2), 4, 1.0, synapse=DELTA)
-    assert conn.insize() == 6 and conn.outsize() == 4
-
-
 def test_d40_pending_updates_are_neither_parameters_nor_saved():
     conn = LinearDense(1, 1, 1.0, synapse=DELTA)
     conn.updater = conn.defaultupdater()
@@ -228,18 +214,6 @@ def test_d41_setters_copy_and_validate():
 
 
 @pytest.mark.parametrize("construct", [DELTA, EXPONENTIAL])
-def test_d47_like_input_takes_delayed_values(backend, construct):
-    conn = LinearDense((3, 2), 4, 1.0, delay=3.0, batch_size=2, synapse=construct)
-    for x in torch.eye(6).view(3, 2, 3, 2):
-        conn(x)
-    conn.delay = torch.randint(0, 4, (4, 6), generator=torch.Generator().manual_seed(0)).float()
-    currents, fired = conn.syncurrent, conn.synspike
-    assert currents.shape == fired.shape == (2, 6, 4) and fired.any(2).sum() > fired.all(2).sum()
-    torch.testing.assert_close(conn.like_input(currents), currents.mean(2).view(2, 3, 2))
-    assert torch.equal(conn.like_input(fired), fired.any(2).view(2, 3, 2))
-
-
-@pytest.mark.parametrize("construct", [DELTA, EXPONENTIAL])
 def test_d49_a_change_of_batch_size_clears_the_history(backend, construct):
     s = fed(construct(1, 1.0, 2.0, 2), 1)
     s.batchsz = 3
@@ -248,15 +222,6 @@ def test_d49_a_change_of_batch_size_clears_the_history(backend, construct):
     conn(torch.ones(2, 1))
     conn.batchsz = 3
     assert conn(torch.zeros(3, 1)).shape == (3, 1) and not conn.synspike.any()
-
-
-@pytest.mark.parametrize("construct", [DELTA, EXPONENTIAL])
-def test_d51_delays_above_the_maximum_silence_the_synapse_by_default(backend, construct):
-    conn = LinearDense(3, 1, 1.0, delay=3.0, synapse=construct)
-    conn.delay = torch.full((1, 3), 3.0 + 1e-5)
-    assert not torch.stack([conn(torch.ones(1, 3)) for _ in range(6)]).any()
-    conn.delay = torch.full((1, 3), 3.0)
-    assert conn(torch.ones(1, 3)).all()
 
 
 @pytest.mark.parametrize("construct", [DELTA, EXPONENTIAL])

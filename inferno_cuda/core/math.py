@@ -60,8 +60,13 @@ def normalize(
         scale: what the norms become.
         dim: dimensions over which a norm is taken; None for all of them.
         epsilon: a norm below it counts as it, so that zeros stay zeros.
+
+    Returns:
+        The scaled data, in the dtype of ``scale * data``; half types are computed in float32 and rounded once.
     """
-    return scale * torch.nn.functional.normalize(data, p=order, dim=dim, eps=epsilon)
+    half = data.dtype in (torch.float16, torch.bfloat16)
+    scaled = scale * torch.nn.functional.normalize(data.float() if half else data, p=order, dim=dim, eps=epsilon)
+    return scaled.to(torch.result_type(data, scale)) if half else scaled
 
 
 def rescale(

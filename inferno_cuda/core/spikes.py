@@ -42,7 +42,8 @@ def victor_purpura_pair_dist(t0: Tensor, t1: Tensor, cost: float | Tensor) -> Te
     """The Victor-Purpura distance of two spike trains: the least cost of turning one into the other.
 
     Adding or removing a spike costs 1, moving one by ``t`` costs ``cost * t``. Computed in float64, a row of the table
-    of Victor and Purpura (1996), doi:10.1152/jn.1996.76.2.1310, at a time.
+    of Victor and Purpura (1996), doi:10.1152/jn.1996.76.2.1310, at a time: it
+    loops over the spikes of the shorter train, and does the longer one and all costs at once.
 
     Args:
         t0: spike times of one train, ``(m,)``, in any order.

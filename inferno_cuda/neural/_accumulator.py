@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,16 +14,33 @@ Reduction = Callable[[torch.Tensor, int], torch.Tensor]
 Bound = tuple[Callable, tuple[float | None, ...], dict[str, Any]]
 
 
+def saved_updates(state_dict: Mapping[str, Any], prefix: str) -> tuple[list[str], list[str]]:
+    """Keys of the pending updates, positive and negative, that inferno-ai saved with an accumulator; in order."""
+    found = []
+    for start in (f"{prefix}_pos.", f"{prefix}_neg."):
+        keys = [key for key, value in state_dict.items() if key.startswith(start) and isinstance(value, torch.Tensor)]
+        numbers = {key: key[len(start) :] for key in keys}
+        found.append(sorted((key for key in keys if numbers[key].isdecimal()), key=lambda key: int(numbers[key])))
+    return tuple(found)
+
+
 def _bounded(bound: Bound, *tensors: torch.Tensor) -> torch.Tensor:
     function, limits, kwargs = bound
     return function(*tensors, *limits, **kwargs)
+
+
+def _update(name: str, value: torch.Tensor | None) -> torch.Tensor | None:
+    if value is None:
+        return None
+    value = instance(name, value, torch.Tensor).detach()
+    return value if value.is_floating_point() or value.is_complex() else value.to(torch.get_default_dtype())
 
 
 class Accumulator(Module):
     """Pending updates of one parameter, potentiation (``pos``) apart from depression (``neg``).
 
     Both are magnitudes: applied without bounds they change the parameter by ``pos - neg``. Pending updates are not
-    parameters and take no part in the state_dict.
+    parameters and are not saved in the state_dict. Those that inferno-ai saved replace what is pending.
     """
 
     def __init__(self) -> None:
@@ -43,7 +60,7 @@ class Accumulator(Module):
 
     @pos.setter
     def pos(self, value: torch.Tensor | None) -> None:
-        self._append("_pos", "pos", value)
+        self._append(value, None)
 
     @pos.deleter
     def pos(self) -> None:
@@ -56,20 +73,18 @@ class Accumulator(Module):
 
     @neg.setter
     def neg(self, value: torch.Tensor | None) -> None:
-        self._append("_neg", "neg", value)
+        self._append(None, value)
 
     @neg.deleter
     def neg(self) -> None:
         self._drop("_neg")
 
-    def _append(self, pending: str, name: str, value: torch.Tensor | None) -> None:
-        if value is None:
-            return
-        value = instance(name, value, torch.Tensor).detach()
-        if not (value.is_floating_point() or value.is_complex()):
-            value = value.to(torch.get_default_dtype())
-        getattr(self, pending).append(value)
-        self._reduced.pop(pending, None)
+    def _append(self, pos: torch.Tensor | None, neg: torch.Tensor | None) -> None:
+        given = {"_pos": _update("pos", pos), "_neg": _update("neg", neg)}
+        for pending, value in given.items():
+            if value is not None:
+                getattr(self, pending).append(value)
+                self._reduced.pop(pending, None)
 
     def _drop(self, pending: str) -> None:
         getattr(self, pending).clear()
@@ -87,6 +102,14 @@ class Accumulator(Module):
         self._neg[:] = map(fn, self._neg)
         self._reduced.clear()
         return self
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        keys = saved_updates(state_dict, prefix)
+        if any(keys):
+            self.clear()
+            # taken out of the dictionary, which is torch's own, so that they are not unexpected
+            self._pos[:], self._neg[:] = ([state_dict.pop(k).detach().clone() for k in side] for side in keys)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def reduction(self, fn: Reduction | None = None) -> None:
         """Sets how several pending updates become one: ``fn(stacked, 0)``, by default their sum."""

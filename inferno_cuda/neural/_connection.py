@@ -137,7 +137,11 @@ class Connection(Updatable, Module, ABC):
     @property
     @abstractmethod
     def selector(self) -> torch.Tensor | None:
-        """The delays, arranged as a selector for ``synapse.current_at`` and ``synapse.spike_at``."""
+        """The delays, in ms, arranged like :attr:`syncurrent` and :attr:`synspike`.
+
+        For linear connections it is a selector for ``synapse.current_at`` and ``synapse.spike_at`` too; not where
+        elements of the synapse are seen at several places, as in convolutions.
+        """
         raise missing(self, "Connection", "the getter for property 'selector'")
 
     def _parameter(self, name: str) -> torch.Tensor | None:

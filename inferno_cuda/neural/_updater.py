@@ -11,8 +11,8 @@ import torch
 import torch.nn as nn
 
 from ..state import Module
-from ..state._check import instance
-from ._accumulator import Accumulator, Reduction
+from ..state._check import instance, same_shape
+from ._accumulator import Accumulator, Reduction, saved_updates
 
 
 def _rebuild_updater(base: type, name: str, params: tuple[str, ...]) -> Updater:
@@ -31,9 +31,7 @@ def _accumulator_property(param: str) -> property:
 
     def write(self: Updater, value: Any) -> None:
         pos, neg = value if isinstance(value, tuple | list) else (value, None)
-        accumulator = self.updates_[param]
-        accumulator.pos = pos
-        accumulator.neg = neg
+        self.updates_[param]._append(pos, neg)
 
     def drop(self: Updater) -> None:
         self.updates_[param].clear()
@@ -41,11 +39,32 @@ def _accumulator_property(param: str) -> property:
     return property(read, write, drop, f"Accumulator of '{param}'. Takes ``pos`` or a pair ``(pos, neg)``.")
 
 
+def assign(owner: nn.Module, name: str, value: torch.Tensor) -> None:
+    """Writes an attribute of a module; a parameter, which torch lets nobody assign tensors to, in place."""
+    param = getattr(owner, "_parameters", {}).get(name)
+    if param is None:
+        setattr(owner, name, value)
+    else:
+        with torch.no_grad():
+            param.copy_(value)
+
+
+def _check_new(name: str, value: torch.Tensor, present: torch.Tensor) -> None:
+    same_shape(name, value, present.shape, f"the present {name}")
+    if value.dtype != present.dtype:
+        raise TypeError(f"an update made '{name}' {value.dtype}, it must stay {present.dtype}")
+    if value.device != present.device:
+        raise ValueError(f"an update put '{name}' on the device {value.device}, it must stay on {present.device}")
+
+
 class Updater(Module):
     """Collects updates for parameters of a module and applies them.
 
     Every parameter is a property of the updater: reading gives its :class:`Accumulator`; assigning a tensor adds a
     positive update; assigning a pair ``(pos, neg)`` adds both; deleting drops what is pending.
+
+    A deep copy or a file that has both the updater and an :class:`Updatable` keeps them together. A deep copy without
+    the module updates the same module; with a module that is no Updatable this needs the module to be copied first.
 
     Args:
         module: module whose parameters are updated; only a weak reference to it is kept.
@@ -69,6 +88,14 @@ class Updater(Module):
             for accumulator in self.updates_.values():
                 accumulator.reduction(reduction)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        if self.parent is not None:
+            for name in self.names:
+                # torch hands down a dictionary of its own, from which the accumulators are loaded next
+                for key in sum(saved_updates(state_dict, f"{prefix}updates_.{name}."), []):
+                    state_dict[key] = state_dict[key].to(self._read(name).device)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     @property
     def parent(self) -> Updatable | None:
         """The module that is updated, or None once it is gone."""
@@ -87,27 +114,34 @@ class Updater(Module):
     def forward(self, *params: str, **kwargs) -> None:
         """Applies the pending updates of the named parameters, or of all. They stay pending.
 
-        All new values are computed before the first is assigned. A connection takes them as they are: a delay that
-        an update made negative is not an error here, so that a hook on the updater can still clamp it.
+        All new values are computed and checked before the first is written; a parameter is written in place. A
+        connection takes them as they are: a delay that an update made negative is not an error here, so that a hook on
+        the updater can still clamp it.
 
         Raises:
             RuntimeError: if the module is gone.
             KeyError: if a name is not one of :attr:`names`.
+            ValueError: if an update changes the shape or the device of a parameter.
+            TypeError: if it changes the dtype.
         """
         parent = self.parent
         if parent is None:
             raise RuntimeError("the module of this updater does not exist any more")
-        read = getattr(parent, "_parameter", lambda name: getattr(parent, name))
-        write = getattr(parent, "_update_parameter", lambda name, value: setattr(parent, name, value))
+        write = getattr(parent, "_update_parameter", lambda name, value: assign(parent, name, value))
         with torch.no_grad():
             values = {}
             for name in params or self.names:
-                accumulator, present = self.updates_[name], read(name)
+                accumulator, present = self.updates_[name], self._read(name)
                 value = accumulator(present, **kwargs)
                 if value is not present:
+                    _check_new(name, value, present)
                     values[name] = value
             for name, value in values.items():
                 write(name, value)
+
+    def _read(self, name: str) -> torch.Tensor:
+        parent = self.parent
+        return parent._parameter(name) if hasattr(parent, "_parameter") else getattr(parent, name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Updater:
         new = _rebuild_updater(self._base, type(self).__name__, self.names)
@@ -115,6 +149,8 @@ class Updater(Module):
         parent = self.parent
         # a copy that is part of a copy of the module belongs to that; a copy on its own updates the same module
         new.__setstate__({**self._copied_state(memo), "_parent": memo.get(id(parent), parent)})
+        if parent is not None and id(parent) not in memo:
+            memo.setdefault(_waiting_for(parent), []).append(new)
         return new
 
     def _copied_state(self, memo: dict[int, Any]) -> dict[str, Any]:
@@ -130,11 +166,24 @@ class Updater(Module):
         self.__dict__["_parent"] = (lambda: None) if parent is None else weakref.ref(parent)
 
 
+def _waiting_for(module: Updatable | None) -> tuple[type, int]:
+    """Where a deep copy notes the copies of updaters which it met before the module that they update."""
+    return Updater, id(module)
+
+
 class Updatable(ABC):
     """A module with an optional :class:`Updater`, kept as the submodule ``updater_``."""
 
     def __init__(self) -> None:
         self.updater_ = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Updatable:
+        make, args, state = self.__reduce_ex__(4)[:3]
+        new = memo[id(self)] = make(*copy.deepcopy(args, memo))
+        new.__setstate__(copy.deepcopy(state, memo))
+        for updater in memo.pop(_waiting_for(self), ()):
+            updater.__dict__["_parent"] = weakref.ref(new)
+        return new
 
     @property
     def updatable(self) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..core import normalize
 from ..state import StateHook, _check
+from ._updater import assign
 
 
 class _AttributeHook(StateHook):
@@ -37,15 +38,8 @@ class _AttributeHook(StateHook):
         path, _, name = self.attribute.rpartition(".")
         owner = attrgetter(path)(module) if path else module
         value = _check.instance(self.attribute, getattr(owner, name), Tensor)
-        if not isinstance(value, nn.Parameter):
-            setattr(owner, name, self._changed(value))
-            return
-        with torch.no_grad():
-            changed = self._changed(value)
-            if name in getattr(owner, "_parameters", ()):
-                value.copy_(changed)
-            else:
-                setattr(owner, name, changed)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not isinstance(value, nn.Parameter)):
+            assign(owner, name, self._changed(value))
 
 
 class Normalization(_AttributeHook):

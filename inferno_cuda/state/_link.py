@@ -46,6 +46,11 @@ class Link:
         return self._hook() if self._source is None else self._source.hook
 
     @property
+    def taken(self) -> bool:
+        """Whether a hook that still exists has taken over this link."""
+        return self._hook() is not None
+
+    @property
     def module(self) -> nn.Module | None:
         """The module that the hook is registered to, if there is one."""
         module = self._module()

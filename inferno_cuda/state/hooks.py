@@ -18,7 +18,8 @@ class Hook:
     """Functions to call before and after every call of a module.
 
     The module does not keep the hook alive: it is taken off when it is collected. A copy of a module shares a hook that
-    was not copied with it; a saved module brings its hooks along and keeps them.
+    was not copied with it; a saved module brings its hooks along and keeps them. A shallow copy of a hook is not
+    registered.
 
     Args:
         prehook: called as torch's forward pre-hooks are, ``prehook(module, args)``.
@@ -122,6 +123,12 @@ class Hook:
         # a hook that is a module as well has its own way
         restore = getattr(super(), "__setstate__", self.__dict__.update)
         restore(state)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take over the link that came with the state. That of a shallow copy leads to the hook it was copied from."""
+        if self._link.taken:
+            self._link = Link()
         self._link.adopt(self)
 
 
@@ -244,6 +251,12 @@ class StateHook(Module, ContextualHook, ABC):
         if (self.registered or force) and (ignore_mode or self._runs_in(self.module)):
             self.hook(self.module)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # inferno-ai saves the module once more under the hook; the dictionary is torch's own
+        for key in [key for key in state_dict if key.startswith(f"{prefix}_hooked_module.")]:
+            del state_dict[key]
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         Module.__setstate__(self, state)
-        self._link.adopt(self)
+        self._settle()

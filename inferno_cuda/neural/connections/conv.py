@@ -214,21 +214,29 @@ class Conv2D(WeightedConnection):
         return out if self.bias is None else out + self.bias.view(-1, 1, 1)
 
     def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, local_metadata: Mapping[str, Any], *args: Any
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
     ) -> None:
-        loaded = {}
         for key in _record_keys(self, prefix):
             value = state_dict.get(key)
             if isinstance(value, torch.Tensor) and value.shape[2:] == self._unfolded_shape():
-                loaded[key] = self._windows.fold(value)
-                if loaded[key] is None:
-                    raise ValueError(
+                # torch hands down a dictionary of its own, from which the synapse is loaded next
+                state_dict[key] = self._windows.fold(value)
+                if state_dict[key] is None:
+                    error_msgs.append(
                         f"'{key}' has windows that disagree about pixels which they share, or hold values beyond the "
                         "border: no state of this connection unfolds to it"
                     )
-        # torch hands down a dictionary of its own, from which the synapse is loaded next
-        state_dict.update(loaded)
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+                    del state_dict[key]
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
     def _unfolded_shape(self) -> tuple[int, int]:
         return self.channels * self.kernel[0] * self.kernel[1], self.outheight * self.outwidth

@@ -73,7 +73,8 @@ class HomogeneousPoissonEncoder(RefractoryStepMixin, _PoissonEncoder):
         step_time: length of a step, in ms.
         frequency: firing rate of an input of 1, in Hz.
         refrac: refractory period, in ms; None for that of one step, whatever the step time becomes.
-        compensate: whether the exponential part is shortened by the refractory period, so that the rates are met.
+        compensate: whether the exponential part is shortened by the refractory period, so that the rates are met. With
+            a ``refrac`` below ``step_time`` there are somewhat fewer spikes still: events of one step are one spike.
         generator: where random numbers come from; None for torch's own source.
 
     Raises:
@@ -100,7 +101,7 @@ class HomogeneousPoissonEncoder(RefractoryStepMixin, _PoissonEncoder):
 
     @property
     def compensated(self) -> bool:
-        """Whether the exponential part is shortened by the refractory period, so that the rates are met.
+        """Whether the exponential part is shortened by the refractory period.
 
         Raises:
             ValueError: if set to True with ``frequency * refrac`` of 1000 or more.

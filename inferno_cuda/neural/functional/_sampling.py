@@ -11,16 +11,21 @@ from torch import Tensor
 from ...state import _check
 
 
-def prepared(inputs: Tensor, steps: int, step_time: float, generator: torch.Generator | None) -> Tensor:
-    """Rates to compute with: checked, outside of any graph, in float32 or float64, where the numbers are drawn."""
-    _check.nonnegative("steps", steps, int)
+def prepared(
+    inputs: Tensor, steps: int, step_time: float, generator: torch.Generator | None
+) -> tuple[Tensor, int]:
+    """Checked rates to compute with, and the number of steps.
+
+    The rates are outside of any graph, in float32 or float64, and where the numbers are drawn.
+    """
+    steps = _check.nonnegative("steps", _check.integer("steps", steps), int)
     _check.step("step_time", step_time)
     rates = _check.instance("inputs", inputs, Tensor).detach()
     if not bool((rates >= 0).all()):
         worst = "NaN" if bool(rates.isnan().any()) else f"{rates.min().item()}"
         raise ValueError(f"'inputs' had a rate of {worst}; rates must be nonnegative")
     dtype = rates.dtype if rates.dtype in (torch.float32, torch.float64) else torch.float32
-    return rates.to(inputs.device if generator is None else generator.device, dtype)
+    return rates.to(inputs.device if generator is None else generator.device, dtype), steps
 
 
 def per_step(rates: Tensor, step_time: float) -> Tensor:
@@ -104,8 +109,8 @@ class _PoissonIntervals(_Intervals):
 
     def __init__(self, rates: Tensor, step_time: float, generator: torch.Generator | None) -> None:
         super().__init__(rates, generator)
-        # torch refuses an infinite mean
-        self.mean = (1000 / (rates.reshape(-1) * step_time)).masked_fill(self.silent, 0)
+        # torch refuses an infinite mean, and cannot count past an int64
+        self.mean = (1000 / (rates.reshape(-1) * step_time)).masked_fill(self.silent, 0).clamp_max_(2.0**62)
 
     def draw(self, count: int) -> Tensor:
         drawn = torch.poisson(self.mean.expand(count, -1), generator=self.generator)
@@ -124,8 +129,8 @@ class _ExponentialIntervals(_Intervals):
     def __init__(self, rates: Tensor, mean: Tensor, dead: float, generator: torch.Generator | None) -> None:
         super().__init__(rates, generator)
         self.shortest = dead
-        # a factor of 0, since an infinite one may meet a random number that is 0
-        self.mean = mean.reshape(-1).masked_fill(self.silent, 0)
+        # an infinite factor may meet a random number that is 0
+        self.mean = mean.reshape(-1).masked_fill(self.silent, 0).clamp_max_(2.0**62)
         self.dead = torch.full_like(self.mean, dead).masked_fill_(self.silent, math.inf)
 
     def draw(self, count: int) -> Tensor:

@@ -4,7 +4,8 @@
 ``(steps, *inputs.shape)``, online ones an iterator over ``steps`` bool tensors of the shape of ``inputs``, drawn one at
 a time. Random numbers are drawn on the device of the generator, so a generator of the CPU gives the same spikes on
 every device; without one, on the device of ``inputs``. Nothing here is differentiable. All functions raise ValueError
-for rates that are negative or NaN, for a negative number of steps, and for a ``step_time`` that is not positive.
+for rates that are negative or NaN, for a number of steps that is negative or not whole, and for a ``step_time`` that
+is not positive.
 """
 
 from __future__ import annotations
@@ -36,14 +37,15 @@ def homogeneous_poisson_exp_interval(
         steps: number of steps.
         step_time: length of a step, in ms.
         refrac: refractory period, in ms, >= 0; None for one step.
-        compensate: whether the exponential part is shortened by the refractory period, so that the rates are met.
+        compensate: whether the exponential part is shortened by the refractory period, so that the rates are met. With
+            a ``refrac`` below ``step_time`` there are somewhat fewer spikes still: events of one step are one spike.
         generator: source of random numbers; None for torch's own.
 
     Raises:
         ValueError: also if ``refrac`` is negative or infinite, or a rate cannot be met since it exceeds
             ``1000 / refrac`` with ``compensate``.
     """
-    rates = prepared(inputs, steps, step_time, generator)
+    rates, steps = prepared(inputs, steps, step_time, generator)
     source = exp_interval_source(rates, step_time, refrac, compensate, generator)
     return source.offline(steps).to(inputs.device)
 
@@ -58,7 +60,7 @@ def homogeneous_poisson_exp_interval_online(
     generator: torch.Generator | None = None,
 ) -> Iterator[Tensor]:
     """:func:`homogeneous_poisson_exp_interval`, one step at a time."""
-    rates = prepared(inputs, steps, step_time, generator)
+    rates, steps = prepared(inputs, steps, step_time, generator)
     source = exp_interval_source(rates, step_time, refrac, compensate, generator)
     return source.online(steps, inputs.device)
 
@@ -74,7 +76,7 @@ def poisson_interval(
         step_time: length of a step, in ms.
         generator: source of random numbers; None for torch's own.
     """
-    rates = prepared(inputs, steps, step_time, generator)
+    rates, steps = prepared(inputs, steps, step_time, generator)
     return poisson_interval_source(rates, step_time, generator).offline(steps).to(inputs.device)
 
 
@@ -82,7 +84,7 @@ def poisson_interval_online(
     inputs: Tensor, steps: int, step_time: float, *, generator: torch.Generator | None = None
 ) -> Iterator[Tensor]:
     """:func:`poisson_interval`, one step at a time."""
-    rates = prepared(inputs, steps, step_time, generator)
+    rates, steps = prepared(inputs, steps, step_time, generator)
     return poisson_interval_source(rates, step_time, generator).online(steps, inputs.device)
 
 
@@ -97,7 +99,8 @@ def homogenous_poisson_bernoulli_approx(
         step_time: length of a step, in ms.
         generator: source of random numbers; None for torch's own.
     """
-    chance = per_step(prepared(inputs, steps, step_time, generator), step_time)
+    rates, steps = prepared(inputs, steps, step_time, generator)
+    chance = per_step(rates, step_time)
     return spikes_at(chance.expand(steps, *chance.shape), generator).to(inputs.device)
 
 
@@ -105,7 +108,8 @@ def homogenous_poisson_bernoulli_approx_online(
     inputs: Tensor, steps: int, step_time: float, *, generator: torch.Generator | None = None
 ) -> Iterator[Tensor]:
     """:func:`homogenous_poisson_bernoulli_approx`, one step at a time."""
-    chance = per_step(prepared(inputs, steps, step_time, generator), step_time)
+    rates, steps = prepared(inputs, steps, step_time, generator)
+    chance = per_step(rates, step_time)
     return (spikes_at(chance, generator).to(inputs.device) for _ in range(steps))
 
 
@@ -122,5 +126,5 @@ def inhomogeneous_poisson_bernoulli_approx(
     Returns:
         Spikes, bool, of the shape of ``inputs``.
     """
-    rates = prepared(inputs, 0, step_time, generator)
+    rates, _ = prepared(inputs, 0, step_time, generator)
     return spikes_at(per_step(rates, step_time), generator).to(inputs.device)

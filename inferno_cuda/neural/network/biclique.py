@@ -18,14 +18,14 @@ from ._transform import Transform, through
 class Biclique(FixedLayer):
     """Several connections whose outputs are combined, and the result goes to each of several groups of neurons.
 
-    Every pair of a connection and neurons is a cell.
+    Every pair of a connection and neurons is a cell. Functions get tensors of their own, which they may write to.
 
     Args:
         connections: tuples of a name, a connection, and optionally a transform of its output.
         neurons: tuples of a name, neurons, and optionally a transform of their input.
         combine: how the outputs of the connections become one: "sum", "mean", "prod", "min", "max", elementwise and in
             the order of the inputs of the step; or a function of the outputs by name and of the keyword arguments of
-            the step. Functions are called once for each group of neurons.
+            the step. This and the transforms of outputs are called once for each group of neurons.
 
     Raises:
         ValueError: if there are no connections or no neurons, an element has another number of entries, a name is not
@@ -61,16 +61,22 @@ class Biclique(FixedLayer):
         """
         if not inputs:
             raise ValueError("'inputs' is empty, there must be the input of at least one connection")
-        transforms = (*self.post_input.values(), *self.pre_output.values())
-        if isinstance(self._combine, str) and all(transform is None for transform in transforms):
-            return dict.fromkeys(self._modules["neurons_"]._modules, COMBINE[self._combine](list(inputs.values())))
-        return {name: through(self.pre_output[name], self._combined(inputs, kwargs)) for name in self.neurons_}
+        neurons = self._modules["neurons_"]._modules
+        if isinstance(self._combine, str) and all(transform is None for transform in self.post_input.values()):
+            combined = COMBINE[self._combine](list(inputs.values()))
+            return {name: _through_own(self.pre_output[name], combined) for name in neurons}
+        return {name: through(self.pre_output[name], self._combined(inputs, kwargs)) for name in neurons}
 
     def _combined(self, inputs: dict[str, torch.Tensor], kwargs: dict[str, Any]) -> torch.Tensor:
-        inputs = {name: through(self.post_input[name], value) for name, value in inputs.items()}
+        inputs = {name: through(self.post_input[name], value.clone()) for name, value in inputs.items()}
         if isinstance(self._combine, str):
             return COMBINE[self._combine](list(inputs.values()))
         return self._combine(inputs, **kwargs)
+
+
+def _through_own(transform: Transform | None, value: torch.Tensor) -> torch.Tensor:
+    """``value``, or what a transform makes of a copy: others see the value too."""
+    return value if transform is None else transform(value.clone())
 
 
 def _members(argument: str, members: Iterable[tuple]) -> tuple[list[tuple[str, Any]], dict[str, Transform | None]]:
