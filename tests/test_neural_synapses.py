@@ -77,7 +77,7 @@ def test_delta_plus_weighs_spikes_and_adds_currents(backend):
     assert s.current_at(torch.full((1, 3), 0.5)).tolist() == [[6.5, 4.0, -5.0]]
 
 
-def test_delta_plus_takes_many_currents(backend):
+def test_delta_plus_takes_many_currents():
     s = synapse("delta plus")
     assert torch.equal(s(torch.zeros(1, 3), *(torch.ones(1, 3) for _ in range(12))), torch.full((1, 3), 12.0))
 

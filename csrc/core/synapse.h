@@ -16,11 +16,12 @@ SynapseParams<C> synapse_params(const SynapseStepArgs& a) {
   return {C(a.gain), {C(a.decay[0]), C(a.decay[1])}};
 }
 
-// A model says how many currents it records, whether the magnitude of an input counts or only that it is not zero,
-// whether currents can be injected, and how the recorded currents move on under the drive: gain * input + injected.
-// `advance` returns the present current, as it is stored.
+// A model says its name, how many currents it records and how many decays it takes, whether the magnitude of an input
+// counts or only that it is not zero, whether currents can be injected, and how the recorded currents move on under the
+// drive: gain * input + injected. `advance` returns the present current, as it is stored.
 struct Delta {
-  static constexpr int currents = 0;
+  static constexpr const char* name = "delta";
+  static constexpr int currents = 0, decays = 0;
   static constexpr bool weighs = false, injects = false;
   template <class T, class C>
   static INFERNO_HD T advance(const T*, T*, C drive, const SynapseParams<C>&) {
@@ -29,7 +30,8 @@ struct Delta {
 };
 
 struct DeltaPlus {
-  static constexpr int currents = 1;
+  static constexpr const char* name = "delta_plus";
+  static constexpr int currents = 1, decays = 0;
   static constexpr bool weighs = true, injects = true;
   template <class T, class C>
   static INFERNO_HD T advance(const T*, T* now, C drive, const SynapseParams<C>&) {
@@ -38,7 +40,8 @@ struct DeltaPlus {
 };
 
 struct Exponential {
-  static constexpr int currents = 1;
+  static constexpr const char* name = "exponential";
+  static constexpr int currents = 1, decays = 1;
   static constexpr bool weighs = true, injects = false;
   template <class T, class C>
   static INFERNO_HD T advance(const T* newest, T* now, C drive, const SynapseParams<C>& p) {
@@ -47,7 +50,8 @@ struct Exponential {
 };
 
 struct DoubleExponential {
-  static constexpr int currents = 2;
+  static constexpr const char* name = "double_exponential";
+  static constexpr int currents = 2, decays = 2;
   static constexpr bool weighs = true, injects = false;
   template <class T, class C>
   static INFERNO_HD T advance(const T* newest, T* now, C drive, const SynapseParams<C>& p) {

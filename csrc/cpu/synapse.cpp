@@ -9,8 +9,8 @@
 namespace inferno {
 namespace {
 
-constexpr int64_t block = 64;       // elements of a lane that are worked on at a time
-constexpr int64_t tile_lanes = 64;  // lanes whose inputs and outputs are transposed together
+constexpr int64_t block = 256;      // elements of a lane that are worked on at a time
+constexpr int64_t tile_lanes = 32;  // lanes whose inputs and outputs are transposed together
 
 // A stretch of synapses, each array of which lies in one piece.
 struct Lane {
@@ -22,7 +22,21 @@ struct Lane {
   void* out;
 };
 
-template <class M, class T, class X>
+// The drive of `n` elements from `begin` on, without the current that is injected last.
+template <class M, class T, class X, class C>
+INFERNO_HD void drive_before_last(const SynapseStepArgs& a, const Lane& lane, C gain, int64_t begin, int64_t n,
+                                  C* drive) {
+  const X* inputs = static_cast<const X*>(lane.inputs) + begin;
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) drive[i] = gain * spike_count<M, C>(inputs[i]);
+  for (int k = 0; k < a.injected_count - 1; ++k) {
+    const T* injected = static_cast<const T*>(lane.injected[k]) + begin;
+    for (int64_t i = 0; i < n; ++i) drive[i] = drive[i] + load(injected[i]);
+  }
+}
+
+// The drive is computed where it is used: a loop that only copied it would become a slow copy of bytes.
+template <class M, class T, class X, bool Injected>
 INFERNO_HD void run_lane(const SynapseStepArgs& a, const Lane& lane, int64_t count) {
   using C = Compute<T>;
   const SynapseParams<C> p = synapse_params<C>(a);
@@ -30,16 +44,13 @@ INFERNO_HD void run_lane(const SynapseStepArgs& a, const Lane& lane, int64_t cou
     const int64_t n = std::min(block, count - begin);
     const X* inputs = static_cast<const X*>(lane.inputs) + begin;
     uint8_t* spikes = lane.spikes + begin;
-    C drive[block];
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) drive[i] = p.gain * spike_count<M, C>(inputs[i]);
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) spikes[i] = uint8_t(is_spike(inputs[i]));
-    if constexpr (M::injects) {
-      for (int k = 0; k < a.injected_count; ++k) {
-        const T* injected = static_cast<const T*>(lane.injected[k]) + begin;
-        for (int64_t i = 0; i < n; ++i) drive[i] = drive[i] + load(injected[i]);
-      }
+    C drive[block];
+    const T* last = nullptr;
+    if constexpr (Injected) {
+      drive_before_last<M, T, X>(a, lane, p.gain, begin, n, drive);
+      last = static_cast<const T*>(lane.injected[a.injected_count - 1]) + begin;
     }
     const T* newest[synapse_max_currents];
     T* next[synapse_max_currents];
@@ -53,10 +64,23 @@ INFERNO_HD void run_lane(const SynapseStepArgs& a, const Lane& lane, int64_t cou
     for (int64_t i = 0; i < n; ++i) {
       T old[synapse_max_currents], now[synapse_max_currents];
       for (int k = 0; k < M::currents; ++k) old[k] = newest[k][i];
-      out[i] = M::advance(old, now, drive[i], p);
+      C driven;
+      if constexpr (Injected)
+        driven = drive[i] + load(last[i]);
+      else
+        driven = p.gain * spike_count<M, C>(inputs[i]);
+      out[i] = M::advance(old, now, driven, p);
       for (int k = 0; k < M::currents; ++k) next[k][i] = now[k];
     }
   }
+}
+
+template <class M, class T, class X>
+INFERNO_HD void run_lane(const SynapseStepArgs& a, const Lane& lane, int64_t count) {
+  if constexpr (M::injects) {
+    if (a.injected_count > 0) return run_lane<M, T, X, true>(a, lane, count);
+  }
+  run_lane<M, T, X, false>(a, lane, count);
 }
 
 // Clones cannot be templates.
@@ -74,8 +98,6 @@ INFERNO_LANE(lane_f16, Half)
 INFERNO_LANE(lane_bf16, BFloat16)
 #undef INFERNO_LANE
 #undef INFERNO_INLINE_LAMBDA
-
-using RunLane = void (*)(const SynapseStepArgs&, const Lane&, int64_t);
 
 void lane_of(float, const SynapseStepArgs& a, const Lane& lane, int64_t count) { lane_f32(a, lane, count); }
 void lane_of(double, const SynapseStepArgs& a, const Lane& lane, int64_t count) { lane_f64(a, lane, count); }
@@ -115,7 +137,7 @@ template <class T, class X>
 void step_rows(const SynapseStepArgs& a, int64_t begin, int64_t end) {
   const Slots<T> slots = slots_of<T>(a);
   for (int64_t b = 0; b < a.batch; ++b) {
-    Lane lane{};
+    Lane lane;  // what the model does not have stays unset
     lane.inputs = static_cast<const X*>(a.inputs.data) + b * a.inputs.batch_stride + begin;
     for (int k = 0; k < a.injected_count; ++k)
       lane.injected[k] = static_cast<const T*>(a.injected[k].data) + b * a.injected[k].batch_stride + begin;
@@ -166,7 +188,7 @@ struct Tile {
 
   void run_one(const SynapseStepArgs& a, const Slots<T>& slots, int64_t b0, int64_t count, int64_t r, const X* in,
                T* result) {
-    Lane lane{};
+    Lane lane;  // what the model does not have stays unset
     lane.inputs = in;
     lane.out = result;
     for (int k = 0; k < a.injected_count; ++k) {

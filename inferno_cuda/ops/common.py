@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch.autograd import forward_ad
 
@@ -118,3 +120,27 @@ def check_apart(names: str, a: torch.Tensor, b: torch.Tensor) -> None:
 def same_view(a: torch.Tensor, b: torch.Tensor) -> bool:
     """Whether elements of the same index are the same memory."""
     return a is b or (not torch.compiler.is_compiling() and a.is_set_to(b))
+def has_memory(tensor: torch.Tensor) -> bool:
+    """Whether it can be said where a tensor lies: not by a compiler, nor of wrapped tensors or those without values."""
+    if torch.compiler.is_compiling() or type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+        return False
+    return tensor.device.type != "meta" and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+
+
+def _stretch(tensor: torch.Tensor) -> tuple[int, int]:
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.data_ptr(), tensor.data_ptr() + (last + 1) * tensor.element_size()
+
+
+def check_written_apart(changed: dict[str, torch.Tensor], read: dict[str, torch.Tensor]) -> None:
+    """What is written overlaps nothing else in memory, taking each tensor as one stretch.
+
+    Raises:
+        RuntimeError: two tensors overlap, of which at least one is written.
+    """
+    named = {name: t for name, t in (changed | read).items() if has_memory(t) and t.numel()}
+    stretches = {name: _stretch(tensor) for name, tensor in named.items()}
+    for name, other in itertools.combinations(stretches, 2):
+        (low, high), (other_low, other_high) = stretches[name], stretches[other]
+        if name in changed and low < other_high and other_low < high:
+            raise RuntimeError(f"{name}: overlaps another tensor in memory, {other}; pass a clone")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Sequence
 
 import torch
 from torch.autograd import forward_ad
 
 from .. import reference
-from .backend import native_on_cpu, runs_native
+from .backend import active_mode, native_on_cpu, runs_native
 from .common import (
     FLOATING,
     check_pointer,
     check_same,
     check_writable,
+    check_written_apart,
     forbid_gradients,
+    has_memory,
     pack,
     shape_text,
     written,
@@ -25,16 +28,30 @@ from .native import status
 # the models, and how many currents each records
 MODELS = {"delta": 0, "delta_plus": 1, "exponential": 1, "double_exponential": 2}
 _DECAYS = {"delta": 0, "delta_plus": 0, "exponential": 1, "double_exponential": 2}
-_CODES = {model: code for code, model in enumerate(MODELS)}
 _TYPES = {dtype: code for code, dtype in enumerate(FLOATING)}
 _INJECTS = ("delta_plus",)
 _MOST_INJECTED = 8  # that a kernel takes
 
 Ring = tuple[torch.Tensor, torch.Tensor]
 
+
+def _codes(listed: list[str]) -> dict[str, int]:
+    """Number of each model among the kernels, from their list of "name: currents decays injects".
+
+    Raises:
+        ImportError: the kernels have other models than those above.
+    """
+    compiled = {line.split(":")[0]: tuple(map(int, line.split(":")[1].split())) for line in listed}
+    if compiled != {model: (MODELS[model], _DECAYS[model], int(model in _INJECTS)) for model in MODELS}:
+        raise ImportError("the compiled synapse models are other ones than those of this package: rebuild it")
+    return {model: code for code, model in enumerate(compiled)}
+
+
 if status.loaded:
     _raw_ = torch.ops.inferno_cuda.synapse_step_.default
     _raw_packed_ = torch.ops.inferno_cuda.synapse_step_packed_.default
+    _listed = importlib.import_module("inferno_cuda._C").synapse_models.splitlines()
+    _CODES = _codes(_listed)
 
     @torch.library.register_fake("inferno_cuda::synapse_step_")
     def _(model, kind, inputs, *rest):
@@ -71,7 +88,8 @@ def _check(model, inputs, spikes, currents, decay, injected, dtype):
     for k, ring in enumerate(currents):
         _check_ring(f"currents[{k}]", ring, inputs.shape, dtype, inputs)
     pointers = [pointer for _, pointer in (spikes, *currents)]
-    if len({id(pointer) for pointer in pointers}) != len(pointers):
+    places = {pointer.data_ptr() if has_memory(pointer) else id(pointer) for pointer in pointers}
+    if len(places) != len(pointers):
         raise ValueError("a pointer was given twice; each ring must have its own")
     if injected and model not in _INJECTS:
         raise ValueError(f"injected had {len(injected)} tensors; model {model!r} takes none")
@@ -81,6 +99,23 @@ def _check(model, inputs, spikes, currents, decay, injected, dtype):
                 f"injected[{k}] had shape {shape_text(current.shape)}; it must be {shape_text(inputs.shape)}"
             )
         check_same(f"injected[{k}]", current, "currents", currents[0][0])
+
+
+def _check_written_apart(inputs, spikes, currents, injected):
+    """What is written lies apart from all else, as the kernels check it."""
+    rings = {"spikes": spikes} | {f"currents[{k}]": ring for k, ring in enumerate(currents)}
+    changed = {name: data for name, (data, _) in rings.items()}
+    changed |= {f"the pointer of {name}": pointer for name, (_, pointer) in rings.items()}
+    check_written_apart(changed, {"inputs": inputs, **{f"injected[{k}]": x for k, x in enumerate(injected)}})
+
+
+def _native_problem(spikes, currents, injected):
+    """Why the kernel does not take these tensors; empty if it does."""
+    if len(injected) > _MOST_INJECTED:
+        return f"its kernel takes {_MOST_INJECTED} injected currents, there were {len(injected)}"
+    if not all(_merges(ring, 1) for ring, _ in (spikes, *currents)):
+        return "its kernel takes rings whose dimensions behind the batch lie evenly in memory, see contiguous()"
+    return ""
 
 
 def _merges(data: torch.Tensor, first: int) -> bool:
@@ -186,7 +221,9 @@ def synapse_step_(
     Raises:
         ValueError: unknown model, wrong shape, device or number of rings; a pointer given twice.
         TypeError: wrong dtype.
-        RuntimeError: a tensor requires a gradient, which this form would drop; or tensors overlap in memory.
+        RuntimeError: a tensor requires a gradient, which this form would drop; or tensors overlap in memory; or the
+            backend is ``"native"`` and the kernel does not take the tensors: there are more than 8 injected currents,
+            or a ring's dimensions behind the batch do not merge into one.
     """
     data = spikes[0]
     dtype = currents[0][0].dtype if currents else dtype or torch.get_default_dtype()
@@ -201,12 +238,16 @@ def synapse_step_(
             return out
     # the checks name what was wrong; what the kernel does not read as it is is copied
     _check(model, inputs, spikes, currents, decay, injected, dtype)
-    native = runs_native(data, "synapse_step") and len(injected) <= _MOST_INJECTED
-    if native and all(_merges(ring, 1) for ring, _ in (spikes, *currents)):
+    native = runs_native(data, "synapse_step")
+    problem = _native_problem(spikes, currents, injected) if native else ""
+    if problem and active_mode() == "native":
+        raise RuntimeError(f"synapse_step: backend is set to 'native', but {problem}")
+    if native and not problem:
         inputs, injected = _merging(inputs), [_merging(current) for current in injected]
         out = _run(model, inputs, spikes, currents, gain, decay, injected, dtype)
         _written(spikes, currents)
         return out
+    _check_written_apart(inputs, spikes, currents, injected)
     out = reference.synapse_step_(
         model, inputs, spikes, currents, gain=gain, decay=decay, injected=injected, dtype=dtype
     )

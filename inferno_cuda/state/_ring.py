@@ -20,6 +20,11 @@ RecordTensorAttributes = namedtuple(
 )
 
 
+def capturing(data: torch.Tensor) -> bool:
+    """Whether what is done to ``data`` now is captured in a CUDA graph instead of being run."""
+    return data.is_cuda and torch.cuda.is_current_stream_capturing()
+
+
 class Ring(ShapedTensor):
     """Storage of shape (N, *obs), written round and round; see ``RecordTensor``, which is built on this."""
 
@@ -141,12 +146,18 @@ class Ring(ShapedTensor):
     def hold(self) -> None:
         """Promise that the values stored now are not changed: the next write in place copies the storage first.
 
-        For whoever hands the storage itself to an autograd graph.
+        For whoever hands the storage itself to an autograd graph. The copy cannot be captured in a CUDA graph: there,
+        the write raises RuntimeError.
         """
         self._held = True
 
     def _writable(self) -> torch.Tensor:
         if self._held:
+            if capturing(self._data):
+                raise RuntimeError(
+                    f"an autograd graph keeps the values of '{self._name}', and every replay of a CUDA graph would "
+                    "start from a copy of them: run a step without a gradient before one is captured"
+                )
             self._assign(self._data.detach().clone())
         return self._data.detach() if self._data.requires_grad else self._data
 

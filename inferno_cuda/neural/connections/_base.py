@@ -106,7 +106,8 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         in parts.
 
         Args:
-            *inputs: tensors of shape ``(B, *inshape)`` for the synapse.
+            *inputs: what the synapse takes: first the spikes, ``(B, *inshape)``. Then, where the synapse takes currents
+                in nA, numbers or tensors that broadcast to that shape.
             **kwargs: handed to the synapse.
 
         Returns:
@@ -118,7 +119,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             RuntimeError: if a gradient with respect to the delays would be needed.
         """
         synapse = self.synapse_
-        data = [self._to_synapse(x) for x in inputs]
+        data = self._brought(inputs)
         if not self.delayedby:
             self._check_step(self._present_dtype(synapse))
             out = self._undelayed(synapse(*data, **kwargs))
@@ -130,6 +131,20 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             synapse(*data, **kwargs)
             out = self._looked_up()
         return out.view(-1, *self.outshape)
+
+    def _brought(self, inputs: tuple[torch.Tensor | float, ...]) -> list[torch.Tensor | float]:
+        """Inputs as the synapse takes them; what is not a tensor is for the synapse to judge."""
+        data = [self._to_synapse(x) if isinstance(x, torch.Tensor) else x for x in inputs[:1]]
+        return data if len(inputs) == 1 else data + [self._injected(x) for x in inputs[1:]]
+
+    def _injected(self, data: torch.Tensor | float) -> torch.Tensor | float:
+        if not isinstance(data, torch.Tensor):
+            return data
+        shape = (self.synapse_.batchsz, *self.inshape)
+        if data.shape != shape and _broadcasts(data.shape, shape):
+            data = data.expand(shape)
+        # other shapes may be those of the synapse, which checks them
+        return self._to_synapse(data) if data.shape == shape else data
 
     def _to_synapse(self, data: torch.Tensor) -> torch.Tensor:
         """An input as the synapse takes it."""
@@ -172,6 +187,12 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             raise TypeError(
                 f"'weight' has the dtype {weight.dtype}{also}, the currents of the synapse {current}: they must agree"
             )
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Whether a tensor of ``shape`` expands to the shape ``to``."""
+    beside = zip(reversed(shape), reversed(to), strict=False)
+    return len(shape) <= len(to) and all(size in (1, wanted) for size, wanted in beside)
 
 
 def sizes(name: str, value: Any) -> tuple[tuple[int, ...], int]:

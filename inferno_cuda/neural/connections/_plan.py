@@ -10,6 +10,7 @@ import torch
 
 from ... import ops
 from ...state import RecordTensor
+from ...state._ring import capturing
 from ..base import Synapse
 from ..synapses import DelayedCurrent
 
@@ -18,7 +19,11 @@ CHUNK_ELEMENTS = 1 << 20
 
 
 class PlanCache:
-    """The plan made last, and what it was made for. A copy of the cache is empty."""
+    """The plan made last, and what it was made for. A copy of the cache is empty.
+
+    A CUDA graph reads the plan of its capture in every replay. Plans that a capture used are kept as long as the cache;
+    after a change of the delays the graph must be captured again.
+    """
 
     def __init__(self) -> None:
         self._key: tuple | None = None
@@ -26,6 +31,7 @@ class PlanCache:
         self._storage: torch.UntypedStorage | None = None
         self._delay: torch.Tensor | None = None
         self._suspect = False
+        self._captured: list[ops.DelayPlan] = []
 
     def suspect(self) -> None:
         """The delays were handed out, and may have been written to where no version counts it: compare them."""
@@ -38,7 +44,8 @@ class PlanCache:
     def get(self, delay: torch.Tensor, how: DelayedCurrent) -> ops.DelayPlan:
         """The plan for these delays, made anew unless nothing it depends on has changed.
 
-        Writes through ``delay.data`` leave no trace in the version of ``delay``; :meth:`suspect` is for those.
+        Writes through ``delay.data`` leave no trace in the version of ``delay``; :meth:`suspect` is for those. A plan
+        that is made while a CUDA graph is captured has no values before a replay, and is not kept.
         """
         if delay.is_inference() or torch.compiler.is_compiling():
             # an inference tensor does not count its versions, and a compiler does not see them
@@ -59,13 +66,23 @@ class PlanCache:
             how.overbound,
             ops.active_mode(),
         )
-        if key != self._key or (self._suspect and not self._unchanged(delay)):
-            self._plan = _plan(delay, how)
+        known = key == self._key and not (self._suspect and not self._unchanged(delay))
+        if capturing(delay):
+            return self._keep_captured() if known else _plan(delay, how)
+        if not known:
+            # steps outside of inference mode go on with what is made here
+            with torch.inference_mode(False):
+                self._plan = _plan(delay, how)
+                self._delay = delay.detach().clone() if delay.is_cpu else None
             self._key = key
-            self._delay = delay.detach().clone() if delay.is_cpu else None
             # as long as the storage lives, no other can have its address
             self._storage = delay.untyped_storage()
         self._suspect = False
+        return self._plan
+
+    def _keep_captured(self) -> ops.DelayPlan:
+        if not any(plan is self._plan for plan in self._captured):
+            self._captured.append(self._plan)
         return self._plan
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PlanCache:

@@ -100,9 +100,13 @@ class LinearDirect(WeightedConnection):
         return data.unsqueeze(2) if data.ndim == 2 else data
 
     def _undelayed(self, current: torch.Tensor) -> torch.Tensor:
-        # two roundings, as in the delayed sum
-        out = current * self.weight_
-        return out if self.bias is None else out.add_(self.bias)
+        # the product and the sum are rounded, as in the delayed sum, and the result once more to a half type
+        weight, bias = self.weight_, self.bias
+        if weight.dtype.itemsize < 4:
+            out = current.float() * weight.float()
+            return (out if bias is None else out.add_(bias.float())).to(weight.dtype)
+        out = current * weight
+        return out if bias is None else out.add_(bias)
 
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_direct(*args, **kwargs)

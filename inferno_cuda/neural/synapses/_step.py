@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch.autograd import forward_ad
 
 from ... import ops, reference
+from ...ops.common import has_tangent
 from ...state import RecordTensor
 from ..base import InfernoSynapse
 
@@ -96,6 +98,9 @@ def step(
 
     Raises:
         TypeError, ValueError: as :func:`only_input` and :func:`injected_currents`.
+        ValueError: if a tensor ``gain`` does not broadcast to the synapse's shape.
+        RuntimeError: if the step would drop a tangent of forward-mode differentiation, or the backend is ``"native"``
+            and ``gain`` a tensor.
     """
     if currents:
         dtype = currents[0]._data.dtype
@@ -123,7 +128,7 @@ def _plain_step(
     """The step of the common case, without the checks that its kernel repeats; None if this is another one."""
     if not isinstance(x, torch.Tensor) or not x.is_cpu or x.dtype not in (torch.bool, dtype) or x.requires_grad:
         return None
-    if not ops.native_on_cpu() or torch.compiler.is_compiling():
+    if forward_ad._current_level >= 0 or not ops.native_on_cpu() or torch.compiler.is_compiling():
         return None
     buffers, extras, rings = synapse._buffers, synapse._extras, []
     for record in (synapse.spike_, *currents):
@@ -145,17 +150,24 @@ def _checked_step(
     decay: tuple[float, ...],
     injected: list[torch.Tensor],
 ) -> torch.Tensor:
+    if isinstance(gain, torch.Tensor):
+        _check_gain(gain, inputs.shape)
+    if has_tangent(inputs, *injected, gain if isinstance(gain, torch.Tensor) else None):
+        raise RuntimeError("'inputs' or 'spike_charge' has a tangent: synapses have no forward-mode derivatives")
+    spikes = None
     if inputs.dtype != torch.bool and inputs.dtype != dtype:
-        # only whether there is a spike counts for delta synapses: no small number may get lost
-        inputs = inputs != 0 if model == "delta" else inputs.to(dtype)
+        # a number too small for the currents' dtype is a spike all the same
+        spikes = inputs != 0
+        inputs = spikes if model == "delta" else inputs.to(dtype)
     forced = synapse.inplace or model == "delta"
     graph = torch.is_grad_enabled() and any(x.requires_grad for x in (inputs, *injected))
     graph = not forced and (graph or any(record._data.requires_grad for record in currents))
     if graph or isinstance(gain, torch.Tensor):
-        return _step_in_torch(synapse, model, inputs, currents, dtype, gain, decay, injected)
+        spikes = inputs != 0 if spikes is None else spikes
+        return _step_in_torch(synapse, model, inputs, spikes, currents, dtype, gain, decay, injected)
     if inputs.requires_grad:
         inputs = inputs.detach()
-    return ops.synapse_step_(
+    out = ops.synapse_step_(
         model,
         inputs,
         synapse.spike_._target(),
@@ -165,12 +177,27 @@ def _checked_step(
         injected=[x.detach() for x in injected],
         dtype=dtype,
     )
+    if spikes is not None and inputs.is_floating_point():
+        synapse.spike_.write(spikes, offset=1, inplace=True)
+    return out
+
+
+def _check_gain(gain: torch.Tensor, shape: torch.Size) -> None:
+    try:
+        fits = torch.broadcast_shapes(gain.shape, shape) == shape
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise ValueError(f"'spike_charge' has the shape {tuple(gain.shape)}, it must broadcast to {tuple(shape)}")
+    if ops.active_mode() == "native":
+        raise RuntimeError("backend is set to 'native', but no kernel takes a tensor for 'spike_charge'")
 
 
 def _step_in_torch(
     synapse: InfernoSynapse,
     model: str,
     inputs: torch.Tensor,
+    spikes: torch.Tensor,
     currents: tuple[RecordTensor, ...],
     dtype: torch.dtype,
     gain: float | torch.Tensor,
@@ -184,7 +211,7 @@ def _step_in_torch(
     inplace = synapse.inplace
     if inplace:
         current, recorded = current.detach(), [x.detach() for x in recorded]
-    synapse.spike_.push(inputs != 0, inplace)
+    synapse.spike_.push(spikes, inplace)
     for record, obs in zip(currents, recorded, strict=True):
         record.push(obs, inplace)
     return current
