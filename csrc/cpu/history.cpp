@@ -70,7 +70,7 @@ struct Positions {
 template <class T>
 using Factor = std::conditional_t<std::is_same_v<T, Bool>, float, Compute<T>>;
 
-// Four at a time, because the loop itself costs as much as one of them.
+// Four at a time, because the loop itself costs as well.
 template <class T, class Place>
 void fetch(const T* data, const Place* at, int64_t count, T* out) {
   int64_t j = 0;

@@ -115,7 +115,7 @@ std::pair<int64_t, int64_t> merged(const Tensor& t, int64_t from, int64_t to, co
 }
 
 // The same for data [slots, batch, *obs] and time [batch, *obs] or [batch, *obs, depth] as they are, with all numbers
-// in one tensor: an argument of an operator costs as much as dozens of lookups. The result is shaped like time. how:
+// in one tensor: every argument of an operator costs time. The result is shaped like time. how:
 // dt, max_time, tolerance, time_constant, eps, max_age, mode, offset, clamp, overbound; float64
 Tensor look_up_cpu(const Tensor& data, const Tensor& pointer, const Tensor& time, const Tensor& how) {
   const int64_t dims = data.dim() - 1;

@@ -109,7 +109,7 @@ Tensor step_inplace(Tensor voltage, Tensor refrac, MaybeTensor adaptation, const
   return spikes;
 }
 
-// The same with all numbers in one tensor: that takes half of the time of handing them over one by one.
+// The same with all numbers in one tensor, which is quicker than handing them over one by one.
 // how: model, dt, refrac_t, reduction, refrac_lock, parameters; float64
 Tensor step_packed(Tensor voltage, Tensor refrac, MaybeTensor adaptation, const Tensor& inputs,
                    const MaybeTensor constants, const Tensor& how) {

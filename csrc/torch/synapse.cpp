@@ -155,7 +155,7 @@ Tensor step(int64_t model, int64_t type, const Tensor& inputs, const std::vector
                        inputs, type, gain, decay, second_decay);
 }
 
-// The same with all numbers in one tensor: that takes half of the time of handing them over one by one.
+// The same with all numbers in one tensor, which is quicker than handing them over one by one.
 // how: model, type, gain, decay, second decay; float64
 Tensor step_packed(const Tensor& inputs, const std::vector<Tensor> injected, Tensor spikes, Tensor spike_pointer,
                    std::optional<Tensor> current, std::optional<Tensor> current_pointer, std::optional<Tensor> second,

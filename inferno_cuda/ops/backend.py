@@ -135,7 +135,7 @@ def native_on_cpu() -> bool:
 
 
 def runs_native(tensor: torch.Tensor, op: str) -> bool:
-    """Whether our kernel runs; decided again on every call, in well under a microsecond."""
+    """Whether our kernel runs; decided again on every call."""
     if tensor.is_cpu:
         return _native_cpu
     if tensor.is_cuda and _native_cuda and not _cuda_problem(tensor.device.index):

@@ -120,6 +120,8 @@ def check_apart(names: str, a: torch.Tensor, b: torch.Tensor) -> None:
 def same_view(a: torch.Tensor, b: torch.Tensor) -> bool:
     """Whether elements of the same index are the same memory."""
     return a is b or (not torch.compiler.is_compiling() and a.is_set_to(b))
+
+
 def has_memory(tensor: torch.Tensor) -> bool:
     """Whether it can be said where a tensor lies: not by a compiler, nor of wrapped tensors or those without values."""
     if torch.compiler.is_compiling() or type(tensor) not in (torch.Tensor, torch.nn.Parameter):

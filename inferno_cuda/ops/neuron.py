@@ -342,7 +342,7 @@ def neuron_step_(
     changed = (voltage, refrac) if reduction is None else (voltage, refrac, adaptation)
     if type(voltage) is torch.Tensor and voltage.is_cpu and native_on_cpu() and not torch.compiler.is_compiling():
         try:
-            # The kernel checks its arguments before it writes: repeating that here would cost as much as the step.
+            # The kernel checks its arguments before it writes: repeating that here would cost host time.
             how = _packed(model, reduction, refrac_lock, **parameters)
             spikes = _raw_packed_(voltage, refrac, adaptation, inputs, constants, how)
         except (RuntimeError, TypeError, ValueError):

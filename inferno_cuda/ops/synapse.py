@@ -174,7 +174,7 @@ def _packed(model, dtype, gain, decay):
 def step_plain(model, inputs, spikes, currents, gain, decay, injected, dtype):
     """:func:`synapse_step_` of tensors on the CPU that need no gradient; None if the kernel does not take them.
 
-    The kernel checks its arguments before it writes: repeating that here would cost as much as the step.
+    The kernel checks its arguments before it writes: repeating that here would cost host time.
     """
     first, first_pointer = currents[0] if currents else (None, None)
     second, second_pointer = currents[1] if len(currents) > 1 else (None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import torch
@@ -38,7 +39,7 @@ def spikes_at(chance: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.bernoulli(chance, generator=generator).bool()
 
 
-class _Intervals:
+class _Intervals(ABC):
     """A source of intervals between spikes, in steps, each at least ``shortest`` > 0; infinite for silent elements."""
 
     shortest: float
@@ -48,17 +49,17 @@ class _Intervals:
         self.silent = rates.reshape(-1) == 0
         self.generator = generator
 
+    @abstractmethod
     def draw(self, count: int) -> Tensor:
         """``(count, n)`` intervals for all n elements."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw_for(self, elements: Tensor) -> Tensor:
         """One interval for each element of a mask."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step_of(self, arrivals: Tensor) -> Tensor:
         """The step that a running sum of intervals falls in, as a whole float."""
-        raise NotImplementedError
 
     def offline(self, steps: int) -> Tensor:
         """Spikes ``(steps, *shape)``."""
