@@ -1,6 +1,6 @@
 """Checks that dependencies point one way, as docs/architecture.md says; prints offenders and exits with 1.
 
-    inferno_cuda:  reference, ops, core <- functional, state <- observe <- neural <- extra, cli
+    inferno_cuda:  reference, ops, core <- functional, state <- observe <- neural <- extra, adapters, convert, cli
     csrc:          core <- cpu, cuda <- torch
 """
 
@@ -23,8 +23,14 @@ PYTHON_ROOMS = {
     "neural": {"reference", "ops", "core", "types", "functional", "state", "observe"},
     "extra": {"core", "types", "functional", "state", "neural"},
     "explain": {"ops"},
-    "": {"reference", "ops", "core", "types", "functional", "state", "observe", "neural", "extra", "explain"},
-    "cli": {"reference", "ops", "functional", "state", "neural", "testing", "explain", ""},
+    "adapters": {"reference", "ops", "state", "neural"},
+    "convert": {"state", "neural", "observe", "extra"},
+    "checkpoint": {"state"},
+    "": {
+        *("reference", "ops", "core", "types", "functional", "state", "observe", "neural", "extra", "explain"),
+        *("adapters", "convert", "checkpoint"),
+    },
+    "cli": {"reference", "ops", "functional", "state", "neural", "testing", "explain", "adapters", ""},
     "__main__": {"cli"},
 }
 CSRC_ROOMS = {"core": set(), "cpu": {"core"}, "cuda": {"core"}, "torch": {"core", "cpu", "cuda"}}

@@ -1,0 +1,1 @@
+"""Modules of other libraries on our kernels, in place and undone again."""
