@@ -22,7 +22,7 @@ def test_exp_is_within_one_ulp(x):
         assert error <= math.ulp(float(mpmath.exp(x)))
 
 
-@given(st.floats(-87.3, 88.7, width=32))
+@given(st.floats(-87.25, 88.625, width=32))
 def test_exp_of_floats_is_within_a_unit_and_a_half(x):
     exact = math.exp(x)
     assert abs(float(core.exp_float(x)) - exact) <= 1.5 * float(np.spacing(np.float32(exact)))
@@ -30,7 +30,7 @@ def test_exp_of_floats_is_within_a_unit_and_a_half(x):
 
 def test_exp_of_floats_at_the_ends():
     x = np.array([0.0, -0.0, -104, -103.5, -1e30, 88.7, 88.8, 1e30, np.inf, -np.inf, np.nan], dtype=np.float32)
-    expected = np.array([1, 1, 0, 1e-45, 0, np.exp(np.float64(x[5])), *[np.inf] * 3, 0, np.nan])
+    expected = np.array([1, 1, 0, 2.0**-149, 0, np.exp(np.float64(x[5])), *[np.inf] * 3, 0, np.nan])
     np.testing.assert_allclose(core.exp_float(x), expected, rtol=1e-7, atol=0)
 
 

@@ -5,8 +5,8 @@
 namespace inferno {
 
 // What the exponential needs to know of a floating type: how its bits are read, where the exponential becomes zero or
-// infinite, ln(2) in two parts, of which the first has so few bits that a whole multiple of it is exact, and the
-// coefficients of the Taylor polynomial, the highest first.
+// infinite, ln(2) in two parts, of which the first has so few bits that a whole multiple of it is exact, and how many
+// terms the polynomial needs.
 template <class C>
 struct ExpFormat;
 
@@ -53,29 +53,32 @@ INFERNO_HD C round_even(C x) {
   return (x + ExpFormat<C>::shift) - ExpFormat<C>::shift;
 }
 
-// exp(r) for |r| <= ln(2) / 2.
-template <class C>
-INFERNO_HD C exp_polynomial(C r) {
-  // 1 / 13! and so on; a type that needs fewer terms begins further down.
-  constexpr double coefficients[] = {1.6059043836821613e-10,
-                                     2.08767569878681e-09,
-                                     2.505210838544172e-08,
-                                     2.755731922398589e-07,
-                                     2.7557319223985893e-06,
-                                     2.48015873015873e-05,
-                                     0.0001984126984126984,
-                                     0.001388888888888889,
-                                     0.008333333333333333,
-                                     0.041666666666666664,
-                                     0.16666666666666666,
-                                     0.5,
-                                     1.0,
-                                     1.0};
-  constexpr int first = 14 - ExpFormat<C>::terms;
-  C p = C(coefficients[first]);
-#pragma GCC unroll 16
-  for (int i = first + 1; i < 14; ++i) p = p * r + C(coefficients[i]);
-  return p;
+// 1 / 13!, 1 / 12!, ..., 1 / 2!, 1, 1
+constexpr int exp_terms = 14;
+constexpr double exp_taylor[exp_terms] = {1.6059043836821613e-10,
+                                          2.08767569878681e-09,
+                                          2.505210838544172e-08,
+                                          2.755731922398589e-07,
+                                          2.7557319223985893e-06,
+                                          2.48015873015873e-05,
+                                          0.0001984126984126984,
+                                          0.001388888888888889,
+                                          0.008333333333333333,
+                                          0.041666666666666664,
+                                          0.16666666666666666,
+                                          0.5,
+                                          1.0,
+                                          1.0};
+
+// p * r^n plus the terms from `next` on, n of them; not a loop, because it stands in loops that are to be vectorised.
+template <int next, class C>
+INFERNO_HD C exp_polynomial(C p, C r) {
+  if constexpr (next == exp_terms) {
+    return p;
+  } else {
+    constexpr C term = C(exp_taylor[next]);
+    return exp_polynomial<next + 1>(p * r + term, r);
+  }
 }
 
 // exp(x) within 1.5 ulp: x = k ln 2 + r, a polynomial in r, and a scale in two factors, so that results below the
@@ -87,7 +90,10 @@ INFERNO_HD C exp_portable(C x) {
   const C k = round_even(bounded * C(1.4426950408889634));
   const C r = (bounded - k * Format::ln2_high) - k * Format::ln2_low;
   const C half = round_even(k * C(0.5));
-  return x == x ? exp_polynomial(r) * power_of_two(half) * power_of_two(k - half) : x;
+  constexpr int first = exp_terms - Format::terms;
+  constexpr C highest = C(exp_taylor[first]);
+  const C scaled = exp_polynomial<first + 1>(highest, r) * power_of_two(half) * power_of_two(k - half);
+  return x == x ? scaled : x;
 }
 
 }  // namespace inferno

@@ -26,7 +26,7 @@ Interp mode_of(int64_t mode) {
 TimeGrid grid_of(double dt, double max_time, double tolerance, double time_constant, double eps, int64_t max_age,
                  int64_t mode) {
   STD_TORCH_CHECK(dt > 0, "dt: must be positive");
-  return {dt, max_time, tolerance, time_constant, eps, max_age, mode_of(mode), 0};
+  return {dt, max_time, tolerance, time_constant, eps, max_age, mode_of(mode)};
 }
 
 // data: [slots, batch, rest], any strides; obs: [batch, rest], any strides
@@ -80,12 +80,7 @@ HistoryGatherArgs gather_args(const Tensor& data, const Ring& ring, const Tensor
           out.mutable_data_ptr(),
           offset,
           !overbound.has_value(),
-          overbound.value_or(0),
-          false,
-          type,
-          1,
-          nullptr,
-          nullptr};
+          overbound.value_or(0)};
 }
 
 // data: [slots, batch, rest]; time: [batch, rest, depth]; any strides. Result: [batch, rest, depth]
