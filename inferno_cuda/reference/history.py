@@ -6,7 +6,6 @@ import torch
 
 from .exponential import divide, exp
 
-
 _FLOAT_AGES = 1 << 20
 
 
