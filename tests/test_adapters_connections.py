@@ -68,7 +68,8 @@ def test_d08_slips_on_the_grid_are_the_library_s(dt, of):
 
 
 def test_d02_a_record_that_is_longer_than_the_delay():
-    plain, fast = pair(lambda: connection(theirs, "LinearDense", "DeltaCurrent", "out of range", current_overbound=-9.0))
+    far = {"current_overbound": -9.0}
+    plain, fast = pair(lambda: connection(theirs, "LinearDense", "DeltaCurrent", "out of range", **far))
     for c in (plain, fast):
         c.synapse.delay = 6.0
     assert fast.synapse.spike_.recordsz == 8
