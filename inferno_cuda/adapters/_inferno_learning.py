@@ -1,0 +1,157 @@
+"""What inferno-ai does in a step to learn by STDP: traces of spikes, and the weight updates made of them.
+
+Traces and pending updates are equal to the library's, bit for bit. The products of spikes and traces are summed over
+the samples as a matrix product, in blocks of as many samples as torch sums in one go, instead of one sample after the
+other in a tensor of all synapses and samples: equal too, where torch takes that order, and up to rounding elsewhere.
+"""
+
+from __future__ import annotations
+
+import torch
+from inferno import learn, neural, observe
+from torch import nn
+
+from ._adapter import Adapter
+
+LIBRARY = "inferno-ai"
+_SUM_BLOCK = 16  # terms that torch adds in a row before it adds up the sums
+_EXACT = (torch.float32, torch.float64)  # half types would be rounded once more or once less
+
+
+def _record(reducer: nn.Module, obs: torch.Tensor) -> torch.Tensor | None:
+    """The only slot of a reducer's record, if it holds an observation like this one and can be replaced by the next."""
+    if reducer._extras["_initial"] or reducer._RecordReducer__inplace:
+        return None
+    held = reducer._buffers["_data__data"]
+    fits = held.shape[0] == 1 and held.shape[1:] == obs.shape and held.device == obs.device
+    return held if fits and not (held.requires_grad or obs.requires_grad) else None
+
+
+def _replace(reducer: nn.Module, data: torch.Tensor) -> None:
+    reducer._buffers["_data__data"] = data
+    reducer._extras["_data__pointer"] = 0
+
+
+class TraceStep:
+    """Decay of a trace, and the spikes of a step added to it; ``_fused_trace`` has the arithmetic."""
+
+    def forward(self, *inputs, **kwargs):
+        held = _record(self, inputs[0]) if len(inputs) == 1 and inputs[0].dtype == torch.bool else None
+        if held is None or held.dtype not in _EXACT or self.tolerance is not None:
+            super().forward(*inputs, **kwargs)
+        else:
+            _replace(self, self._fused_trace(held * self.decay, inputs[0]))
+
+
+class CumulativeTraceStep(TraceStep):
+    """Every spike adds to the trace."""
+
+    def _fused_trace(self, decayed, spikes):
+        return decayed.add_(spikes, alpha=self.amplitude)
+
+
+class NearestTraceStep(TraceStep):
+    """The last spike alone makes the trace."""
+
+    def _fused_trace(self, decayed, spikes):
+        return decayed.masked_fill_(spikes, self.amplitude)
+
+
+class PassthroughStep:
+    """The newest observation replaces the one before."""
+
+    def forward(self, *inputs, **kwargs):
+        held = _record(self, inputs[0]) if len(inputs) == 1 else None
+        if held is None:
+            super().forward(*inputs, **kwargs)
+        else:
+            _replace(self, inputs[0].to(held.dtype, copy=True).unsqueeze(0))
+
+
+class AccumulatorStep:
+    """Change of a parameter by its pending updates; a single one needs no sum."""
+
+    def update(self, param, **kwargs):
+        bind = self.bind
+        if not (isinstance(bind, list) and _single(self, "pos") and _single(self, "neg")):
+            return super().update(param, **kwargs)
+        return bind[0](param, self._pos[0]) - bind[1](param, self._neg[0])
+
+
+def _single(accumulator: nn.Module, side: str) -> bool:
+    """Whether one update is pending on a side, whose sum has not been asked for yet."""
+    unread = getattr(accumulator, f"_{side}_cache").cache_info().currsize == 0
+    return unread and accumulator.reduce is torch.sum and len(getattr(accumulator, f"_{side}")) == 1
+
+
+class STDPStep:
+    """Weight updates of every cell between two groups of neurons."""
+
+    def forward(self):
+        units = [unit for unit in self if unit[0].training and self.training and unit[0].updater]
+        spikes_and_traces = [_receptive(*unit) for unit in units]
+        if None in spikes_and_traces:
+            super().forward()
+            return
+        for (cell, state, _), (spike_post, trace_pre, spike_pre, trace_post) in zip(
+            units, spikes_and_traces, strict=True
+        ):
+            post = _summed_products(spike_post, trace_pre)
+            pre = _summed_products(trace_post, spike_pre)
+            if state.batchreduce is torch.mean:
+                post, pre = post.div_(len(spike_post)), pre.div_(len(spike_post))
+            cell.updater.weight = _sides(post, state.lr_post >= 0, pre, state.lr_pre >= 0)
+
+
+def _receptive(cell: nn.Module, state: nn.Module, monitors: dict[str, nn.Module]) -> tuple[torch.Tensor, ...] | None:
+    """Spikes after, traces before, spikes before, traces after, ``[B, neurons]``; None where a synapse has its own."""
+    connection = cell.connection
+    if state.batchreduce not in (torch.mean, torch.sum) or (state.delayed and connection.delayedby):
+        return None
+    seen = {name: monitors[name].peek() for name in ("spike_post", "trace_pre", "spike_pre", "trace_post")}
+    if any(values is None or values.requires_grad or values.dtype not in _EXACT for values in seen.values()):
+        return None
+    shaped = []
+    for name, values in seen.items():
+        if name.endswith("post"):
+            values, one = connection.postsyn_receptive(values), (2, 3)
+        else:
+            values, one = connection.presyn_receptive(values), (1, 3)
+        if values.ndim != 4 or any(values.shape[dim] != 1 for dim in one):
+            return None
+        shaped.append(values.flatten(1))
+    return tuple(shaped)
+
+
+def _summed_products(post: torch.Tensor, pre: torch.Tensor) -> torch.Tensor:
+    """Products of what is after and before a synapse, ``[B, O]`` and ``[B, I]``, summed over the samples: ``[O, I]``."""
+    blocks = zip(post.split(_SUM_BLOCK), pre.split(_SUM_BLOCK), strict=True)
+    first, *others = blocks
+    total = torch.mm(first[0].T, first[1])
+    for after, before in others:
+        total.addmm_(after.T, before)
+    return total
+
+
+def _sides(
+    post: torch.Tensor, post_adds: bool, pre: torch.Tensor, pre_adds: bool
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """What is added to the weights, and what is taken off them."""
+    if post_adds != pre_adds:
+        return (post, pre) if post_adds else (pre, post)
+    return (post + pre, None) if post_adds else (None, post + pre)
+
+
+def adapters() -> tuple[Adapter, ...]:
+    """What runs in every step of learning."""
+
+    def adapter(base, overrides, runs):
+        return Adapter(LIBRARY, base, overrides, lambda _: runs, lambda _: None)
+
+    return (
+        adapter(observe.CumulativeTraceReducer, CumulativeTraceStep, "trace in two operations, spikes that are bool"),
+        adapter(observe.NearestTraceReducer, NearestTraceStep, "trace in two operations, spikes that are bool"),
+        adapter(observe.PassthroughReducer, PassthroughStep, "record replaced in one operation"),
+        adapter(neural.Accumulator, AccumulatorStep, "a single pending update without a sum"),
+        adapter(learn.STDP, STDPStep, "sums over the samples as matrix products"),
+    )
