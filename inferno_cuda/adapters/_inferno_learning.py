@@ -18,54 +18,80 @@ _SUM_BLOCK = 16  # terms that torch adds in a row before it adds up the sums
 _EXACT = (torch.float32, torch.float64)  # half types would be rounded once more or once less
 
 
-def _record(reducer: nn.Module, obs: torch.Tensor) -> torch.Tensor | None:
-    """The only slot of a reducer's record, if it holds an observation like this one and can be replaced by the next."""
-    if reducer._extras["_initial"] or reducer._RecordReducer__inplace:
-        return None
-    held = reducer._buffers["_data__data"]
-    fits = held.shape[0] == 1 and held.shape[1:] == obs.shape and held.device == obs.device
-    return held if fits and not (held.requires_grad or obs.requires_grad) else None
+class _LatestRecord:
+    """A record of nothing but the newest observation: the next one replaces it."""
+
+    def peek(self, **kwargs):
+        held = self._buffers["_data__data"]
+        one = held.shape[:1] == (1,) and not self._extras["_initial"]
+        return held[0] if one else super().peek(**kwargs)
+
+    def _fused_held(self, obs: torch.Tensor) -> torch.Tensor | None:
+        """The record, ``[1, *obs]``, if an observation like this one can replace it."""
+        if self._extras["_initial"] or self._RecordReducer__inplace or type(obs) is not torch.Tensor:
+            return None
+        held = self._buffers["_data__data"]
+        fits = held.shape == (1, *obs.shape) and held.device == obs.device
+        return held if fits and not (held.requires_grad or obs.requires_grad) else None
+
+    def _fused_replace(self, data: torch.Tensor) -> None:
+        self._buffers["_data__data"] = data
+        self._extras["_data__pointer"] = 0
 
 
-def _replace(reducer: nn.Module, data: torch.Tensor) -> None:
-    reducer._buffers["_data__data"] = data
-    reducer._extras["_data__pointer"] = 0
-
-
-class TraceStep:
+class _TraceStep(_LatestRecord):
     """Decay of a trace, and the spikes of a step added to it; ``_fused_trace`` has the arithmetic."""
 
     def forward(self, *inputs, **kwargs):
-        held = _record(self, inputs[0]) if len(inputs) == 1 and inputs[0].dtype == torch.bool else None
-        if held is None or held.dtype not in _EXACT or self.tolerance is not None:
+        held = self._fused_held(inputs[0]) if len(inputs) == 1 else None
+        if held is None or not _fusible(self, held, inputs[0]):
             super().forward(*inputs, **kwargs)
         else:
-            _replace(self, self._fused_trace(held * self.decay, inputs[0]))
+            self._fused_replace(self._fused_trace(held * self.decay, inputs[0]))
 
 
-class CumulativeTraceStep(TraceStep):
+def _fusible(reducer: nn.Module, held: torch.Tensor, obs: torch.Tensor) -> bool:
+    """Whether an observation is spikes, every one of which has the same effect on a trace."""
+    numbers = all(type(number) in (bool, int, float) for number in (reducer.target, reducer.amplitude))
+    spikes = obs.dtype == torch.bool and held.dtype in _EXACT
+    return numbers and spikes and reducer.target == 1 and reducer.tolerance is None
+
+
+class CumulativeTraceStep(_TraceStep):
     """Every spike adds to the trace."""
 
     def _fused_trace(self, decayed, spikes):
         return decayed.add_(spikes, alpha=self.amplitude)
 
 
-class NearestTraceStep(TraceStep):
+class NearestTraceStep(_TraceStep):
     """The last spike alone makes the trace."""
 
     def _fused_trace(self, decayed, spikes):
         return decayed.masked_fill_(spikes, self.amplitude)
 
 
-class PassthroughStep:
+class PassthroughStep(_LatestRecord):
     """The newest observation replaces the one before."""
 
     def forward(self, *inputs, **kwargs):
-        held = _record(self, inputs[0]) if len(inputs) == 1 else None
+        held = self._fused_held(inputs[0]) if len(inputs) == 1 else None
         if held is None:
             super().forward(*inputs, **kwargs)
         else:
-            _replace(self, inputs[0].to(held.dtype, copy=True).unsqueeze(0))
+            self._fused_replace(inputs[0].to(held.dtype, copy=True).unsqueeze(0))
+
+
+class StateMonitorStep:
+    """What a monitor looks at, found without asking every module on the way for all of its attributes."""
+
+    def _monitor_call(self, module, args, *_):
+        value = module
+        for name in self._StateMonitor__observed_attr.split("."):
+            child = value._modules.get(name) if isinstance(value, nn.Module) else None
+            value = getattr(value, name) if child is None else child
+        if self.filter_(value):
+            self.reducer_(*self.map_(value))
 
 
 class AccumulatorStep:
@@ -124,7 +150,7 @@ def _receptive(cell: nn.Module, state: nn.Module, monitors: dict[str, nn.Module]
 
 
 def _summed_products(post: torch.Tensor, pre: torch.Tensor) -> torch.Tensor:
-    """Products of what is after and before a synapse, ``[B, O]`` and ``[B, I]``, summed over the samples: ``[O, I]``."""
+    """Products of what is after and before a synapse, ``[B, O]`` and ``[B, I]``, summed over samples: ``[O, I]``."""
     blocks = zip(post.split(_SUM_BLOCK), pre.split(_SUM_BLOCK), strict=True)
     first, *others = blocks
     total = torch.mm(first[0].T, first[1])

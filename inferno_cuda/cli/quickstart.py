@@ -30,7 +30,8 @@ STDP = {"lr_post": 5e-4, "lr_pre": -5e-6, "tc_post": 30.0, "tc_pre": 30.0}  # pe
 
 def neurons(library: ModuleType, batch: int) -> tuple[torch.nn.Module, torch.nn.Module]:
     """The excitatory and the inhibitory neurons."""
-    return library.ALIF(CELLS, DT, batch_size=batch, **EXCITATORY), library.LIF(CELLS, DT, batch_size=batch, **INHIBITORY)
+    excitatory = library.ALIF(CELLS, DT, batch_size=batch, **EXCITATORY)
+    return excitatory, library.LIF(CELLS, DT, batch_size=batch, **INHIBITORY)
 
 
 def connections(library: ModuleType, batch: int, random: torch.Generator) -> list[torch.nn.Module]:
