@@ -7,12 +7,10 @@ The parts are called as modules: their hooks fire as before, and they run on our
 from __future__ import annotations
 
 import torch
-from inferno import neural
 from torch import nn
 
 from ._adapter import Adapter
-
-LIBRARY = "inferno-ai"
+from ._inferno import LIBRARY
 
 
 def _parts(layer: nn.Module) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
@@ -21,7 +19,7 @@ def _parts(layer: nn.Module) -> tuple[dict[str, nn.Module], dict[str, nn.Module]
     return modules["connections_"]._modules, modules["neurons_"]._modules
 
 
-class SerialStep:
+class _SerialStep:
     """Step of one connection and one group of neurons."""
 
     def forward(self, *inputs, connection_kwargs=None, neuron_kwargs=None, capture_intermediate=False, **kwargs):
@@ -41,7 +39,7 @@ class SerialStep:
         return (spikes, current) if capture_intermediate else spikes
 
 
-class RecurrentSerialStep:
+class _RecurrentSerialStep:
     """Step of neurons, of those that they drive, and of what comes back."""
 
     def forward(
@@ -100,17 +98,20 @@ class RecurrentSerialStep:
         return (first, second), dict(zip(names, (feedfwd, feedback, lateral), strict=True))
 
 
-def _runs(layer: nn.Module) -> str:
-    return "its parts called directly"
+def passive() -> tuple[type[nn.Module], ...]:
+    """Views of what a layer is made of."""
+    from inferno import neural
 
-
-def _refuse(layer: nn.Module) -> str | None:
-    return None
+    return (neural.Cell,)
 
 
 def adapters() -> tuple[Adapter, ...]:
-    """The layers whose parts are called directly."""
-    return (
-        Adapter(LIBRARY, neural.Serial, SerialStep, _runs, _refuse),
-        Adapter(LIBRARY, neural.RecurrentSerial, RecurrentSerialStep, _runs, _refuse),
+    """The adapters of inferno-ai's layers."""
+    from inferno import neural
+
+    steps = {neural.Serial: _SerialStep, neural.RecurrentSerial: _RecurrentSerialStep}
+    relies = ("wiring", "get_neuron", "__getattr__", "__setattr__")
+    return tuple(
+        Adapter(LIBRARY, base, overrides, lambda _: "its parts, called directly", lambda _: None, relies)
+        for base, overrides in steps.items()
     )

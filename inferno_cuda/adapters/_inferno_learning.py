@@ -8,14 +8,12 @@ other in a tensor of all synapses and samples: equal too, where torch takes that
 from __future__ import annotations
 
 import torch
-from inferno import learn, neural, observe
 from torch import nn
 
 from ._adapter import Adapter
+from ._inferno import LIBRARY, TYPES, owned, plain
 
-LIBRARY = "inferno-ai"
 _SUM_BLOCK = 16  # terms that torch adds in a row before it adds up the sums
-_EXACT = (torch.float32, torch.float64)  # half types would be rounded once more or once less
 
 
 class _LatestRecord:
@@ -23,7 +21,7 @@ class _LatestRecord:
 
     def peek(self, **kwargs):
         held = self._buffers["_data__data"]
-        one = held.shape[:1] == (1,) and not self._extras["_initial"]
+        one = held.shape[:1] == (1,) and not self._extras["_initial"] and owned(self, "data_")
         return held[0] if one else super().peek(**kwargs)
 
     def _fused_held(self, obs: torch.Tensor) -> torch.Tensor | None:
@@ -31,8 +29,8 @@ class _LatestRecord:
         if self._extras["_initial"] or self._RecordReducer__inplace or type(obs) is not torch.Tensor:
             return None
         held = self._buffers["_data__data"]
-        fits = held.shape == (1, *obs.shape) and held.device == obs.device
-        return held if fits and not (held.requires_grad or obs.requires_grad) else None
+        fits = held.shape == (1, *obs.shape) and held.device == obs.device and owned(self, "data_")
+        return held if fits and plain(held, obs) else None
 
     def _fused_replace(self, data: torch.Tensor) -> None:
         self._buffers["_data__data"] = data
@@ -53,25 +51,25 @@ class _TraceStep(_LatestRecord):
 def _fusible(reducer: nn.Module, held: torch.Tensor, obs: torch.Tensor) -> bool:
     """Whether an observation is spikes, every one of which has the same effect on a trace."""
     numbers = all(type(number) in (bool, int, float) for number in (reducer.target, reducer.amplitude))
-    spikes = obs.dtype == torch.bool and held.dtype in _EXACT
+    spikes = obs.dtype == torch.bool and held.dtype in TYPES
     return numbers and spikes and reducer.target == 1 and reducer.tolerance is None
 
 
-class CumulativeTraceStep(_TraceStep):
+class _CumulativeTraceStep(_TraceStep):
     """Every spike adds to the trace."""
 
     def _fused_trace(self, decayed, spikes):
         return decayed.add_(spikes, alpha=self.amplitude)
 
 
-class NearestTraceStep(_TraceStep):
+class _NearestTraceStep(_TraceStep):
     """The last spike alone makes the trace."""
 
     def _fused_trace(self, decayed, spikes):
         return decayed.masked_fill_(spikes, self.amplitude)
 
 
-class PassthroughStep(_LatestRecord):
+class _PassthroughStep(_LatestRecord):
     """The newest observation replaces the one before."""
 
     def forward(self, *inputs, **kwargs):
@@ -82,7 +80,7 @@ class PassthroughStep(_LatestRecord):
             self._fused_replace(inputs[0].to(held.dtype, copy=True).unsqueeze(0))
 
 
-class StateMonitorStep:
+class _StateMonitorStep:
     """What a monitor looks at, found without asking every module on the way for all of its attributes."""
 
     def _monitor_call(self, module, args, *_):
@@ -94,7 +92,7 @@ class StateMonitorStep:
             self.reducer_(*self.map_(value))
 
 
-class AccumulatorStep:
+class _AccumulatorStep:
     """Change of a parameter by its pending updates; a single one needs no sum."""
 
     def update(self, param, **kwargs):
@@ -110,7 +108,7 @@ def _single(accumulator: nn.Module, side: str) -> bool:
     return unread and accumulator.reduce is torch.sum and len(getattr(accumulator, f"_{side}")) == 1
 
 
-class STDPStep:
+class _STDPStep:
     """Weight updates of every cell between two groups of neurons."""
 
     def forward(self):
@@ -135,7 +133,7 @@ def _receptive(cell: nn.Module, state: nn.Module, monitors: dict[str, nn.Module]
     if state.batchreduce not in (torch.mean, torch.sum) or (state.delayed and connection.delayedby):
         return None
     seen = {name: monitors[name].peek() for name in ("spike_post", "trace_pre", "spike_pre", "trace_post")}
-    if any(values is None or values.requires_grad or values.dtype not in _EXACT for values in seen.values()):
+    if any(values is None or values.dtype not in TYPES for values in seen.values()) or not plain(*seen.values()):
         return None
     shaped = []
     for name, values in seen.items():
@@ -168,16 +166,27 @@ def _sides(
     return (post + pre, None) if post_adds else (None, post + pre)
 
 
+def passive() -> tuple[type[nn.Module], ...]:
+    """What holds parts that run, and does not run itself."""
+    from inferno import neural, observe
+
+    return (neural.Updater, observe.MonitorPool)
+
+
 def adapters() -> tuple[Adapter, ...]:
-    """What runs in every step of learning."""
+    """The adapters of what runs in every step of learning."""
+    from inferno import learn, neural, observe
 
-    def adapter(base, overrides, runs):
-        return Adapter(LIBRARY, base, overrides, lambda _: runs, lambda _: None)
+    def adapter(base: type[nn.Module], overrides: type, runs: str, *relies: str) -> Adapter:
+        return Adapter(LIBRARY, base, overrides, lambda _: runs, lambda _: None, relies)
 
+    record = ("fold", "push", "data", "inplace", "__setattr__")
+    trace = "one record, traced in two operations"
     return (
-        adapter(observe.CumulativeTraceReducer, CumulativeTraceStep, "trace in two operations, spikes that are bool"),
-        adapter(observe.NearestTraceReducer, NearestTraceStep, "trace in two operations, spikes that are bool"),
-        adapter(observe.PassthroughReducer, PassthroughStep, "record replaced in one operation"),
-        adapter(neural.Accumulator, AccumulatorStep, "a single pending update without a sum"),
-        adapter(learn.STDP, STDPStep, "sums over the samples as matrix products"),
+        adapter(observe.CumulativeTraceReducer, _CumulativeTraceStep, trace, *record),
+        adapter(observe.NearestTraceReducer, _NearestTraceStep, trace, *record),
+        adapter(observe.PassthroughReducer, _PassthroughStep, "one record, replaced in one operation", *record),
+        adapter(observe.StateMonitor, _StateMonitorStep, "what it observes, looked up directly", "_monitor_call"),
+        adapter(neural.Accumulator, _AccumulatorStep, "a single update, without a sum", "pos", "neg"),
+        adapter(learn.STDP, _STDPStep, "sums over the samples as matrix products"),
     )
