@@ -79,3 +79,35 @@ class Quickstart(torch.nn.Module):
         for layer in (self.feedfwd, self.trigger, self.inhibit):
             layer.connection.clear()
             layer.neuron.clear()
+
+
+class Learning:
+    """inferno-ai's STDP on the dense connection of a network made of its classes, as in its quickstart.
+
+    The weights stay between 0 and 1.
+    """
+
+    def __init__(self, network: Quickstart):
+        from inferno import functional, learn, neural
+
+        self._connection = network.feedfwd.connection
+        updater = self._connection.defaultupdater()
+        self._connection.updater = updater
+        updater.weight.upperbound(functional.bound_upper_multiplicative, 1.0)
+        self._clamp = neural.Clamping(updater, "parent.weight", min=0.0)
+        self._clamp.register()
+        self._normalization = neural.Normalization(
+            network, "feedfwd.connection.weight", order=1, scale=WEIGHT_SUM, dim=-1, eval_update=False
+        )
+        self.trainer = learn.STDP(**STDP)
+        self.trainer.register_cell("feedfwd", network.feedfwd.cell)
+        self.trainer.to(self._connection.weight.device)
+
+    def step(self) -> None:
+        """Learns from the last step of the network."""
+        self.trainer()
+        self._connection.update()
+
+    def normalize(self) -> None:
+        """Scales the weights, so that those into a neuron add up to `WEIGHT_SUM`, as between images."""
+        self._normalization(force=True)
