@@ -54,7 +54,7 @@ def accelerated(learns: bool) -> Callable[[ModuleType, str], Subject]:
         import inferno.neural
 
         network = Quickstart(inferno.neural).to(device)
-        learning = Learning(network) if learns else None
+        learning = Learning(network.feedfwd.cell) if learns else None
         if library is neural:
             accelerate(network)
             if learning is not None:

@@ -74,33 +74,22 @@ class Quickstart(torch.nn.Module):
         self.inhibit(self.trigger(excited))
         return excited
 
-    def clear(self) -> None:
-        """Puts the network to rest, between images."""
-        for layer in (self.feedfwd, self.trigger, self.inhibit):
-            layer.connection.clear()
-            layer.neuron.clear()
-
 
 class Learning:
-    """inferno-ai's STDP on the dense connection of a network made of its classes, as in its quickstart.
+    """inferno-ai's STDP on the connection of one of its cells, as in its quickstart: weights stay between 0 and 1."""
 
-    The weights stay between 0 and 1.
-    """
-
-    def __init__(self, network: Quickstart):
+    def __init__(self, cell: torch.nn.Module):
         from inferno import functional, learn, neural
 
-        self._connection = network.feedfwd.connection
+        self._connection = cell.connection
         updater = self._connection.defaultupdater()
         self._connection.updater = updater
         updater.weight.upperbound(functional.bound_upper_multiplicative, 1.0)
-        self._clamp = neural.Clamping(updater, "parent.weight", min=0.0)
-        self._clamp.register()
-        self._normalization = neural.Normalization(
-            network, "feedfwd.connection.weight", order=1, scale=WEIGHT_SUM, dim=-1, eval_update=False
-        )
+        self._clamping = neural.Clamping(updater, "parent.weight", min=0.0)
+        self._clamping.register()
+        self._normalization = neural.Normalization(self._connection, "weight", order=1, scale=WEIGHT_SUM, dim=-1)
         self.trainer = learn.STDP(**STDP)
-        self.trainer.register_cell("feedfwd", network.feedfwd.cell)
+        self.trainer.register_cell("cell", cell)
         self.trainer.to(self._connection.weight.device)
 
     def step(self) -> None:
@@ -108,6 +97,7 @@ class Learning:
         self.trainer()
         self._connection.update()
 
-    def normalize(self) -> None:
-        """Scales the weights, so that those into a neuron add up to `WEIGHT_SUM`, as between images."""
+    def finish(self) -> None:
+        """After an image: forgets its spikes, and scales the weights, so that those into a neuron have their sum."""
+        self.trainer.clear()
         self._normalization(force=True)
