@@ -1,5 +1,6 @@
 """Accelerated reducers, monitors, accumulators and STDP of inferno-ai against the library's."""
 
+import copy
 import math
 
 import pytest
@@ -258,6 +259,31 @@ def test_changes_are_equal(kind, count, read):
         accumulator.clear()
         assert accumulator.pos is None and accumulator.neg is None and accumulator(param) is param
     assert torch.equal(*changes)
+
+
+def test_d17_copies_sum_what_is_pending_on_the_original():
+    changes = []
+    for make in (accelerated, lambda module: module):
+        accumulator = make(bounded("both"))
+        accumulator.pos, accumulator.neg = torch.full((2,), 0.5), torch.full((2,), 0.25)
+        copied = copy.deepcopy(accumulator)
+        assert isinstance(copied, type(accumulator))
+        del accumulator.pos
+        accumulator.pos = torch.full((2,), 0.125)
+        changes.append(copied(torch.full((2,), 0.5)))
+    assert torch.equal(*changes)
+
+
+def test_d17_copies_of_records_go_on_as_before():
+    records = []
+    for make in (accelerated, lambda module: module):
+        reducer = make(observe.CumulativeTraceReducer(1.0, 7.0, 0.5, True))
+        reducer(TRUE)
+        copied = copy.deepcopy(reducer)
+        copied(TRUE)
+        copied(FALSE)
+        records.append(torch.stack([reducer.peek(), copied.peek()]))
+    assert torch.equal(*records)
 
 
 # -- STDP -------------------------------------------------------------------------------------------------------------

@@ -104,7 +104,10 @@ class _AccumulatorStep:
 
 def _single(accumulator: nn.Module, side: str) -> bool:
     """Whether one update is pending on a side, whose sum has not been asked for yet."""
-    unread = getattr(accumulator, f"_{side}_cache").cache_info().currsize == 0
+    total = getattr(accumulator, f"_{side}_cache")
+    # in what `copy.deepcopy` makes, it is the original's updates that are summed
+    own = total.__wrapped__.__closure__[0].cell_contents is accumulator
+    unread = own and total.cache_info().currsize == 0
     return unread and accumulator.reduce is torch.sum and len(getattr(accumulator, f"_{side}")) == 1
 
 
