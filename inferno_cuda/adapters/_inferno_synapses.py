@@ -1,4 +1,4 @@
-"""inferno-ai's synapses: a step is one op, which writes a copy of the histories, as the library does."""
+"""inferno-ai's synapses: a step is one op."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from .. import ops
 from ._adapter import Adapter
+from ._hold import writable
 from ._inferno import LIBRARY, TYPES, advanced, plain, pointer_of, refuses, ring_of
 
 
@@ -22,12 +23,11 @@ class _Fused:
     _fused_numbers: tuple[str, ...] = ("spike_charge",)
 
     def forward(self, *inputs: torch.Tensor, **kwargs: Any) -> torch.Tensor:
-        rings = _covered(self, inputs)
-        if rings is None:
+        if not _covers(self, inputs):
             return super().forward(*inputs, **kwargs)
-        inplace = self._InfernoSynapse__inplace
-        if not inplace:
-            rings = {name: data.clone() for name, data in rings.items()}
+        names, buffers = ("spike_", *self._fused_currents), self._buffers
+        write = dict.__getitem__ if self._InfernoSynapse__inplace else writable
+        rings = {name: write(buffers, f"_{name}_data") for name in names}
         spikes, *currents = [(data, pointer_of(self, name, data)) for name, data in rings.items()]
         gain, *decay = self._fused_law()
         out = ops.synapse_step_(
@@ -53,31 +53,31 @@ class _Fused:
         return (self.spike_charge / self.dt,)
 
 
-def _covered(synapse: nn.Module, inputs: tuple) -> dict[str, torch.Tensor] | None:
-    """The histories, by the names of their handles, of a step that the op takes; None for another one."""
+def _covers(synapse: nn.Module, inputs: tuple) -> bool:
+    """Whether the op takes this step; the library runs it otherwise."""
     if not inputs or any(type(x) is not torch.Tensor for x in inputs):
-        return None
-    rings = {name: ring_of(synapse, name) for name in ("spike_", *synapse._fused_currents)}
-    spikes, *currents = rings.values()
-    if any(data is None for data in rings.values()) or spikes.dtype != torch.bool:
-        return None
+        return False
+    rings = [ring_of(synapse, name) for name in ("spike_", *synapse._fused_currents)]
+    if any(data is None for data in rings) or rings[0].dtype != torch.bool:
+        return False
+    spikes, *currents = rings
     dtype = synapse._fused_dtype()
-    if dtype not in TYPES or any(data.dtype != dtype for data in currents):
-        return None
-    if any(data.shape != spikes.shape for data in currents) or any(x.shape != spikes.shape[1:] for x in inputs):
-        return None
-    x, *others = inputs
+    if dtype not in TYPES or any(data.dtype != dtype or data.shape != spikes.shape for data in currents):
+        return False
+    if any(x.shape != spikes.shape[1:] for x in inputs):
+        return False
     if any(tensor.device != spikes.device for tensor in (*inputs, *currents)):
-        return None
+        return False
+    x, *others = inputs
     # the library multiplies a bool by a number in torch's default type
     if x.dtype != dtype and (x.dtype != torch.bool or (currents and dtype != torch.get_default_dtype())):
-        return None
+        return False
     if synapse._fused_model == "delta_plus" and any(other.dtype != dtype for other in others):
-        return None
-    if not plain(*inputs, *rings.values()):
-        return None
+        return False
+    if not plain(*inputs, *rings):
+        return False
     numbers = (synapse._DelayedMixin__step_time, *(getattr(synapse, name) for name in synapse._fused_numbers))
-    return rings if all(type(number) in (float, int) for number in numbers) else None
+    return all(type(number) in (float, int) for number in numbers)
 
 
 class _FusedDelta(_Fused):
