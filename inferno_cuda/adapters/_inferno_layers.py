@@ -11,6 +11,7 @@ from torch import nn
 
 from ._adapter import Adapter
 from ._inferno import LIBRARY
+from ._inferno_programs import step
 
 
 def _parts(layer: nn.Module) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
@@ -33,9 +34,9 @@ class _SerialStep:
                 **kwargs,
             )
         connections, neurons = _parts(self)
-        current = connections[self._Serial__connection_name](*inputs, **connection_kwargs or {})
+        current = step(connections[self._Serial__connection_name], *inputs, **connection_kwargs or {})
         wired = self._transform(current)
-        spikes = neurons[self._Serial__neuron_name](wired, **neuron_kwargs or {})
+        spikes = step(neurons[self._Serial__neuron_name], wired, **neuron_kwargs or {})
         return (spikes, current) if capture_intermediate else spikes
 
 
@@ -82,15 +83,15 @@ class _RecurrentSerialStep:
         if buffers["feedback_spikes"] is None:
             buffers["feedback_spikes"] = torch.zeros_like(feedback_neuron.spike)
         returned = self._feedback_in_transform(buffers["feedback_spikes"]) + tuple(feedback_connection_args or ())
-        feedfwd = connections[names[0]](*inputs, **feedfwd_connection_kwargs or {})
-        feedback = connections[names[1]](*returned, **feedback_connection_kwargs or {})
+        feedfwd = step(connections[names[0]], *inputs, **feedfwd_connection_kwargs or {})
+        feedback = step(connections[names[1]], *returned, **feedback_connection_kwargs or {})
         total = self._feedfwd_out_transform(feedfwd) + self._feedback_out_transform(feedback)
-        first = feedfwd_neuron(total, **feedfwd_neuron_kwargs or {})
+        first = step(feedfwd_neuron, total, **feedfwd_neuron_kwargs or {})
 
         # what the neurons say, which a hook does not change, and not what they returned
         sent = self._lateral_in_transform(feedfwd_neuron.spike) + tuple(lateral_connection_args or ())
-        lateral = connections[names[2]](*sent, **lateral_connection_kwargs or {})
-        second = feedback_neuron(self._lateral_out_transform(lateral), **feedback_neuron_kwargs or {})
+        lateral = step(connections[names[2]], *sent, **lateral_connection_kwargs or {})
+        second = step(feedback_neuron, self._lateral_out_transform(lateral), **feedback_neuron_kwargs or {})
         buffers["feedback_spikes"] = feedback_neuron.spike
 
         if not capture_intermediate:
