@@ -99,13 +99,6 @@ class _RecurrentSerialStep:
         return (first, second), dict(zip(names, (feedfwd, feedback, lateral), strict=True))
 
 
-def passive() -> tuple[type[nn.Module], ...]:
-    """Views of what a layer is made of."""
-    from inferno import neural
-
-    return (neural.Cell,)
-
-
 def adapters() -> tuple[Adapter, ...]:
     """The adapters of inferno-ai's layers."""
     from inferno import neural

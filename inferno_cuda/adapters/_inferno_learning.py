@@ -170,10 +170,10 @@ def _sides(
 
 
 def passive() -> tuple[type[nn.Module], ...]:
-    """What holds parts that run, and does not run itself."""
-    from inferno import neural, observe
+    """Classes that do nothing in a step."""
+    from inferno import observe
 
-    return (neural.Updater, observe.MonitorPool)
+    return (observe.MonitorPool,)
 
 
 def adapters() -> tuple[Adapter, ...]:
