@@ -16,6 +16,7 @@ from ._adapter import Adapter
 from ._inferno import LIBRARY, TYPES, plain, pointer_of, refuses, ring_of
 from ._inferno_plan import Part, Plans, parts_of
 from ._registry import definer
+from ._swap import library_class
 
 
 class _Fused:
@@ -40,6 +41,13 @@ class _Fused:
             term = self._fused_delayed(data, pointer, weight, plan, bias if total is None else None, part.scale)
             total = term if total is None else total - term
         return total.view(-1, *self.outshape)
+
+    def _fused_revert(self) -> None:
+        # an updater is named after the class that its connection had when it was made
+        updater, name = self._modules.get("updater_"), f"{type(self).__name__}Updater"
+        if updater is not None and type(updater).__name__ == name:
+            type(updater).__name__ = type(updater).__qualname__ = f"{library_class(self).__name__}Updater"
+        super()._fused_revert()
 
     def _fused_to_synapse(self, x: torch.Tensor) -> torch.Tensor:
         return x.flatten(1) if x.ndim > 1 else self.like_synaptic(x)
