@@ -43,7 +43,8 @@ PYBIND11_MODULE(inferno_core_py, m) {
   m.def("decay_since_older", [](const Lookup& at, const TimeGrid& grid) { return decay_since_older(at, grid); });
 
   py::module_ cpu = m.def_submodule("cpu"), emulated = m.def_submodule("emulated");
-  for (const auto define : {define_neurons, define_history, define_connections, define_synapses}) {
+  for (const auto define :
+       {define_neurons, define_history, define_connections, define_synapses, define_integrate_fire}) {
     define(cpu, false);
     define(emulated, true);
   }
