@@ -120,7 +120,8 @@ struct LateCancel : NoReset {
   }
 };
 
-// A late reset that does not wait: it also acts in the step of the spike, unless it has just acted.
+// A late reset that does not wait: in the end it acts on the neurons that fire, and not on those that were above the
+// threshold before: from these, what was subtracted is put back.
 template <class Late>
 struct Early : Late {
   template <class C>

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ..ops import choose
 from ..ops.common import needs_graph
 
 _EXACT = (torch.float32, torch.float64)  # half types are rounded after every operation by the other libraries
@@ -22,3 +23,9 @@ def is_plain(inputs: object) -> bool:
         and torch._C._functorch.peek_interpreter_stack() is None
         and not needs_graph(inputs)
     )
+
+
+def no_kernel(device: torch.device | str) -> str | None:
+    """Why nothing is gained on a device: the reference takes as many operations as the libraries."""
+    choice = choose("integrate_fire", device)
+    return None if choice.backend == "native" else f"no kernel runs integrate_fire: {choice.reason}"

@@ -14,6 +14,8 @@ from ._adapter import Adapter
 
 LIBRARIES = {
     "inferno": ("_inferno_neurons",),
+    "snntorch": ("_snntorch",),
+    "spikingjelly": ("_spikingjelly",),
 }
 """The modules of this package with the adapters of each library, by the name under which the library is imported."""
 

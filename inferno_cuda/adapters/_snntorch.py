@@ -2,9 +2,9 @@
 
 Their conventions: a neuron fires where ``mem - threshold > 0``. The reset belongs to the step after the spike: each
 step begins by finding which neurons stand above the threshold, subtracts the threshold from what those are charged to,
-or clears their voltage before (``Leaky``) or after (``Synaptic``) the charge. With ``reset_delay=False`` it also acts
-in the step of the spike, unless it has just acted. Decays are clamped to [0, 1] in every step; inputs are not scaled.
-Spikes are float32 whatever the state is, times ``graded_spikes_factor``.
+or clears their voltage before (``Leaky``) or after (``Synaptic``) the charge. With ``reset_delay=False`` the neurons
+that fire are reset in the end, less those that were above the threshold before. Decays are clamped to [0, 1] in every
+step; inputs are not scaled. Spikes are float32 whatever the state is, times ``graded_spikes_factor``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import nn
 from ..ops import Fired, integrate_fire
 from ..ops.common import needs_graph
 from ._adapter import Adapter
-from ._plain import is_plain
+from ._plain import is_plain, no_kernel
 
 VERSION = "1."  # whose formulas these are
 # Its surrogates whose forward pass is the comparison with 0 alone.
@@ -31,6 +31,8 @@ _SURROGATES = {
 }
 _RESETS = ("subtract", "zero", "none")  # by reset_mechanism_val
 _RESET_OF = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}  # by state_function
+
+_RELIES = ("fire", "mem_reset", "_base_state_function", *_RESET_OF)
 
 
 def _is_heaviside(spike_grad: object) -> bool:
@@ -162,7 +164,7 @@ def _refuse(module: nn.Module) -> str | None:
     version = importlib.metadata.version("snntorch")
     if not version.startswith(VERSION):
         return f"snntorch is {version}, and its formulas are known for {VERSION}x alone"
-    return _problem(module)
+    return no_kernel(module.mem.device) or _problem(module)
 
 
 def _runs(module: nn.Module) -> str:
@@ -174,6 +176,6 @@ def adapters() -> tuple[Adapter, ...]:
     import snntorch
 
     return (
-        Adapter("snntorch", snntorch.Leaky, FusedLeaky, _runs, _refuse),
-        Adapter("snntorch", snntorch.Synaptic, FusedSynaptic, _runs, _refuse),
+        Adapter("snntorch", snntorch.Leaky, FusedLeaky, _runs, _refuse, _RELIES),
+        Adapter("snntorch", snntorch.Synaptic, FusedSynaptic, _runs, _refuse, (*_RELIES, "_base_state_reset_zero")),
     )

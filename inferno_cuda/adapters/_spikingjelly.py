@@ -19,7 +19,7 @@ from torch import nn
 from ..ops import Fired, integrate_fire
 from ..ops.common import needs_graph
 from ._adapter import Adapter
-from ._plain import is_plain
+from ._plain import is_plain, no_kernel
 
 VERSION = "2."  # whose formulas these are
 _SURROGATE_MODULE = "spikingjelly.activation_based.surrogate"
@@ -29,6 +29,7 @@ _SURROGATES = {
     *("PiecewiseLeakyReLU", "PiecewiseQuadratic", "QPseudoSpike", "Rect", "S2NN", "Sigmoid", "SoftSign"),
     *("SquarewaveFourierSeries", "SuperSpike"),
 }
+_RELIES = ("single_step_functional_forward", "multi_step_functional_forward", "_v_seq_source", "_append_v_seq")
 
 
 def _problem(module: nn.Module) -> str | None:
@@ -115,7 +116,7 @@ def _refuse(module: nn.Module, problem: Callable[[nn.Module], str | None]) -> st
     version = importlib.metadata.version("spikingjelly")
     if not version.startswith(VERSION):
         return f"spikingjelly is {version}, and its formulas are known for {VERSION}x alone"
-    return problem(module)
+    return no_kernel("cpu") or problem(module)
 
 
 def _runs(module: nn.Module) -> str:
@@ -128,6 +129,26 @@ def adapters() -> tuple[Adapter, ...]:
     if neuron is None:
         return ()
     return (
-        Adapter("spikingjelly", neuron.IFNode, FusedIFNode, _runs, partial(_refuse, problem=_problem)),
-        Adapter("spikingjelly", neuron.LIFNode, FusedLIFNode, _runs, partial(_refuse, problem=_lif_problem)),
+        Adapter("spikingjelly", neuron.IFNode, FusedIFNode, _runs, partial(_refuse, problem=_problem), _RELIES),
+        Adapter("spikingjelly", neuron.LIFNode, FusedLIFNode, _runs, partial(_refuse, problem=_lif_problem), _RELIES),
     )
+
+
+class _Passive(type):
+    """Its classes have all modules of SpikingJelly as subclasses that keep no state: surrogates, layers, models."""
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        modules = tuple(base.__module__ for base in other.__mro__)
+        if not any(name.startswith("spikingjelly.") for name in modules):
+            return False
+        stateful = issubclass(other, sys.modules["spikingjelly.activation_based.base"].MemoryModule)
+        return not stateful and not any(name.startswith("spikingjelly.activation_based.neuron") for name in modules)
+
+
+class _Stateless(metaclass=_Passive):
+    """What they are subclasses of."""
+
+
+def passive() -> tuple[type, ...]:
+    """Classes that have nothing to do in a step."""
+    return (_Stateless,) if "spikingjelly.activation_based.base" in sys.modules else ()

@@ -77,8 +77,9 @@ def _check_coefficient(name, value, voltage):
 
 def _numbers(model, reset, delayed, record_voltages, record_resets, coefficients, tau, rest):
     """All numbers of a step as the kernels take them; those of coefficients that are tensors are not used."""
-    flags = (_CODES[model], RESETS.index(reset), delayed, record_voltages, record_resets)
-    return [float(number) for number in (*flags, *coefficients, tau, rest)]
+    flags = [1.0 if flag else 0.0 for flag in (delayed, record_voltages, record_resets)]
+    rule = (float(_CODES[model]), float(RESETS.index(reset)))
+    return [*rule, *flags, *coefficients, tau, rest]
 
 
 @functools.lru_cache(maxsize=512)
@@ -150,8 +151,10 @@ def integrate_fire(
     The first two fire where the voltage less the threshold is greater than 0, the others where it is not less. Their
     reset acts on neurons that stood above the threshold before the step: it subtracts ``amount`` from what they are
     charged to, or clears the voltage before the charge (leaky) or what they are charged to (synaptic). Without
-    ``delayed`` it acts in the step of the spike, too, unless it has just acted. In the other three it acts in the step
-    of the spike alone: it subtracts ``amount``, or sets the voltage to ``rest``.
+    ``delayed``, ``amount`` (or the voltage, for ``"zero"``) times (spike - above) is subtracted in the end, where
+    ``above`` says which neurons were above the threshold before: the neurons that fire are reset at once, and what has
+    been subtracted from the others is put back. The other three models reset in the step of the spike alone: they
+    subtract ``amount``, or set the voltage to ``rest``.
 
     Args:
         model: one of those above.

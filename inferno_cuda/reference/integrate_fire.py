@@ -74,10 +74,11 @@ def _charged(model, voltage, current, x, n):
 def integrate_fire_step(model, reset, delayed, voltage, current, x, rounded, numbers):
     """One step in the compute type; ``rounded`` takes a value to what its dtype can hold of it.
 
-    A delayed reset acts on neurons whose voltage was above the threshold before the step; ``"subtract"`` takes
+    The reset of late models acts on neurons whose voltage was above the threshold before the step; ``"subtract"`` takes
     ``amount`` from what they are charged to, ``"zero"`` clears their voltage before the charge (leaky) or all that they
-    are charged to (synaptic). Without delay it also acts in the step of the spike, unless it has just acted. In the
-    models that are not late it acts there alone: ``"subtract"`` takes ``amount``, ``"set"`` puts ``rest``.
+    are charged to (synaptic). Without delay the neurons that fire are reset in the end, and ``amount`` put back where
+    it was taken from others. In the other models ``"subtract"`` takes ``amount`` from neurons that fire, ``"set"``
+    puts ``rest``.
 
     Returns:
         spikes, voltage, current, and whether the voltage was above the threshold before, as numbers.
