@@ -108,7 +108,7 @@ def test_random_programs(options, synaptic, kinds, values, shapes, double, seed)
             if kinds != ("number",) * 3 and size != shape:
                 continue  # coefficients for each channel belong to one shape
             states = [], []
-            for step in range(4):
+            for _ in range(4):
                 x = torch.randn(size, generator=generator).to(torch.float32 if double == "no" else torch.float64)
                 results = [neuron(x, *given) for neuron, given in zip((theirs, ours), states, strict=True)]
                 assert_same_results(results[1], results[0])
