@@ -51,8 +51,6 @@ def _problem(module: nn.Module) -> str | None:
         return "state_quant changes the state by a function of the user's"
     if not _is_heaviside(own.get("spike_grad")):
         return "spike_grad is none of snntorch.surrogate, so its forward pass may be anything"
-    if _reset_of(module) is None:
-        return "state_function and reset_mechanism_val do not agree on the reset"
     return None
 
 
@@ -129,7 +127,8 @@ def _step(module: nn.Module, model: str, inputs: object, **given: torch.Tensor |
         factor=factor,
         record_resets=True,
     )
-    fired = fired._replace(spikes=fired.spikes.float(), resets=fired.resets.float())
+    if inputs.dtype == torch.float64:
+        fired = fired._replace(spikes=fired.spikes.float(), resets=fired.resets.float())
     vars(module)["reset"] = fired.resets
     for name, state in zip(states, (fired.current, fired.voltage)[-len(states) :], strict=True):
         module._buffers[name] = state
@@ -164,6 +163,8 @@ def _refuse(module: nn.Module) -> str | None:
     version = importlib.metadata.version("snntorch")
     if not version.startswith(VERSION):
         return f"snntorch is {version}, and its formulas are known for {VERSION}x alone"
+    if _reset_of(module) is None:
+        return "state_function and reset_mechanism_val do not agree on the reset"
     return no_kernel(module.mem.device) or _problem(module)
 
 

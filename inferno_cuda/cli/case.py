@@ -42,12 +42,14 @@ class Case:
         what: for the table.
         build: makes it from a module with the classes, on a device.
         moved: bytes that one call must read and write at least, where memory is the limit; otherwise 0.
+        subjects: the names of those that run it, where they are not the usual ones.
     """
 
     name: str
     what: str
     build: Callable[[ModuleType, str], Subject]
     moved: int = 0
+    subjects: tuple[str, ...] = ()
 
 
 def seeded() -> torch.Generator:
