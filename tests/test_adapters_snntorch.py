@@ -189,6 +189,7 @@ def test_a_network(kernel_calls):
     with torch.no_grad():
         report = inferno_cuda.accelerate(ours, strict=True, verify=x)
         assert "largest difference of outputs 0, of state 0; 0 spikes differ" in str(report)
+        assert len(kernel_calls) == 10
         kernel_calls.clear()
         results = ours(x), theirs(x)
         assert len(kernel_calls) == 10

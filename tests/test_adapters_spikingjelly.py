@@ -167,6 +167,7 @@ def test_a_network(kernel_calls):
         report = inferno_cuda.accelerate(ours, strict=True, verify=x)
         assert [row.fqn for row in report] == ["2", "6"]
         assert "largest difference of outputs 0, of state 0; 0 spikes differ" in str(report)
+        assert len(kernel_calls) == 2
         kernel_calls.clear()
         expected = theirs(x)
         assert_identical(ours(x), expected)
