@@ -279,6 +279,10 @@ class RecurrentSerial(FixedLayer):
         if self._buffers.get("feedback_spikes") is not None:
             yield "feedback_spikes", self._buffers["feedback_spikes"]
 
+    def _run_time_buffers(self) -> Iterator[str]:
+        yield from super()._run_time_buffers()
+        yield "feedback_spikes"
+
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # it is saved only once there is some, so what was saved decides whether there is to be some
         if prefix + "feedback_spikes" in state_dict:
