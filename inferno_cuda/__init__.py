@@ -1,6 +1,7 @@
 """Spiking neural networks with refractory periods and per-synapse delays, in fused C++ and CUDA kernels."""
 
 from . import core, extra, functional, neural, ops, types
+from .checkpoint import CheckpointError, load_checkpoint, load_state, save_checkpoint
 from .core import (
     astensors,
     empty,
@@ -36,6 +37,7 @@ from .state import ContextualHook, Hook, Module, RecordTensor, ShapedTensor, Sta
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckpointError",
     "ContextualHook",
     "Hook",
     "Module",
@@ -61,12 +63,15 @@ __all__ = [
     "functional",
     "holt_linear_smoothing",
     "isi",
+    "load_checkpoint",
+    "load_state",
     "neural",
     "normal",
     "normalize",
     "ones",
     "ops",
     "rescale",
+    "save_checkpoint",
     "scalar",
     "sqrt",
     "trace_cumulative",
