@@ -2,6 +2,7 @@
 
 from . import core, extra, functional, neural, ops, types
 from .checkpoint import CheckpointError, load_checkpoint, load_state, save_checkpoint
+from .convert import ConversionError, from_inferno, to_inferno
 from .core import (
     astensors,
     empty,
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CheckpointError",
     "ContextualHook",
+    "ConversionError",
     "Hook",
     "Module",
     "RecordTensor",
@@ -58,6 +60,7 @@ __all__ = [
     "exprate_trace_cumulative",
     "exprate_trace_nearest",
     "extra",
+    "from_inferno",
     "full",
     "fullc",
     "functional",
@@ -74,6 +77,7 @@ __all__ = [
     "save_checkpoint",
     "scalar",
     "sqrt",
+    "to_inferno",
     "trace_cumulative",
     "trace_cumulative_scaled",
     "trace_cumulative_value",
