@@ -108,6 +108,18 @@ def test_a_resumed_model_is_the_saved_one(saved):
     assert torch.equal(other["encoder"].generator.get_state(), stream)
 
 
+def test_devices_need_not_agree(device, tmp_path):
+    start, other = model(), another().to(device)
+    run(start["layer"], inputs(start["layer"], 7))
+    save_checkpoint(tmp_path / "c", start)
+    load_checkpoint(tmp_path / "c", other)
+    save_checkpoint(tmp_path / "back", other)
+    back = another()
+    load_checkpoint(tmp_path / "back", back)
+    assert_same_state(states(back), states(start))
+    assert {b.device.type for b in other["layer"].buffers()} == {device}
+
+
 def test_saving_is_all_or_nothing(saved, tmp_path, monkeypatch):
     path = tmp_path / "kept"
     net = model()

@@ -231,3 +231,29 @@ def test_a_damaged_byte(where, header, xor, saved, other, tmp_path):
         assert_same_state(states(other), good[0])
 
 
+
+
+def test_extras_of_records_are_checked(tmp_path):
+    def build():
+        net = inferno.Module()
+        options = {"persist_constraints": True, "persist_temporal": True}
+        inferno.RecordTensor.create(net, "r", 1.0, 3.0, torch.zeros(2), {0: 2}, **options)
+        return net
+
+    net = build()
+    for i in range(5):
+        net.r.push(torch.full((2,), float(i)))
+    save_checkpoint(tmp_path / "good", net)
+    other = build()
+    load_checkpoint(tmp_path / "good", other)
+    assert other.r.pointer == net.r.pointer and torch.equal(other.r.value, net.r.value)
+    for name, value in (("_r_dt", -1.0), ("_r_dt", 0.0), ("_r_duration", {"float": "nan"}), ("_r_pointer", 3)):
+        def change(tensors, content, name=name, value=value):
+            pairs = {**dict(map(tuple, content["values"]["_extra_state"]["dict"])), name: value}
+            content["values"]["_extra_state"]["dict"] = [list(pair) for pair in pairs.items()]
+
+        rewrite(tmp_path / "good", tmp_path / "bad", change)
+        before = states(other)
+        with pytest.raises(CheckpointError, match=name.removeprefix("_r_")):
+            load_checkpoint(tmp_path / "bad", other)
+        assert_same_state(states(other), before)

@@ -95,6 +95,16 @@ def test_dtypes_and_tensors_as_parameters():
         assert_same_outputs(run(new, steps), run(lif, steps))
 
 
+def test_devices(device):
+    for package, convert in BOTH:
+        layer = recurrent(package).to(device)
+        steps = [(x.to(device),) for (x,) in inputs(layer, 20)]
+        run(layer, steps[:7])
+        new = convert(layer)
+        assert {t.device.type for t in (*new.buffers(), *new.parameters())} == {device}
+        assert_same_outputs(run(new, steps[7:]), run(layer, steps[7:]))
+
+
 @pytest.mark.parametrize("name", SYNAPSES)
 def test_options_of_synapses(name):
     mode = "interp_mode" if name.startswith("Delta") else "spike_interp_mode"

@@ -102,6 +102,10 @@ def test_hooks_of_the_library_from_outside(package, convert):
     plain.register(linear[0])
     refused(convert, linear, **{"0": "_forward_hooks"})
     refused(convert, torch.nn.ModuleDict({"hook": hook}), hook="not in the model")
+    pair = torch.nn.ModuleDict({"layer": serial(package)})
+    pair["hook"] = package.neural.Clamping(pair["layer"], "connection.weight", min=0)
+    pair["hook"].register_forward_hook(lambda *a: None)
+    refused(convert, pair, hook="_forward_hooks")
 
 
 def test_a_hook_in_its_own_module():

@@ -131,7 +131,7 @@ class Copier:
                     self._make(make, kind, module)
         hooks = Hooks(self, [(self._paths[module], module) for module, kind in kinds.items() if kind in HOOKS])
         for module, path in self._paths.items():
-            for reason in hooks.lost(module, replaced=self.has(module)):
+            for reason in hooks.lost(module, replaced=self.has(module) or kinds[module] in HOOKS):
                 self.problem(path, reason)
             if isinstance(module, self.source.module) and not self.has(module) and kinds[module] not in HOOKS:
                 self._explain(path, module)
