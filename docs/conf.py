@@ -30,6 +30,7 @@ myst_heading_anchors = 3
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+default_role = "code"
 autosummary_generate = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -43,7 +44,10 @@ napoleon_use_rtype = False
 
 nitpicky = True
 # What is documented elsewhere: looking it up would take a network.
-nitpick_ignore_regex = [("py:.*", r"(torch|nn|numpy|collections|typing|weakref|abc)(\..*)?")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(torch|nn|numpy|collections|typing|weakref|abc)(\..*)?"),
+    ("py:(class|obj)", r".*\.[KT]"),  # type variables
+]
 
 
 def public(bases):

@@ -45,7 +45,7 @@ class Row(NamedTuple):
 
 
 class Explanation:
-    """The rows of :func:`explain`; prints as a table."""
+    """The rows of :func:`~inferno_cuda.explain`; prints as a table."""
 
     def __init__(self, subject: str, rows: Sequence[Row]):
         self.subject = subject
@@ -118,7 +118,7 @@ def explain(module: nn.Module) -> Explanation:
         module: any module; those of other packages count as running no ops of ours.
 
     Returns:
-        One :class:`Row` per op, in the order of ``named_modules()``. Print it, or iterate over it.
+        One :class:`~inferno_cuda.explain.Row` per op, in the order of ``named_modules()``. Print it, or iterate over it.
 
     Raises:
         TypeError: not a module.

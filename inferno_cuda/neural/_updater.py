@@ -70,7 +70,7 @@ class Updater(Module):
         module: module whose parameters are updated; only a weak reference to it is kept.
         *params: names of its attributes to update.
         reduction: how several pending updates become one, by default their sum.
-        **kwargs: passed to the constructor of :class:`Module`.
+        **kwargs: passed to the constructor of :class:`~inferno_cuda.Module`.
 
     Raises:
         RuntimeError: if the module lacks one of the attributes.

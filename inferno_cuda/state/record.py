@@ -14,7 +14,7 @@ from .shaped import ignored
 
 
 class RecordTensor(Ring):
-    """The last ``recordsz`` observations, kept by ``owner`` as ``_{name}_data`` of shape (N, *obs).
+    """The last ``recordsz`` observations, kept by ``owner`` as ``_{name}_data`` of shape ``(N, *obs)``.
 
     ``pointer`` is the slot that is written next. Offset k is the slot k before it: 1 is the newest observation, N
     (or 0) the oldest. Whatever is read, ``value`` excepted, is a copy that later writes do not change. Writes happen
@@ -127,7 +127,7 @@ class RecordTensor(Ring):
     # -- ranges -------------------------------------------------------------------------------------------------------
 
     def _slots(self, data: torch.Tensor, first: int | torch.Tensor, length: int) -> torch.Tensor:
-        """``length`` slots from offset ``first`` on, towards newer ones: [length], or [length, *obs]."""
+        """``length`` slots from offset ``first`` on, towards newer ones: ``[length]``, or ``[length, *obs]``."""
         ahead = torch.arange(length, device=data.device)
         if isinstance(first, torch.Tensor):
             ahead = ahead.view(-1, *(1 for _ in first.shape))
@@ -144,7 +144,7 @@ class RecordTensor(Ring):
         return self._slots(data, offset if forward else offset + length - 1, length)
 
     def readrange(self, length: int, offset: int | torch.Tensor = 1, forward: bool = False) -> torch.Tensor:
-        """``length`` observations, oldest first, stacked along the last dimension: (*obs, length).
+        """``length`` observations, oldest first, stacked along the last dimension: ``(*obs, length)``.
 
         Args:
             length: number of observations, 0 to N.
@@ -164,7 +164,7 @@ class RecordTensor(Ring):
     def writerange(
         self, obs: torch.Tensor, offset: int | torch.Tensor = 0, forward: bool = False, inplace: bool = False
     ) -> None:
-        """Replace several observations, given oldest first as (*obs, length) and cast to the storage's dtype.
+        """Replace several observations, given oldest first as ``(*obs, length)`` and cast to the storage's dtype.
 
         ``offset`` and ``forward`` are those of :meth:`readrange`. The pointer stays.
 
@@ -206,14 +206,14 @@ class RecordTensor(Ring):
         """What was observed ``time`` ms before the observation at ``offset``, interpolated between observations.
 
         Args:
-            time: ms; a number, or a tensor (*obs) or (*obs, D) with one or D times for each element.
+            time: ms; a number, or a tensor ``(*obs)`` or ``(*obs, D)`` with one or D times for each element.
             interp: between the observations around a time that is not on the grid; ``interp_nearest`` if None.
             tolerance: distance from the grid, in ms, up to which a time is on it.
             offset: of time 0.
             interp_kwargs: for ``interp``.
 
         Returns:
-            (*obs) for a number, otherwise of the shape of ``time``.
+            ``(*obs)`` for a number, otherwise of the shape of ``time``.
 
         Raises:
             RuntimeError: there is no storage.

@@ -128,7 +128,7 @@ class Conv2D(WeightedConnection):
 
     @property
     def syncurrent(self) -> torch.Tensor:
-        """Currents that the connection uses now, in nA: ``(B, N, L)``, or with delays ``(B, N, L, F)``.
+        """Currents that the connection uses now, in nA, ``(B, N, L)``, or with delays ``(B, N, L, F)``.
 
         Made anew at every access; 0 beyond the border of the image.
         """
@@ -137,7 +137,7 @@ class Conv2D(WeightedConnection):
 
     @property
     def synspike(self) -> torch.Tensor:
-        """Input spikes that the connection uses now: ``(B, N, L)``, or with delays ``(B, N, L, F)``, bool.
+        """Input spikes that the connection uses now, ``(B, N, L)``, or with delays ``(B, N, L, F)``, bool.
 
         Made anew at every access; False beyond the border of the image.
         """

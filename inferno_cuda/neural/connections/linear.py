@@ -18,7 +18,7 @@ from ._plan import chunks
 class MatrixConnection(WeightedConnection):
     """A connection with a matrix of weights; the synapse has the shape ``(I,)``, weights and delays ``(O, I)``.
 
-    What it needs beside :class:`WeightedConnection` are ``inshape`` and ``outshape``.
+    What it needs beside ``WeightedConnection`` are ``inshape`` and ``outshape``.
     """
 
     _fused_op = "delayed_dense"
@@ -32,7 +32,7 @@ class MatrixConnection(WeightedConnection):
         """Reshapes data like synaptic input to the shape of the input.
 
         Args:
-            data: ``(B, I)``; or ``(B, I, O)``, like what :attr:`syncurrent` is with delays. The values that the
+            data: ``(B, I)``; or ``(B, I, O)``, like what ``syncurrent`` is with delays. The values that the
                 outputs see are averaged then, and bool is true where any of them is.
 
         Returns:

@@ -19,8 +19,8 @@ class RecurrentSerial(FixedLayer):
     """One connection into neurons, whose spikes drive further neurons, whose spikes come back in the next step.
 
     One step: the feed-forward neurons get the sum of the feed-forward connection, driven by the inputs, and of the
-    feedback connection, driven by :attr:`feedback_spikes`. Their spikes drive the lateral connection, and that the
-    feedback neurons, whose spikes become the next :attr:`feedback_spikes`. The loop takes one step.
+    feedback connection, driven by ``feedback_spikes``. Their spikes drive the lateral connection, and that the
+    feedback neurons, whose spikes become the next ``feedback_spikes``. The loop takes one step.
 
     Args:
         feedfwd_connection: from the inputs to the feed-forward neurons.
