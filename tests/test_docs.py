@@ -1,4 +1,4 @@
-"""The documentation is complete: every public name is on a page of the API reference, and every link leads somewhere."""
+"""The documentation is complete: every public name is on a page of the API reference, every link leads on."""
 
 import importlib
 import pkgutil

@@ -153,7 +153,7 @@ def neuron_step(
 ):
     """One step; returns new ``(voltage, refrac, spikes, adaptation)``, the last None unless ``reduction`` is given.
 
-    ``voltage``, ``refrac``, ``inputs``: ``[B, *shape]``. ``adaptation``: ``[*shape, K]``. ``constants``: one row ``[K]``
+    ``voltage``, ``refrac``, ``inputs``: ``[B, *shape]``. ``adaptation``: ``[*shape, K]``. ``constants``: a row ``[K]``
     for each constant of the model, in the compute type. ``reduction``: "mean" or "sum" over the samples, or None to
     leave the adaptation alone.
     """

@@ -36,6 +36,20 @@ class RecordTensor(Ring):
     Raises:
         TypeError, ValueError: ``name`` is not an identifier, or a time is out of range.
         RuntimeError: ``value`` does not meet ``constraints``.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda import Module, RecordTensor, functional
+        >>> owner = Module()
+        >>> RecordTensor.create(owner, "trace", step_time=1.0, duration=3.0, value=torch.zeros(2), inclusive=True)
+        >>> for step in range(6):
+        ...     owner.trace.push(torch.tensor([step, 10.0 * step]))
+        >>> owner.trace.peek(), owner.trace.recordsz
+        (tensor([ 5., 50.]), 4)
+        >>> owner.trace.select(torch.tensor([1.0, 2.5]), functional.interp_linear)  # 1 and 2.5 ms ago, an element each
+        tensor([ 4., 25.])
+        >>> sorted(owner.state_dict())
+        ['_extra_state', '_trace_data']
     """
 
     def _like_obs(self, name: str, tensor: torch.Tensor, data: torch.Tensor) -> None:
