@@ -48,20 +48,3 @@ nitpick_ignore_regex = [
     ("py:.*", r"(torch|nn|numpy|collections|typing|weakref|abc)(\..*)?"),
     ("py:(class|obj)", r".*\.[KT]"),  # type variables
 ]
-
-
-def public(bases):
-    """The classes that a reader can look up: those in private modules give way to what they inherit from."""
-    for base in bases:
-        private = any(part.startswith("_") for part in f"{base.__module__}.{base.__qualname__}".split("."))
-        yield from public(base.__bases__) if private and base is not object else [base]
-
-
-def show_public_bases(app, name, obj, options, bases):
-    """Handler of ``autodoc-process-bases``."""
-    if all(isinstance(base, type) for base in bases):
-        bases[:] = dict.fromkeys(public(bases))
-
-
-def setup(app):
-    app.connect("autodoc-process-bases", show_public_bases)

@@ -27,16 +27,36 @@ class Names(SphinxDirective):
         lines = ["```{eval-rst}", f".. currentmodule:: {module}", "", ".. autosummary::", "   :nosignatures:", ""]
         lines += [f"   {name}" for name in names]
         for name in names:
-            lines += ["", *self._entry(getattr(import_module(module), name), name)]
+            lines += ["", *entry(getattr(import_module(module), name), name, "inherited" in self.options)]
         return self.parse_text_to_nodes("\n".join([*lines, "```"]))
 
-    def _entry(self, value, name):
-        if not inspect.isclass(value):
-            return [f".. {'autofunction' if callable(value) else 'autodata'}:: {name}"]
-        entry = [f".. autoclass:: {name}", "   :members:", "   :exclude-members: extra_repr", "   :show-inheritance:"]
-        return [*entry, "   :inherited-members: Module"] if "inherited" in self.options else entry
+
+def entry(value, name, inherited):
+    """The lines that document an object."""
+    if not inspect.isclass(value):
+        return [f".. {'autofunction' if callable(value) else 'autodata'}:: {name}"]
+    # The docstring of a tuple describes its fields; what a field has by itself is its number.
+    hidden = ["extra_repr", *getattr(value, "_fields", ())]
+    lines = [f".. autoclass:: {name}", "   :members:", f"   :exclude-members: {', '.join(hidden)}"]
+    if list(public(value.__bases__)) != [object]:
+        lines.append("   :show-inheritance:")
+    return [*lines, "   :inherited-members: Module"] if inherited else lines
+
+
+def public(bases):
+    """The classes that a reader can look up: those in private modules give way to what they inherit from."""
+    for base in bases:
+        private = any(part.startswith("_") for part in f"{base.__module__}.{base.__qualname__}".split("."))
+        yield from public(base.__bases__) if private and base is not object else [base]
+
+
+def show_public_bases(app, name, obj, options, bases):
+    """Handler of ``autodoc-process-bases``."""
+    if all(isinstance(base, type) for base in bases):
+        bases[:] = dict.fromkeys(public(bases))
 
 
 def setup(app):
     app.add_directive("names", Names)
+    app.connect("autodoc-process-bases", show_public_bases)
     return {"parallel_read_safe": True}
