@@ -72,7 +72,7 @@ $(VENV)/docs.stamp: $(VENV)/package.stamp
 
 # A fresh environment each time: a page that was read before would keep its warnings to itself.
 docs: setup $(VENV)/docs.stamp
-	$(BIN)/python -m sphinx -q -E -W --keep-going -b html docs build/docs
+	$(BIN)/python -m sphinx -q -E -W -j auto --keep-going -b html docs build/docs
 
 pytest: setup core
 	INFERNO_REQUIRE_CORE_PY=1 $(BIN)/python -m pytest -q

@@ -1,7 +1,9 @@
 """The model zoo lists every model with every parameter and its default."""
 
+import importlib.util
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,36 @@ def test_every_model_has_an_equation_a_source_and_a_trace(cls):
     image = re.search(r"!\[.{20,}\]\((images/trace-\w+\.svg)\)", text)
     assert "$$" in text and (DOCS / image[1]).stat().st_size > 10_000
     assert cls.__name__.startswith("Delta") or re.search(r"\[\d", text)
+
+
+@pytest.fixture(scope="module")
+def script():
+    """docs/make_traces.py as a module."""
+    pytest.importorskip("matplotlib").use("svg")
+    spec = importlib.util.spec_from_file_location("make_traces", DOCS / "make_traces.py")
+    module = sys.modules["make_traces"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["make_traces"]
+
+
+def test_the_script_draws_every_model(script):
+    drawn = {subject.cls for subject in (*script.NEURONS, *script.SYNAPSES)}
+    assert drawn == set(NEURONS + SYNAPSES)
+    assert {path.stem for path in DOCS.glob("images/trace-*")} == {f"trace-{cls.__name__.lower()}" for cls in drawn}
+
+
+@pytest.mark.parametrize("cls", NEURONS, ids=lambda cls: cls.__name__)
+def test_traces_of_neurons_fire_and_rest(script, cls):
+    (subject,) = (subject for subject in script.NEURONS if subject.cls is cls)
+    trace = script.simulate(subject)
+    assert 2 <= len(trace["spikes"]) < 20
+    assert max(trace["voltage"]) <= max(trace["threshold"])
+
+
+def test_figures_can_be_drawn(script, tmp_path):
+    for draw, subject in ((script.draw_neuron, script.NEURONS[1]), (script.draw_synapse, script.SYNAPSES[1])):
+        figure = draw(subject)
+        figure.savefig(tmp_path / "figure.svg")
+        script.plt.close(figure)
+        assert "<svg" in (tmp_path / "figure.svg").read_text()

@@ -59,4 +59,4 @@ def show_public_bases(app, name, obj, options, bases):
 def setup(app):
     app.add_directive("names", Names)
     app.connect("autodoc-process-bases", show_public_bases)
-    return {"parallel_read_safe": True}
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
