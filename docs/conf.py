@@ -45,6 +45,6 @@ napoleon_use_rtype = False
 nitpicky = True
 # What is documented elsewhere: looking it up would take a network.
 nitpick_ignore_regex = [
-    ("py:.*", r"(torch|nn|numpy|collections|typing|weakref|abc)(\..*)?"),
+    ("py:.*", rf"(torch|nn|numpy|{'|'.join(sys.stdlib_module_names)})(\..*)?"),
     ("py:(class|obj)", r".*\.[KT]"),  # type variables
 ]

@@ -57,7 +57,7 @@ def public_names(module):
 def entries():
     """The names that the pages of the API reference list, as (page, module, name)."""
     found = []
-    for page in sorted(ROOT.glob("docs/**/*.md")):
+    for page in sorted(ROOT.glob("docs/api/*.md")):
         for module, lines in NAMES.findall(page.read_text()):
             names = [line for line in lines.split() if not line.startswith(":")]
             found += [(page.name, module, name) for name in names]
