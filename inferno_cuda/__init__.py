@@ -1,6 +1,7 @@
 """Spiking neural networks with refractory periods and per-synapse delays, in fused C++ and CUDA kernels."""
 
 from . import core, extra, functional, neural, ops, types
+from .adapters import accelerate, revert
 from .core import (
     astensors,
     empty,
@@ -43,6 +44,7 @@ __all__ = [
     "ShapedTensor",
     "StateHook",
     "VirtualTensor",
+    "accelerate",
     "active_mode",
     "astensors",
     "backend",
@@ -67,6 +69,7 @@ __all__ = [
     "ones",
     "ops",
     "rescale",
+    "revert",
     "scalar",
     "sqrt",
     "trace_cumulative",

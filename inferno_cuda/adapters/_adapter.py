@@ -1,3 +1,7 @@
+"""The contract between `accelerate` and the adapters of a library."""
+
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +14,7 @@ class Adapter:
 
     ``overrides`` is a mixin that is put in front of the module's own class: the module keeps its attributes, and its
     class gains a faster ``forward``. Whatever the mixin caches on the module has a name that starts with ``_fused_``,
-    is no parameter, buffer or child, and may be deleted at any time.
+    is no parameter, buffer or child, and may be deleted at any time; copies and pickles leave it out.
     """
 
     library: str
@@ -27,3 +31,6 @@ class Adapter:
 
     refuse: Callable[[nn.Module], str | None]
     """Why this module stays as it is, or None if it can be accelerated."""
+
+    relies: tuple[str, ...] = ()
+    """Names that ``overrides`` takes to be the library's, though it does not replace them."""

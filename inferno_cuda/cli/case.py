@@ -42,12 +42,14 @@ class Case:
         what: for the table.
         build: makes it from a module with the classes, on a device.
         moved: bytes that one call must read and write at least, where memory is the limit; otherwise 0.
+        needs_other: whether ours, too, is built with inferno-ai, so that there is no case without it.
     """
 
     name: str
     what: str
     build: Callable[[ModuleType, str], Subject]
     moved: int = 0
+    needs_other: bool = False
 
 
 def seeded() -> torch.Generator:

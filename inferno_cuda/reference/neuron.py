@@ -29,7 +29,7 @@ def quadratic_membrane(voltage, current, *, rest_v, resistance, rate, crit_v, af
 
 def exponential_membrane(voltage, current, *, rest_v, resistance, rate, rheobase_v, sharpness):
     """Forward Euler with ``rate = dt / time_constant`` (Gerstner et al., section 5.2)."""
-    onset = sharpness * exp(divide(voltage - rheobase_v, sharpness).double()).to(voltage.dtype)
+    onset = sharpness * exp(divide(voltage - rheobase_v, sharpness))
     return voltage + rate * (rest_v - voltage + onset + resistance * current)
 
 

@@ -12,7 +12,7 @@ from ...state import RecordTensor
 from ...state._check import nonnegative, nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
-from ._lookup import DelayedCurrent, look_up, spike_mode
+from ._lookup import DelayedCurrent, look_up, look_up_fused, spike_mode
 from ._step import step
 from .mixins import SpikeMixin, add_record
 
@@ -170,7 +170,8 @@ class DoubleExponentialCurrent(SpikeMixin, InfernoSynapse):
             the currents, shaped like ``selector``; the overbound value where a delay is out of range.
         """
         how = DoubleExponentialCurrent.delayed_current(self)
-        return _look_up(how, selector) - _look_up(how.minus, selector)
+        currents = look_up_fused(how, selector)
+        return _look_up(how, selector) - _look_up(how.minus, selector) if currents is None else currents
 
     def pos_current_at(self, selector: torch.Tensor) -> torch.Tensor:
         """The part of past currents that is added, in nA; arguments and result as for :meth:`current_at`."""

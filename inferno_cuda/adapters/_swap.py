@@ -1,0 +1,78 @@
+"""Giving modules the class that runs on our ops, and their own class back."""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+from typing import Any
+
+from torch import nn
+
+CACHE = "_fused_"
+"""What the names of all attributes start with that an accelerated module has for itself."""
+
+
+class Accelerated:
+    """What all accelerated classes have in common.
+
+    Copies and pickles name the library's class, and look its adapter up again where they are made.
+    """
+
+    _accelerates: type[nn.Module]
+
+    def _fused_revert(self) -> None:
+        """Called before the module gets its own class back, for what a mixin has to undo besides its attributes."""
+
+    def __reduce_ex__(self, protocol: int) -> tuple:
+        make, arguments, *rest = super().__reduce_ex__(protocol)
+        if make is copyreg.__newobj__ and arguments[0] is type(self):
+            make, arguments = remake, (self._accelerates, *arguments[1:])
+        if rest and isinstance(rest[0], dict):
+            rest[0] = {name: value for name, value in rest[0].items() if not name.startswith(CACHE)}
+        return make, arguments, *rest
+
+
+@functools.cache
+def accelerated_class(cls: type[nn.Module], overrides: type) -> type[nn.Module]:
+    """The one class with the methods of ``overrides`` in front of ``cls``."""
+    name = f"Accelerated{cls.__name__}"
+    own = {
+        "__module__": cls.__module__,
+        "__qualname__": f"Accelerated{cls.__qualname__}",
+        "__doc__": cls.__doc__,
+        "_accelerates": cls,
+    }
+    # type(cls), since a library's classes may have a metaclass of their own, such as that of abstract ones
+    return type(cls)(name, (overrides, Accelerated, cls), own)
+
+
+def is_accelerated(module: nn.Module) -> bool:
+    return isinstance(module, Accelerated)
+
+
+def library_class(module: nn.Module) -> type[nn.Module]:
+    """The class of a module as its library made it."""
+    return type(module)._accelerates if is_accelerated(module) else type(module)
+
+
+def accelerate_module(module: nn.Module, overrides: type) -> None:
+    # libraries have a __setattr__ of their own, which this is not meant for
+    object.__setattr__(module, "__class__", accelerated_class(type(module), overrides))
+
+
+def revert_module(module: nn.Module) -> None:
+    module._fused_revert()
+    object.__setattr__(module, "__class__", type(module)._accelerates)
+    for name in [name for name in vars(module) if name.startswith(CACHE)]:
+        del vars(module)[name]
+
+
+def remake(cls: type[nn.Module], *arguments: Any) -> nn.Module:
+    """An accelerated module without attributes, for copies and pickles; of the library's class if nothing fits it."""
+    from ._registry import find
+
+    module = cls.__new__(cls, *arguments)
+    adapter = find(cls)
+    if adapter is not None:
+        accelerate_module(module, adapter.overrides)
+    return module
