@@ -40,11 +40,11 @@ class BatchMixin:
         """Ties the batch dimension of state handles to :attr:`batchsz`.
 
         Args:
-            *attr: names of :class:`ShapedTensor` attributes of this object.
+            *attr: names of :class:`~inferno_cuda.ShapedTensor` attributes of this object.
 
         Raises:
             RuntimeError: if an attribute does not exist.
-            TypeError: if an attribute is not a :class:`ShapedTensor`.
+            TypeError: if an attribute is not a :class:`~inferno_cuda.ShapedTensor`.
         """
         for name, handle in zip(attr, _handles(self, attr, ShapedTensor), strict=True):
             handle.reconstrain(0, self.__batch_size)
@@ -136,11 +136,11 @@ class DelayedMixin:
         """Ties the time axis of records to :attr:`dt` and :attr:`delay`.
 
         Args:
-            *attr: names of :class:`RecordTensor` attributes of this object.
+            *attr: names of :class:`~inferno_cuda.RecordTensor` attributes of this object.
 
         Raises:
             RuntimeError: if an attribute does not exist.
-            TypeError: if an attribute is not a :class:`RecordTensor`.
+            TypeError: if an attribute is not a :class:`~inferno_cuda.RecordTensor`.
         """
         for name, record in zip(attr, _handles(self, attr, RecordTensor), strict=True):
             record.dt = self.__step_time

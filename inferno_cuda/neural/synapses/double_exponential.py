@@ -53,6 +53,15 @@ class DoubleExponentialCurrent(SpikeMixin, InfernoSynapse):
         ValueError: if ``spike_charge`` is zero, ``step_time`` or a time constant is not positive, ``tc_decay`` is not
             greater than ``tc_rise``, ``delay`` or ``interp_tol`` is negative, or a size is not a positive integer.
         RuntimeError: if ``spike_interp_mode`` is unknown.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import DoubleExponentialCurrent
+        >>> synapse = DoubleExponentialCurrent(1, 1.0, spike_charge=5.0, tc_decay=5.0, tc_rise=1.0, delay=2.0)
+        >>> [round(synapse(torch.tensor([[spike]])).item(), 3) for spike in (True, False, False)]  # nA
+        [0.0, 0.564, 0.669]
+        >>> synapse.current_at(torch.tensor([[2.0]]))  # 2 ms ago
+        tensor([[0.]])
     """
 
     _ops = ("synapse_step", "history_gather")
