@@ -7,6 +7,7 @@ import torch
 
 import inferno_cuda
 from inferno_cuda import ops
+from inferno_cuda.ops import native
 from inferno_cuda.testing import DTYPES, assert_identical, random_ring
 
 pytestmark = pytest.mark.usefixtures("native")
@@ -194,3 +195,11 @@ def test_native_raises_where_there_is_no_kernel():
         ops.neuron_step("lif", *tensors, **CELL)
     assert ops.neuron_step("lif", *tensors, **CELL)[2].shape == (2, 3)
     assert ops.choose("neuron_step", "meta").reason == "there are no kernels for device type 'meta'"
+
+
+def test_a_library_that_lacks_an_operator_is_not_used(monkeypatch):
+    if not ops.native_status.loaded:
+        pytest.skip(ops.native_status.problem)
+    monkeypatch.setattr(native, "_OPERATORS", ("neuron_step_", "an_op_of_the_future"))
+    found = native._load()
+    assert not found.loaded and "without an_op_of_the_future; rebuild it" in found.problem

@@ -11,6 +11,12 @@ import torch
 
 TORCH_MIN = (2, 10)
 _REBUILD = "rebuild it with `pip install --no-build-isolation .` in a checkout, under the torch you run"
+_OPERATORS = (
+    *("neuron_step_", "neuron_step", "neuron_step_packed_", "synapse_step_", "synapse_step_packed_"),
+    *("integrate_fire", "integrate_fire_packed"),
+    *("history_push_", "history_gather", "history_look_up", "delay_plan"),
+    *("delayed_dense", "delayed_direct", "delayed_conv2d"),
+)
 
 
 class NativeStatus:
@@ -48,6 +54,9 @@ def _load() -> NativeStatus:
     except ImportError as error:
         why = f"the compiled library does not load under torch {torch.__version__} ({error}); {_REBUILD}"
         return NativeStatus(problem=why)
+    missing = [name for name in _OPERATORS if not hasattr(torch.ops.inferno_cuda, name)]
+    if missing:
+        return NativeStatus(problem=f"the compiled library is an older one, without {', '.join(missing)}; {_REBUILD}")
     return NativeStatus(module)
 
 
