@@ -95,6 +95,14 @@ def test_dtypes_and_tensors_as_parameters():
         assert_same_outputs(run(new, steps), run(lif, steps))
 
 
+def test_functions_of_the_package_become_those_of_the_other():
+    for package, convert, other in ((theirs, from_inferno, ours), (ours, to_inferno, theirs)):
+        new = convert(neuron(package, "ALIF", batch_reduction=package.functional.nanmean))
+        assert other.functional.nanmean in vars(new).values()
+        new = convert(neuron(package, "AdEx", batch_reduction=torch.sum))
+        assert torch.sum in vars(new).values()
+
+
 def test_devices(device):
     for package, convert in BOTH:
         layer = recurrent(package).to(device)
