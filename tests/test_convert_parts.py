@@ -7,7 +7,7 @@ from convert_checks import assert_same_outputs
 from states import seeded
 
 import inferno_cuda as ours
-from inferno_cuda import from_inferno, to_inferno
+from inferno_cuda import ConversionError, from_inferno, to_inferno
 
 theirs = pytest.importorskip("inferno")
 pytest.importorskip("inferno.neural")
@@ -186,8 +186,18 @@ def test_plain_modules_and_modules_that_are_converted_already():
         from_inferno([neuron(theirs, "LIF")])
 
 
+def accelerated(module):
+    """What `accelerate` does to the class of a module."""
+    cls = type(module)
+    module.__class__ = type(f"Accelerated{cls.__name__}", (cls,), {"__module__": cls.__module__, "_accelerates": cls})
+    module.__dict__["_fused_cache"] = object()
+    return module
+
+
 def test_accelerated_modules_are_seen_through():
-    lif = neuron(theirs, "LIF")
-    mixin = type("Faster", (), {"__module__": "inferno_cuda.adapters._example"})
-    lif.__class__ = type("AcceleratedLIF", (mixin, type(lif)), {"__module__": "inferno_cuda.adapters._swap"})
-    assert type(from_inferno(lif)) is ours.neural.LIF
+    new = from_inferno(accelerated(neuron(theirs, "LIF")))
+    assert type(new) is ours.neural.LIF and not hasattr(new, "_fused_cache")
+    mine = neuron(theirs, "LIF")
+    mine.__class__ = type("Mine", (theirs.neural.LIF,), {"__module__": __name__})
+    with pytest.raises(ConversionError, match="Mine is a class of the user"):
+        from_inferno(accelerated(mine))
