@@ -13,7 +13,7 @@ from ._connections import CONNECTIONS, make_connection
 from ._encoders import ENCODERS, make_encoder
 from ._hooks import HOOKS, Hooks
 from ._layers import LAYERS, make_layer
-from ._library import Library
+from ._library import Library, own_class
 from ._neurons import NEURONS, make_neuron
 from ._synapses import SYNAPSES, make_synapse
 from ._transfer import Unfit, further
@@ -108,7 +108,7 @@ class Copier:
 
     def kind(self, module: nn.Module) -> str | None:
         """The name of the class that a module is of; None for classes without a counterpart, as those of users."""
-        return self._table.get(_own_class(module))
+        return self._table.get(own_class(module))
 
     def problem(self, path: str, reason: str) -> None:
         """Notes why a module has no counterpart; the first reason stays."""
@@ -154,7 +154,7 @@ class Copier:
 
     def _explain(self, path: str, module: nn.Module) -> None:
         """Why a module of the library has no counterpart, unless what it belongs to or its own parts say it."""
-        cls = _own_class(module)
+        cls = own_class(module)
         if not self.source.owns(cls):
             base = next(base.__name__ for base in cls.__mro__ if self.source.owns(base))
             self.problem(path, f"{cls.__name__} is a class of the user, made from {base}: convert it by hand")
@@ -170,11 +170,6 @@ class Copier:
             if isinstance(above, self.source.module) and not self.has(above):
                 return True
         return False
-
-
-def _own_class(module: nn.Module) -> type[nn.Module]:
-    """The class of a module; if it is accelerated, the one that it has otherwise."""
-    return vars(type(module)).get("_accelerates", type(module))
 
 
 def _walk(module: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[str, nn.Module]]:
