@@ -29,9 +29,10 @@ def save_checkpoint(
 ) -> None:
     """Writes the state of a model, from which :func:`load_checkpoint` resumes bit for bit.
 
-    In the file are the ``state_dict()`` of the model, of this package, of inferno-ai or of any other kind, and the
-    states of the random generators of its encoders. It is a safetensors file, whose tensors have the names of the
-    ``state_dict()``. An existing file is replaced in one step, once the new one is complete.
+    In the file are the ``state_dict()`` of the model, of this package, of inferno-ai or of any other kind, the updates
+    that are pending in its updaters, and the states of the random generators of its encoders. It is a safetensors file,
+    whose tensors have the names of the ``state_dict()``. An existing file is replaced in one step, once the new one is
+    complete.
 
     Args:
         path: the file to write.
@@ -47,7 +48,7 @@ def save_checkpoint(
         ValueError: if a tensor of the model is on the meta device.
         OSError: if the file cannot be written; a file that was there is as before.
     """
-    state, shared, values = _split(model.state_dict())
+    state, shared, values = _split({**model.state_dict(), **dict(_unsaved(model))})
     beside: dict[str, torch.Tensor] = {}
     try:
         content = {
@@ -102,6 +103,9 @@ def load_checkpoint(
         present = {"generators": _generators(model), "given": dict(generators or {})}
         streams = [stream for kind in present for stream in _matched(kind, present[kind], saved[kind])]
         with unchanged_on_failure(model):
+            for module in model.modules():
+                if hasattr(module, "_unsaved"):
+                    module.clear()
             model.load_state_dict(state) if batchsz is None else load_state(model, state, batchsz=batchsz)
     except (PlainError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         # KeyError alone prints its message in quotes
@@ -110,6 +114,13 @@ def load_checkpoint(
     for generator, stream in streams:
         generator.set_state(stream)
     return extra
+
+
+def _unsaved(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """What modules need to resume and their ``state_dict()`` leaves out, under the keys that they load it from."""
+    for path, module in model.named_modules(remove_duplicate=False):
+        if hasattr(module, "_unsaved"):
+            yield from ((f"{path}.{key}" if path else key, value) for key, value in module._unsaved().items())
 
 
 def _split(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, str], dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoint_cases import CASES, ENCODERS, inputs, run
+from checkpoint_cases import CASES, ENCODERS, inputs, run, serial
 from checkpoint_models import another, checkpoint, model
 from states import assert_same_state, seeded, states
 
@@ -106,6 +106,24 @@ def test_a_resumed_model_is_the_saved_one(saved):
     load_checkpoint(path, other)
     assert_same_state(states(other), state)
     assert torch.equal(other["encoder"].generator.get_state(), stream)
+
+
+def test_pending_updates_are_saved(tmp_path):
+    start, other = serial(inferno), serial(inferno, seed=3)
+    for value in (0.5, 0.25):
+        start.updater.weight = (torch.full((4, 6), value), torch.full((1, 6), value / 4))
+    start.updater.bias = torch.ones(4)
+    save_checkpoint(tmp_path / "pending", start)
+    other.updater.delay = torch.ones(4, 6)
+    load_checkpoint(tmp_path / "pending", other)
+    assert other.updater.delay.pos is None and len(other.updater.weight._pos) == 2
+    for layer in (start, other):
+        layer.update()
+    assert all(torch.equal(a, b) for a, b in zip(start.parameters(), other.parameters(), strict=True))
+    save_checkpoint(tmp_path / "none", start)
+    other.updater.weight = torch.ones(4, 6)
+    load_checkpoint(tmp_path / "none", other)
+    assert other.updater.weight.pos is None
 
 
 def test_devices_need_not_agree(device, tmp_path):

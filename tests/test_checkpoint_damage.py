@@ -8,7 +8,7 @@ import struct
 
 import pytest
 import torch
-from checkpoint_cases import connection, inputs, neuron, run
+from checkpoint_cases import connection, inputs, neuron, run, serial
 from checkpoint_models import another, assert_unchanged, checkpoint, snapshot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -186,6 +186,22 @@ def test_what_only_loading_can_find_is_undone(tmp_path):
         load_checkpoint(tmp_path / "bad", net)
     assert_same_state(states(net), before)
     assert [id(b) for b in net.buffers()] == objects
+
+
+def test_pending_updates_of_another_shape(tmp_path):
+    start, other = serial(inferno), serial(inferno, seed=3)
+    start.updater.weight = torch.ones(4, 6)
+    save_checkpoint(tmp_path / "good", start)
+    key = "connections_.serial.updater_.updates_.weight._pos.0"
+    other.updater.weight = pending = torch.zeros(4, 6)
+    before = states(other)
+    for change in (lambda t, c: t.update({key: torch.ones(4, 7)}), lambda t, c: t.update({key: torch.ones(2, 4, 6)}),
+                   lambda t, c: t.update({key.replace("weight", "nothing"): torch.ones(4, 6)})):  # fmt: skip
+        rewrite(tmp_path / "good", tmp_path / "bad", change)
+        with pytest.raises(CheckpointError, match="weight._pos.0|nothing"):
+            load_checkpoint(tmp_path / "bad", other)
+        assert_same_state(states(other), before)
+        assert len(other.updater.weight._pos) == 1 and torch.equal(other.updater.weight.pos, pending)
 
 
 def test_a_module_that_fails_after_others_were_loaded(tmp_path):

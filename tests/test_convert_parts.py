@@ -7,7 +7,7 @@ from convert_checks import assert_same_outputs
 from states import seeded
 
 import inferno_cuda as ours
-from inferno_cuda import from_inferno, to_inferno
+from inferno_cuda import ConversionError, from_inferno, to_inferno
 
 theirs = pytest.importorskip("inferno")
 pytest.importorskip("inferno.neural")
@@ -95,6 +95,14 @@ def test_dtypes_and_tensors_as_parameters():
         assert_same_outputs(run(new, steps), run(lif, steps))
 
 
+def test_functions_of_the_package_become_those_of_the_other():
+    for package, convert, other in ((theirs, from_inferno, ours), (ours, to_inferno, theirs)):
+        new = convert(neuron(package, "ALIF", batch_reduction=package.functional.nanmean))
+        assert other.functional.nanmean in vars(new).values()
+        new = convert(neuron(package, "AdEx", batch_reduction=torch.sum))
+        assert torch.sum in vars(new).values()
+
+
 def test_devices(device):
     for package, convert in BOTH:
         layer = recurrent(package).to(device)
@@ -178,8 +186,18 @@ def test_plain_modules_and_modules_that_are_converted_already():
         from_inferno([neuron(theirs, "LIF")])
 
 
+def accelerated(module):
+    """What `accelerate` does to the class of a module."""
+    cls = type(module)
+    module.__class__ = type(f"Accelerated{cls.__name__}", (cls,), {"__module__": cls.__module__, "_accelerates": cls})
+    module.__dict__["_fused_cache"] = object()
+    return module
+
+
 def test_accelerated_modules_are_seen_through():
-    lif = neuron(theirs, "LIF")
-    mixin = type("Faster", (), {"__module__": "inferno_cuda.adapters._example"})
-    lif.__class__ = type("AcceleratedLIF", (mixin, type(lif)), {"__module__": "inferno_cuda.adapters._swap"})
-    assert type(from_inferno(lif)) is ours.neural.LIF
+    new = from_inferno(accelerated(neuron(theirs, "LIF")))
+    assert type(new) is ours.neural.LIF and not hasattr(new, "_fused_cache")
+    mine = neuron(theirs, "LIF")
+    mine.__class__ = type("Mine", (theirs.neural.LIF,), {"__module__": __name__})
+    with pytest.raises(ConversionError, match="Mine is a class of the user"):
+        from_inferno(accelerated(mine))

@@ -13,7 +13,7 @@ from ._connections import CONNECTIONS, make_connection
 from ._encoders import ENCODERS, make_encoder
 from ._hooks import HOOKS, Hooks
 from ._layers import LAYERS, make_layer
-from ._library import Library
+from ._library import Library, own_class
 from ._neurons import NEURONS, make_neuron
 from ._synapses import SYNAPSES, make_synapse
 from ._transfer import Unfit, further
@@ -108,13 +108,7 @@ class Copier:
 
     def kind(self, module: nn.Module) -> str | None:
         """The name of the class that a module is of; None for classes without a counterpart, as those of users."""
-        for cls in type(module).__mro__:
-            if cls in self._table:
-                return self._table[cls]
-            # the classes that a module of the other library has while it is accelerated
-            if not cls.__module__.startswith(f"{__package__.partition('.')[0]}.adapters"):
-                return None
-        return None
+        return self._table.get(own_class(module))
 
     def problem(self, path: str, reason: str) -> None:
         """Notes why a module has no counterpart; the first reason stays."""
@@ -160,7 +154,7 @@ class Copier:
 
     def _explain(self, path: str, module: nn.Module) -> None:
         """Why a module of the library has no counterpart, unless what it belongs to or its own parts say it."""
-        cls = type(module)
+        cls = own_class(module)
         if not self.source.owns(cls):
             base = next(base.__name__ for base in cls.__mro__ if self.source.owns(base))
             self.problem(path, f"{cls.__name__} is a class of the user, made from {base}: convert it by hand")

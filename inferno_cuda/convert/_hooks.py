@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from ._library import own_class
 from ._transfer import transfer
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Hooks:
             copier.keep(hook, self._counterpart(hook, copier.value(hook.module)))
 
     def _counterpart(self, hook: nn.Module, module: nn.Module) -> nn.Module:
-        copier, name = self._copier, type(hook).__name__
+        copier, name = self._copier, own_class(hook).__name__
         before, options, _ = copier.source.hook(hook)
         new = copier.target.cls(name)(
             module,

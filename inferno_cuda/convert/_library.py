@@ -14,6 +14,11 @@ from torch import nn
 CURRENT_LOOKUPS = ("SpikeDerivedCurrentMixin", "CurrentMixin", "DoubleExponentialCurrent")
 
 
+def own_class(module: nn.Module) -> type[nn.Module]:
+    """The class of a module; if it is accelerated, the one that it has otherwise."""
+    return vars(type(module)).get("_accelerates", type(module))
+
+
 class Library(ABC):
     """One of the two libraries.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from ._library import own_class
 from ._transfer import Unfit
 
 if TYPE_CHECKING:
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 def make_updater(copier: Copier, parent: nn.Module, new_parent: nn.Module) -> nn.Module:
     """The counterpart of a connection's updater, with what is pending."""
     source, base = parent.updater_, copier.source.cls("Updater")
-    if type(source).__bases__ != (base,) or source.parent is not parent:
+    if own_class(source).__bases__ != (base,) or source.parent is not parent:
         raise Unfit("its updater is of a class of the user, or updates another module")
     new = copier.target.cls("Updater")(new_parent, *source.names)
     copier.keep(source, new)
     copier.keep(source.updates_, new.updates_)
     for name, accumulator in source.updates_.items():
-        if type(accumulator) is not copier.source.cls("Accumulator"):
+        if own_class(accumulator) is not copier.source.cls("Accumulator"):
             raise Unfit(f"its updater has a {type(accumulator).__name__} for '{name}'")
         _fill(copier, accumulator, copier.keep(accumulator, new.updates_[name]))
     return new

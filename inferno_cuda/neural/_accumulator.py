@@ -103,6 +103,11 @@ class Accumulator(Module):
         self._reduced.clear()
         return self
 
+    def _unsaved(self) -> dict[str, torch.Tensor]:
+        """What the state_dict leaves out and a checkpoint needs, under the keys that inferno-ai has for it."""
+        sides = {"_pos": self._pos, "_neg": self._neg}
+        return {f"{side}.{i}": update for side, updates in sides.items() for i, update in enumerate(updates)}
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         keys = saved_updates(state_dict, prefix)
         if any(keys):

@@ -57,6 +57,11 @@ def _check_new(name: str, value: torch.Tensor, present: torch.Tensor) -> None:
         raise ValueError(f"an update put '{name}' on the device {value.device}, it must stay on {present.device}")
 
 
+def _broadcasts(update: torch.Tensor, param: torch.Tensor) -> bool:
+    beside = zip(reversed(update.shape), reversed(param.shape), strict=False)
+    return update.ndim <= param.ndim and all(size in (1, wanted) for size, wanted in beside)
+
+
 class Updater(Module):
     """Collects updates for parameters of a module and applies them.
 
@@ -101,11 +106,17 @@ class Updater(Module):
                 accumulator.reduction(reduction)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        if self.parent is not None:
-            for name in self.names:
-                # torch hands down a dictionary of its own, from which the accumulators are loaded next
-                for key in sum(saved_updates(state_dict, f"{prefix}updates_.{name}."), []):
-                    state_dict[key] = state_dict[key].to(self._read(name).device)
+        *_, error_msgs = args
+        for name in self.names if self.parent is not None else ():
+            param = self._read(name)
+            # torch hands down a dictionary of its own, from which the accumulators are loaded next
+            for key in sum(saved_updates(state_dict, f"{prefix}updates_.{name}."), []):
+                if not _broadcasts(state_dict[key], param):
+                    shape = tuple(state_dict[key].shape)
+                    error_msgs.append(f"'{key}' has the shape {shape}, '{name}' has {tuple(param.shape)}")
+                    del state_dict[key]
+                else:
+                    state_dict[key] = state_dict[key].to(param.device)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
