@@ -32,6 +32,8 @@ $(VENV)/torch.stamp:
 $(VENV)/package.stamp: $(VENV)/torch.stamp pyproject.toml
 	$(BIN)/python -m pip install -q 'setuptools>=77' ninja
 	INFERNO_PURE=1 $(BIN)/python -m pip install -q --no-build-isolation -e '.[test]'
+# Its requirements bring torchvision, and with that another torch; the extra has what its neurons need of them.
+	$(BIN)/python -m pip install -q --no-deps spikingjelly==2.0.0
 	@touch $@
 
 # Rebuilds what has changed, where pip would rebuild everything.

@@ -21,6 +21,7 @@ _WITH_GRADIENTS = {
     "history_push": "a copy of the history, in torch",
     "history_gather": "in torch",
     "synapse_step": "a copy of the history, in torch",
+    "integrate_fire": "the library's own steps, in torch",
 }
 
 

@@ -20,6 +20,8 @@ LIBRARIES = {
         "_inferno_layers",
         "_inferno_learning",
     ),
+    "snntorch": ("_snntorch",),
+    "spikingjelly": ("_spikingjelly",),
 }
 """The modules of this package with the adapters of each library, by the name under which the library is imported."""
 

@@ -43,6 +43,7 @@ class Case:
         build: makes it from a module with the classes, on a device.
         moved: bytes that one call must read and write at least, where memory is the limit; otherwise 0.
         needs_other: whether ours, too, is built with inferno-ai, so that there is no case without it.
+        subjects: the names of those that run it, where they are not the usual ones.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Case:
     build: Callable[[ModuleType, str], Subject]
     moved: int = 0
     needs_other: bool = False
+    subjects: tuple[str, ...] = ()
 
 
 def seeded() -> torch.Generator:

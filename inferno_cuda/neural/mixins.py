@@ -51,6 +51,11 @@ class BatchMixin:
             if name not in self.__batched:
                 self.__batched.append(name)
 
+    def _batched_buffers(self) -> dict[str, int]:
+        """Names of the buffers with a batch dimension, and which one it is."""
+        handles = [getattr(self, name) for name in self.__batched]
+        return {handle._data_name: int(isinstance(handle, RecordTensor)) for handle in handles}
+
     @property
     def batchsz(self) -> int:
         """Batch size. Setting it keeps the last samples and puts zeros in front of them when it grows.

@@ -296,11 +296,19 @@ class RecurrentSerial(FixedLayer):
         if self._buffers.get("feedback_spikes") is not None:
             yield "feedback_spikes", self._buffers["feedback_spikes"]
 
+    def _run_time_buffers(self) -> Iterator[str]:
+        yield from super()._run_time_buffers()
+        yield "feedback_spikes"
+
+    def _batched_buffers(self) -> dict[str, int]:
+        return {"feedback_spikes": 0}
+
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # it is saved only once there is some, so what was saved decides whether there is to be some
         if prefix + "feedback_spikes" in state_dict:
-            if self.feedback_spikes is None:
-                self.feedback_spikes = normal(torch.zeros_like(self.feedback_neuron.spike))
+            held, like = self.feedback_spikes, self.feedback_neuron.spike
+            if held is None or held.shape != like.shape:
+                self.feedback_spikes = normal(torch.zeros_like(like))
         elif prefix + "_extra_state" in state_dict:
             self.clear(submodules=False)
         super()._load_from_state_dict(state_dict, prefix, *args)
