@@ -75,15 +75,17 @@ class backend:
     ``auto`` takes our kernels where there are some for the device and the reference elsewhere; ``native`` raises
     instead of taking the reference; ``torch`` always takes the reference. The setting takes effect at once; used as a
     context manager, the previous one comes back at the end. In every mode, backward passes, the functional
-    ``history_push`` and gathers that need a gradient are pure torch: there are no kernels for them::
-
-        inferno_cuda.backend("torch")
-        with inferno_cuda.backend("native"):
-            ...
+    ``history_push`` and gathers that need a gradient are pure torch: there are no kernels for them.
 
     Raises:
         ValueError: for any other name.
         RuntimeError: for ``"native"`` when there is no compiled library to run.
+
+    Example:
+        >>> import inferno_cuda
+        >>> with inferno_cuda.backend("torch"):
+        ...     inferno_cuda.active_mode()
+        'torch'
     """
 
     def __init__(self, name: str):

@@ -156,6 +156,16 @@ def delayed_dense(
     Raises:
         ValueError: shapes or devices do not fit.
         TypeError: dtypes do not fit.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda import ops
+        >>> ring = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]).unsqueeze(1)  # 3 samples, the newest last
+        >>> pointer = torch.tensor(0)
+        >>> delay = torch.tensor([[0.0, 1.0], [2.0, 9.0]])  # ms; 9 is out of range
+        >>> plan = ops.delay_plan(delay, dt=1.0, slots=3, max_delay=2.0)
+        >>> ops.delayed_dense(ring, pointer, torch.ones(2, 2), plan)
+        tensor([[23.,  1.]])
     """
     check_floating("weight", weight)
     if data.ndim != 3:

@@ -175,6 +175,13 @@ def history_gather(
     Raises:
         ValueError: wrong shape or device, unknown mode, or a parameter out of range.
         TypeError: wrong dtype, or bool data with a mode that computes.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda import ops
+        >>> ring = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])  # 3 samples, the newest last
+        >>> ops.history_gather(ring, torch.tensor(0), torch.tensor([0.0, 1.5]), dt=1.0, mode="linear")
+        tensor([ 3., 15.])
     """
     numbers = (dt, mode, time_constant, tolerance, offset, max_time, overbound)
     if _is_plain(data, pointer, time, numbers):

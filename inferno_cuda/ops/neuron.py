@@ -364,6 +364,18 @@ def neuron_step_(
         RuntimeError: a tensor requires a gradient, which this form would drop; the tensors overlap in memory without
             being the same; or as :func:`neuron_step`.
         ValueError, TypeError: as :func:`neuron_step`, and for expanded state.
+
+    Example:
+        >>> import math
+        >>> import torch
+        >>> from inferno_cuda import ops
+        >>> voltage, refrac = torch.full((1, 3), -65.0), torch.zeros(1, 3)
+        >>> current = torch.tensor([[0.0, 10.0, 400.0]])
+        >>> ops.neuron_step_("lif", voltage, refrac, current, dt=1.0, refrac_t=3.0, thresh_v=-50.0, rest_v=-65.0,
+        ...                  resistance=1.0, decay=math.exp(-1.0 / 20.0), reset_v=-70.0)
+        tensor([[False, False,  True]])
+        >>> voltage, refrac
+        (tensor([[-65.0000, -64.5123, -70.0000]]), tensor([[0., 0., 3.]]))
     """
     if (
         voltage.requires_grad

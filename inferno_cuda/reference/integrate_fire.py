@@ -28,6 +28,7 @@ _AT_ONCE = ("subtract", "set")
 # relaxing   voltage - (voltage - rest) / tau + inputs
 # filtering  voltage + (inputs - (voltage - rest)) / tau
 # =========  ==========================================================================
+#: The models by name.
 CHARGE_MODELS = {
     "leaky": ChargeModel(_LATE, strict=True, late=True, has_current=False),
     "synaptic": ChargeModel(_LATE, strict=True, late=True, has_current=True),
