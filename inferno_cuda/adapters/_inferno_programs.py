@@ -132,6 +132,8 @@ class _ConnectionProgram(Program):
         synapse = self._synapse
         return (
             self.cls is type(connection)
+            # made while torch pretends, it has no value
+            and type(self._pointer) is torch.Tensor
             and connection._modules["synapse_"] is synapse
             and self._synapse_class is type(synapse)
             and self._attributes.unchanged(synapse)
@@ -141,7 +143,8 @@ class _ConnectionProgram(Program):
         synapse = self._synapse
         buffers = synapse._buffers
         record, dtype = buffers["_spike__data"], buffers["_current__ref"].dtype
-        if _watched(synapse) or not type(x) is type(record) is torch.Tensor or x.ndim < 2 or dtype not in TYPES:
+        real = type(x) is type(record) is type(self._pointer) is torch.Tensor
+        if not real or _watched(synapse) or x.ndim < 2 or dtype not in TYPES:
             return None
         if x.dtype not in (torch.bool, dtype) or record.dtype != torch.bool or not plain(x, record):
             return None
