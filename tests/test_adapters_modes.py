@@ -46,6 +46,17 @@ def test_connections_in_and_out_of_inference_mode(name, delays):
     assert torch.equal(a, b) and torch.equal(plain.synspike, fast.synspike)
 
 
+@pytest.mark.parametrize("name", CONNECTIONS)
+@pytest.mark.parametrize("delays", [None, "off the grid"])
+def test_autocast_is_the_library_s(name, delays):
+    plain, fast = pair(lambda: connection(theirs, name, "SingleExponentialCurrent", delays))
+    for x in spikes(5, *plain.batched_inshape).float():
+        with torch.autocast("cpu", torch.bfloat16):
+            expected, got = plain(x), fast(x)
+        assert got.dtype == expected.dtype and torch.equal(got, expected)
+    assert_state(plain, fast)
+
+
 def test_models_in_threads():
     pairs = [pair(lambda: connection(theirs, "LinearDense", delays="off the grid")) for _ in range(4)]
     inputs = spikes(30, *pairs[0][0].batched_inshape).float()

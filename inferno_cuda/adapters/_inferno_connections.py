@@ -120,6 +120,8 @@ def _parts(
     kind = kind_of(library_class(synapse))
     if kind is None or weight.dtype not in TYPES or delay.shape != weight.shape or delay.dtype not in TYPES:
         return None
+    if torch.is_autocast_enabled(weight.device.type):
+        return None  # the library's product is of a lower precision then
     if not plain(weight, delay, *inputs) or (bias is not None and not plain(bias)):
         return None
     parts = parts_of(synapse, kind)
