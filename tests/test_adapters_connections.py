@@ -189,6 +189,15 @@ def test_hooks_of_the_synapse_fire():
     assert seen == [(2, 6)]
 
 
+@pytest.mark.parametrize("name", CONNECTIONS)
+@pytest.mark.parametrize("of", SYNAPSES)
+def test_what_trainers_see(name, of):
+    plain, fast = pair(lambda: connection(theirs, name, of, "out of range"))
+    for x in spikes(9, *plain.batched_inshape).float():
+        plain(x), fast(x)
+        assert torch.equal(plain.syncurrent, fast.syncurrent) and torch.equal(plain.synspike, fast.synspike)
+
+
 def test_no_tensor_of_every_delayed_input(monkeypatch):
     _, fast = pair(lambda: connection(theirs, "LinearDense", "DoubleExponentialCurrent", "off the grid"))
     fast(torch.ones(fast.batched_inshape))
@@ -208,8 +217,10 @@ def test_a_synapse_with_lookups_of_its_own_is_left_to_the_library():
         3, 2, 1.0, synapse=Own.partialconstructor(1.0), delay=3.0, delay_init=lambda d: torch.rand_like(d) * 3
     )
     report = inferno_cuda.accelerate(made)
-    assert [row.reason for row in report.skipped] == ["Own looks its currents up in a way of its own"]
-    assert [row.fqn for row in report.accelerated] == ["synapse_"]
+    assert [row.reason for row in report.skipped] == [
+        "Own looks its currents up in a way of its own",
+        "Own overrides current_at of DeltaCurrent",
+    ]
 
 
 CASES = list(itertools.product(CONNECTIONS, [None, "out of range"]))

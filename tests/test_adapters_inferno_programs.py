@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 theirs = pytest.importorskip("inferno.neural")
 
@@ -219,7 +220,8 @@ def test_a_part_that_is_accelerated_later_gets_its_program():
     inferno_cuda.accelerate(made, filter_fn=lambda module, fqn: isinstance(module, theirs.Serial))
     x = inputs(1, made)[0]
     made(x)
-    assert type(vars(made.neuron)["_fused_program"]) is programs.Program
+    # nothing is kept on modules of the library's own classes
+    assert not any(name.startswith("_fused_") for part in made.modules() for name in vars(part) if part is not made)
     inferno_cuda.accelerate(made)
     made(x)
     assert type(vars(made.neuron)["_fused_program"]) is not programs.Program
@@ -292,3 +294,29 @@ def test_reverting_removes_the_programs():
     made(inputs(1, made)[0])
     inferno_cuda.revert(made)
     assert not [name for module in made.modules() for name in vars(module) if name.startswith("_fused_")]
+
+
+@pytest.mark.parametrize("neuron", ["LIF", "ALIF"])
+@pytest.mark.parametrize("first", range(4))
+def test_in_and_out_of_inference_mode(neuron, first):
+    modes = torch.inference_mode, torch.enable_grad, torch.inference_mode, torch.no_grad
+    made, expected = layer(neuron), layer(neuron)
+    inferno_cuda.accelerate(made)
+    for k, x in enumerate(inputs(24, made)):
+        with modes[(first + k // 3) % 4]():
+            given, wanted = made(x), expected(x)
+        assert torch.equal(given, wanted)
+    same_state(made, expected)
+
+
+def test_a_program_that_is_made_on_fake_tensors_is_made_again():
+    made, expected = layer(), layer()
+    inferno_cuda.accelerate(made)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        assert programs.step(made.connection, mode.from_tensor(inputs(1, made)[0])).shape == (B, 5)
+    first = vars(made.connection)["_fused_program"]
+    made.synapse.spike_.value = torch.zeros(1, B, 6, dtype=torch.bool)
+    for x in inputs(6, made):
+        assert torch.equal(made(x), expected(x))
+    assert vars(made.connection)["_fused_program"] is not first
+    same_state(made, expected)

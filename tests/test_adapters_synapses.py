@@ -95,14 +95,72 @@ def test_state_changes_from_outside(name):
         steps(plain, fast, spikes(7, plain.batchsz, 5, seed=number).to(dtype))
 
 
+TIMES = {
+    "each its own": lambda: torch.rand(2, 5, 3, generator=seeded()) * 8 - 2,
+    "on the grid": lambda: torch.arange(-1, 7).expand(2, 5, 8).float(),
+    "one each": lambda: torch.rand(2, 5, generator=seeded()) * 4,
+    "one for all samples": lambda: (torch.rand(1, 5, 3, generator=seeded()) * 8 - 2).expand(2, 5, 3),
+    "double": lambda: torch.rand(2, 5, 3, generator=seeded()).double() * 4,
+}
+OPTIONS = [
+    {},
+    {"interp": "nearest"},
+    {"interp_tol": 0.2},
+    {"current_overbound": None},
+    {"current_overbound": 0.7, "spike_overbound": True},
+]
+
+
 @pytest.mark.parametrize("name", SYNAPSES)
-def test_past_values_are_the_library_s(name):
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("times", TIMES)
+def test_d01_past_values_are_the_library_s(monkeypatch, name, options, times):
+    mode = "interp_mode" if name.startswith("Delta") else "spike_interp_mode"
+    options = {mode if key == "interp" else key: value for key, value in options.items()}
+    plain, fast = pair(lambda: synapse(theirs, name, **options))
+    steps(plain, fast, spikes(9, 2, 5).float())
+    selector = TIMES[times]()
+    expected = plain.current_at(selector), plain.spike_at(selector)
+    # these must not be reached from here on
+    monkeypatch.setattr(theirs.synapses.mixins, "_synparam_at", None)
+    for _ in range(2):
+        for value, wanted in zip((fast.current_at(selector), fast.spike_at(selector)), expected, strict=True):
+            assert value.dtype == wanted.dtype and torch.equal(value, wanted)
+
+
+@pytest.mark.parametrize("name", SYNAPSES)
+def test_past_values_follow_the_times(name):
+    plain, fast = pair(lambda: synapse(theirs, name))
+    selector = torch.rand(2, 5, generator=seeded()) * 5
+    for x in spikes(9, 2, 5).float():
+        plain(x), fast(x)
+        selector.data.mul_(0.9)
+        assert torch.equal(plain.current_at(selector), fast.current_at(selector))
+        assert torch.equal(plain.spike_at(selector), fast.spike_at(selector))
+        selector = selector.clone()
+
+
+@pytest.mark.parametrize("name", SYNAPSES)
+def test_d10_past_values_without_a_delay(name):
+    plain, fast = pair(lambda: synapse(theirs, name, delay=0.0, current_overbound=None))
+    steps(plain, fast, spikes(3, 2, 5).float())
+    selector = torch.zeros(2, 5, 5)
+    assert torch.equal(plain.current_at(selector), fast.current_at(selector))
+    assert fast.current_at(selector).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", SYNAPSES)
+def test_past_values_with_gradients_are_the_library_s(name):
     plain, fast = pair(lambda: synapse(theirs, name))
     steps(plain, fast, spikes(9, 2, 5).float())
-    times = torch.rand(2, 5, 3, generator=seeded()) * 6 - 1
-    assert torch.equal(plain.current_at(times), fast.current_at(times))
-    assert torch.equal(plain.spike_at(times), fast.spike_at(times))
-    assert torch.equal(plain.current, fast.current) and torch.equal(plain.spike, fast.spike)
+    found = []
+    for s in (plain, fast):
+        selector = torch.full((2, 5), 1.3, requires_grad=True)
+        out = s.current_at(selector)
+        if out.requires_grad:
+            out.sum().backward()
+        found.append(selector.grad)
+    assert found[0] is found[1] is None or torch.equal(*found)
 
 
 def holds(s):

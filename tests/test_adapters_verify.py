@@ -57,6 +57,26 @@ def test_connections_with_their_handles(delays):
     assert found.output_difference < 1e-5 and found.state_difference == 0.0 and found.spike_mismatches == 0
 
 
+def test_a_layer_with_a_trainer():
+    learn = pytest.importorskip("inferno.learn")
+    layer = theirs.Serial(connection(theirs, "LinearDense"), neuron(theirs, "ALIF", 4, resistance=20.0))
+    layer.connection.updater = layer.connection.defaultupdater()
+    trainer = learn.STDP(1e-3, -1e-3, 20.0, 20.0)
+    trainer.register_cell("only", layer.cell)
+    inputs = list(spikes(20, 2, 3, 2).float())
+    for x in inputs:
+        layer(x), trainer(), layer.connection.update()
+    seen = trainer.get_monitor("only", "trace_post").peek().clone()
+    weight = layer.connection.weight.clone()
+    found = inferno_cuda.accelerate(layer, verify=inputs).verification
+    assert found.output_difference < 1e-5 and found.spike_mismatches == 0
+    assert torch.equal(trainer.get_monitor("only", "trace_post").peek(), seen)
+    assert torch.equal(layer.connection.weight, weight)
+    for x in inputs:
+        layer(x), trainer(), layer.connection.update()
+    assert not torch.equal(layer.connection.weight, weight)
+
+
 def test_a_model_that_is_accelerated_already_is_compared_with_the_library():
     m = Noisy()
     inferno_cuda.accelerate(m)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import sys
 from functools import partial
 from typing import Any
 
@@ -14,8 +12,7 @@ from torch import nn
 from .. import ops
 from ._adapter import Adapter
 from ._inferno import LIBRARY, TYPES, plain, pointer_of, refuses, ring_of
-from ._inferno_plan import Part, Plans, parts_of
-from ._registry import definer
+from ._inferno_plan import Part, Plans, kind_of, parts_of
 from ._swap import library_class
 
 
@@ -115,30 +112,16 @@ class _FusedConv(_Fused):
         return torch.stack(sums).transpose(1, 2).contiguous()
 
 
-@functools.cache
-def _lookup(cls: type[nn.Module]) -> str | None:
-    """How a class of synapses looks its currents up; None for one that has a way of its own."""
-    neural = sys.modules["inferno.neural"]
-    kinds = {
-        neural.DeltaCurrent: "delta",
-        neural.DeltaPlusCurrent: "plus",
-        neural.SingleExponentialCurrent: "plus",
-        neural.DoubleExponentialCurrent: "double_exponential",
-    }
-    base = next((base for base in cls.__mro__ if base in kinds), None)
-    if base is None or any(definer(cls, name) is not definer(base, name) for name in ("current_at", "dt")):
-        return None
-    return kinds[base]
-
-
 def _parts(
     connection: nn.Module, inputs: tuple[torch.Tensor, ...], weight: torch.Tensor, bias: torch.Tensor | None
 ) -> list[Part] | None:
     """What the delayed sum reads, if our ops take it; None if the library has to do it."""
     synapse, delay = connection.synapse_, connection._parameters["delay_"]
-    kind = _lookup(type(synapse))
+    kind = kind_of(library_class(synapse))
     if kind is None or weight.dtype not in TYPES or delay.shape != weight.shape or delay.dtype not in TYPES:
         return None
+    if torch.is_autocast_enabled(weight.device.type):
+        return None  # the library's product is of a lower precision then
     if not plain(weight, delay, *inputs) or (bias is not None and not plain(bias)):
         return None
     parts = parts_of(synapse, kind)
@@ -176,8 +159,8 @@ def _refuse(op: str, connection: nn.Module) -> str | None:
         return f"its weight is {weight.dtype}, which the ops round otherwise"
     if not connection.delayedby:
         return None
-    if _lookup(type(connection.synapse_)) is None:
-        return f"{type(connection.synapse_).__name__} looks its currents up in a way of its own"
+    if kind_of(library_class(connection.synapse_)) is None:
+        return f"{library_class(connection.synapse_).__name__} looks its currents up in a way of its own"
     return refuses(op, weight.device)
 
 

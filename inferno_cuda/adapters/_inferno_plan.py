@@ -6,6 +6,8 @@ so are the reach that a record has after a change of its delay (D-02) and time c
 
 from __future__ import annotations
 
+import functools
+import sys
 from typing import Any, NamedTuple
 
 import torch
@@ -13,8 +15,25 @@ from torch import nn
 
 from .. import ops
 from ._inferno import ring_of
+from ._registry import definer
 
 _MODES = {"interp_previous": "previous", "interp_nearest": "nearest", "interp_expdecay": "expdecay"}
+
+
+@functools.cache
+def kind_of(cls: type[nn.Module]) -> str | None:
+    """How a class of synapses looks its currents up; None for one that has a way of its own."""
+    neural = sys.modules["inferno.neural"]
+    kinds = {
+        neural.DeltaCurrent: "delta",
+        neural.DeltaPlusCurrent: "plus",
+        neural.SingleExponentialCurrent: "plus",
+        neural.DoubleExponentialCurrent: "double_exponential",
+    }
+    base = next((base for base in cls.__mro__ if base in kinds), None)
+    if base is None or any(definer(cls, name) is not definer(base, name) for name in ("current_at", "dt")):
+        return None
+    return kinds[base]
 
 
 class Part(NamedTuple):
@@ -37,7 +56,8 @@ class Part(NamedTuple):
     scale: float = 1.0
 
 
-def _mode(interpolation: Any) -> str | None:
+def mode_of(interpolation: Any) -> str | None:
+    """The name of one of the library's interpolations that our ops have; None for another."""
     known = getattr(interpolation, "__module__", None) == "inferno.functional.interpolation"
     return _MODES.get(interpolation.__name__) if known else None
 
@@ -61,7 +81,7 @@ def parts_of(synapse: nn.Module, kind: str) -> list[Part] | None:
         scale = synapse.spike_charge / synapse.dt
     else:
         mixin, handle, overbound, scale = "_CurrentMixin__", "current_", "overbound", 1.0
-    mode, options = _mode(own[f"{mixin}interp"]), own[f"{mixin}interp_kwargs"]
+    mode, options = mode_of(own[f"{mixin}interp"]), own[f"{mixin}interp_kwargs"]
     if mode is None or set(options) != ({"time_constant"} if mode == "expdecay" else set()):
         return None
     return [

@@ -23,6 +23,7 @@ from ._inferno_neurons import _adapting, _advance, _constants, _numbers
 from ._inferno_neurons import _Adaptive as AdaptiveNeuron
 from ._inferno_neurons import _Constant as ConstantNeuron
 from ._inferno_synapses import _FusedDelta as FusedDelta
+from ._swap import is_accelerated
 
 _GLOBAL_HOOKS = (
     torch_module._global_forward_hooks,
@@ -79,7 +80,8 @@ class _NeuronProgram(Program):
         self._adaptive = isinstance(neuron, AdaptiveNeuron)
         if self._adaptive:
             names.append(neuron._fused_reduction)
-            self._reduction = REDUCTIONS.get(vars(neuron)[neuron._fused_reduction])
+            given = vars(neuron)[neuron._fused_reduction]
+            self._reduction = next((name for function, name in REDUCTIONS if given is function), None)
         self._attributes = _Attributes(neuron, names)
 
     def fits(self, neuron: nn.Module) -> bool:
@@ -108,7 +110,7 @@ class _NeuronProgram(Program):
         constants = _constants(neuron, adaptation.dtype)
         if not adapts:
             return _advance(neuron, x, state, self._numbers, adaptation, constants)
-        adaptation = adaptation.clone()
+        adaptation = adaptation.clone(memory_format=torch.contiguous_format)
         spikes = _advance(neuron, x, state, self._numbers, adaptation, constants, self._reduction)
         neuron._buffers[neuron._fused_adaptation] = adaptation
         return spikes
@@ -130,6 +132,8 @@ class _ConnectionProgram(Program):
         synapse = self._synapse
         return (
             self.cls is type(connection)
+            # made while torch pretends, it has no value
+            and type(self._pointer) is torch.Tensor
             and connection._modules["synapse_"] is synapse
             and self._synapse_class is type(synapse)
             and self._attributes.unchanged(synapse)
@@ -139,7 +143,8 @@ class _ConnectionProgram(Program):
         synapse = self._synapse
         buffers = synapse._buffers
         record, dtype = buffers["_spike__data"], buffers["_current__ref"].dtype
-        if _watched(synapse) or not type(x) is type(record) is torch.Tensor or x.ndim < 2 or dtype not in TYPES:
+        real = type(x) is type(record) is type(self._pointer) is torch.Tensor
+        if not real or _watched(synapse) or x.ndim < 2 or dtype not in TYPES:
             return None
         if x.dtype not in (torch.bool, dtype) or record.dtype != torch.bool or not plain(x, record):
             return None
@@ -186,7 +191,8 @@ def _made(module: nn.Module) -> Program:
 
 def step(module: nn.Module, *inputs: Any, **kwargs: Any) -> Any:
     """A call of a connection or of neurons, hooks and all."""
-    if len(inputs) == 1 and not kwargs and not _watched(module) and not any(_GLOBAL_HOOKS):
+    alone = is_accelerated(module) and not _watched(module) and not any(_GLOBAL_HOOKS)
+    if alone and len(inputs) == 1 and not kwargs:
         program = vars(module).get("_fused_program")
         if program is None or not program.fits(module):
             program = vars(module)["_fused_program"] = _made(module)

@@ -13,10 +13,12 @@ from .. import ops
 from ._adapter import Adapter
 from ._hold import writable
 from ._inferno import LIBRARY, TYPES, advanced, plain, pointer_of, refuses, ring_of
+from ._inferno_lookup import past_currents, past_spikes
+from ._inferno_plan import kind_of
 
 
 class _Fused:
-    """The step of a synapse."""
+    """The step of a synapse, and its past."""
 
     _fused_model: str
     _fused_currents: tuple[str, ...] = ()
@@ -43,6 +45,14 @@ class _Fused:
         for name, data in rings.items():
             advanced(self, name, data)
         return out
+
+    def current_at(self, selector: torch.Tensor) -> torch.Tensor:
+        found = past_currents(self, kind_of(self._accelerates), selector)
+        return super().current_at(selector) if found is None else found
+
+    def spike_at(self, selector: torch.Tensor) -> torch.Tensor:
+        found = past_spikes(self, selector)
+        return super().spike_at(selector) if found is None else found
 
     def _fused_dtype(self) -> torch.dtype:
         """Of the currents."""
@@ -112,7 +122,10 @@ class _FusedDouble(_Fused):
         return self.spike_charge / (decay - rise), exp(-self.dt / decay), exp(-self.dt / rise)
 
 
-_RELIES = ("spike", "current", "pos_current", "neg_current", "dt", "inplace", "_derived_current", "__setattr__")
+_RELIES = (
+    *("spike", "current", "pos_current", "neg_current", "pos_current_at", "neg_current_at", "dt", "inplace"),
+    *("_derived_current", "__setattr__"),
+)
 
 
 def _refuse(synapse: nn.Module) -> str | None:

@@ -60,7 +60,7 @@ def find(cls: type[nn.Module]) -> Adapter | None:
 
 def library_of(cls: type[nn.Module]) -> str | None:
     """The known library that a class, or an ancestor of it, comes from; None for any other, and for passive ones."""
-    if issubclass(cls, _passive()):
+    if cls.forward is nn.Module.forward or issubclass(cls, _passive()):
         return None
     packages = (base.__module__.partition(".")[0] for base in cls.__mro__)
     return next((package for package in packages if package in LIBRARIES), None)
