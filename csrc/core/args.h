@@ -100,6 +100,7 @@ struct TimeGrid {
   double eps;                                     // spacing, at 1, of the type that the times were given in
   int64_t max_age;                                // age of the oldest sample that may be used
   Interp mode;
+  double second_constant = 0;  // of a second decay, from the same times; 0 if there is none
 };
 
 struct HistoryGatherArgs {
@@ -113,6 +114,12 @@ struct HistoryGatherArgs {
   int64_t offset;  // 1: time 0 is the newest sample
   bool clamp;      // times outside are moved to the nearer end; otherwise their value is `overbound`
   double overbound;
+  // On the CPU alone:
+  bool scaled = false;  // bool samples are read as 0 or `scale`, of the type `out_type`
+  Scalar out_type = Scalar::f32;
+  double scale = 1;
+  const void* minus = nullptr;  // a second ring, laid out like the first, whose values are subtracted, or null
+  const int64_t* minus_pointer = nullptr;
 };
 
 void history_gather_cpu(const HistoryGatherArgs& a, int64_t begin, int64_t end);  // positions along rest and depth
@@ -172,5 +179,38 @@ struct DelayedConv2dArgs : DelayedSumArgs {
 
 void delayed_conv2d_cpu(const DelayedConv2dArgs& a, int64_t begin, int64_t end);  // (filter, output row) pairs
 void delayed_conv2d_cuda(const DelayedConv2dArgs& a, void* stream);
+
+// How neurons charge and when they fire, and what becomes of the voltage of those that fired; see
+// core/integrate_fire.h.
+enum class ChargeModel : int32_t { leaky, synaptic, perfect, relaxing, filtering };
+enum class ResetRule : int32_t { none, subtract, zero, set };
+
+// A number of each neuron: that of neuron i is data[i / inner % size].
+struct Coefficient {
+  const void* data;  // in the compute type; null where all neurons have `value`
+  double value;
+  int64_t inner, size;
+};
+
+struct IntegrateFireArgs {
+  Scalar type;
+  ChargeModel model;
+  ResetRule reset;
+  bool delayed;  // the reset waits for the next step
+  int64_t steps, count;
+  const void* inputs;      // [steps, count]
+  const void* voltage_in;  // [count]
+  const void* current_in;  // [count], null for models without
+  void* spikes;            // [steps, count], 0 or `factor`
+  void* voltage;           // [count]
+  void* current;           // [count], null for models without
+  void* voltages;          // [steps, count], the voltage after each step, or null
+  void* resets;            // [steps, count], whether a neuron stood above its threshold before the step, or null
+  Coefficient decay, current_decay, threshold, amount, factor;
+  double tau, rest;
+};
+
+void integrate_fire_cpu(const IntegrateFireArgs& a, int64_t begin, int64_t end);  // neurons
+void integrate_fire_cuda(const IntegrateFireArgs& a, void* stream);
 
 }  // namespace inferno

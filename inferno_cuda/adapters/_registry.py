@@ -13,7 +13,15 @@ from torch import nn
 from ._adapter import Adapter
 
 LIBRARIES = {
-    "inferno": ("_inferno_neurons", "_inferno_synapses", "_inferno_connections"),
+    "inferno": (
+        "_inferno_neurons",
+        "_inferno_synapses",
+        "_inferno_connections",
+        "_inferno_layers",
+        "_inferno_learning",
+    ),
+    "snntorch": ("_snntorch",),
+    "spikingjelly": ("_spikingjelly",),
 }
 """The modules of this package with the adapters of each library, by the name under which the library is imported."""
 

@@ -1,4 +1,6 @@
-"""Times our backends, and inferno-ai where it is installed, on the same inputs.
+"""Times our backends, and other libraries where they are installed, on the same inputs.
+
+The library is inferno-ai, or the one that a case names: there, modules of it are timed as they are and accelerated.
 
 Results are compared before anything is timed: spikes must be equal, voltages and currents equal between our backends
 and within 1e-5 of the largest value to inferno-ai's. A case in which they are not is not timed, and the exit status
@@ -27,7 +29,7 @@ from .case import Case, Output
 from .cases import CASES, MEMORY
 
 SUMMARY = "times our backends, and inferno-ai if installed, after checking that they agree"
-RELATIVE = 1e-5  # of the largest value: how far currents and voltages of inferno-ai may be from ours
+RELATIVE = 1e-5  # of the largest value: how far currents and voltages of another library may be from ours
 COLUMNS = ("native", "torch", subjects.OTHER)
 
 
@@ -46,13 +48,18 @@ class Result:
     Attributes:
         timings: by subject.
         problem: why it was not timed; empty if it was.
-        difference: to inferno-ai, as a share of the largest value of a current or voltage; None if not compared.
+        difference: to the other library, as a share of the largest value of a current or voltage; None if not compared.
     """
 
     case: Case
     timings: dict[str, Timing] = field(default_factory=dict)
     problem: str = ""
     difference: float | None = None
+
+    @property
+    def library(self) -> str:
+        """The other library that was timed, or would be."""
+        return next((name for name in self.timings if name not in subjects.OURS), subjects.OTHER)
 
     def ratio(self, other: str) -> float | None:
         """How many times as long `other` takes as the fastest backend of ours."""
@@ -69,7 +76,7 @@ def _disagreement(name: str, expected: Output, actual: Output) -> tuple[str, flo
         return f"{name}: {actual.what} of shape {tuple(value.shape)}, expected {tuple(right.shape)}", 0.0
     if torch.equal(right, value):
         return "", 0.0
-    if right.dtype == torch.bool or name != subjects.OTHER:
+    if right.dtype == torch.bool or name in subjects.OURS:
         count = int((right != value).sum())
         return f"{name}: {actual.what} differ in {count} of {value.numel()} elements", 0.0
     share = ((right - value).abs().max() / right.abs().max()).item()
@@ -93,7 +100,8 @@ def run_case(case: Case, names: Sequence[str], device: str, least: float) -> Res
     result = Result(case)
     calls = {}
     expected: list[Output] = []
-    for name in names:
+    # those of a case which are other libraries have been found by it
+    for name in [name for name in case.subjects if name in names or name not in subjects.OURS] or names:
         with subjects.setting(name):
             subject = case.build(subjects.library(name), device)
             outputs = list(subject.outputs())
@@ -104,7 +112,7 @@ def run_case(case: Case, names: Sequence[str], device: str, least: float) -> Res
             if problem:
                 result.problem = problem
                 return result
-            if name == subjects.OTHER:
+            if name not in subjects.OURS:
                 result.difference = max(share, result.difference or 0.0)
     for name, call in calls.items():
         with subjects.setting(name):
@@ -127,7 +135,7 @@ def seconds_text(seconds: float) -> str:
 
 
 _WIDTHS = (44, 16, 16, 16, 9, 13, 7)
-HEADER = ("median (IQR)", *COLUMNS, "vs torch", f"vs {subjects.OTHER}", "of copy")
+HEADER = ("median (IQR)", *subjects.OURS, "library", "vs torch", "vs library", "of copy")
 
 
 def line(cells: Sequence[str]) -> str:
@@ -144,13 +152,13 @@ def row(result: Result, bandwidth: float) -> str:
     if result.problem:
         return f"{result.case.what:<{_WIDTHS[0]}}  not timed, {result.problem}"
     cells = [result.case.what]
-    for name in COLUMNS:
+    for name in (*subjects.OURS, result.library):
         timing = result.timings.get(name)
         share = "" if timing is None else f"({100 * timing.iqr / timing.median:.0f}%)"
         cells.append("-" if timing is None else f"{seconds_text(timing.median)} {share:>5}")
     fastest = next(iter(result.timings.values()), None)
     share = result.case.moved / fastest.median / bandwidth if fastest and result.case.moved and bandwidth else None
-    return line([*cells, _times(result.ratio("torch")), _times(result.ratio(subjects.OTHER)), share_text(share)])
+    return line([*cells, _times(result.ratio("torch")), _times(result.ratio(result.library)), share_text(share)])
 
 
 def share_text(share: float | None) -> str:
@@ -207,6 +215,8 @@ def _report(result: Result, bandwidth: float) -> dict:
         "seconds": {name: timing._asdict() for name, timing in result.timings.items()},
         "torch_by_ours": result.ratio("torch"),
         "inferno_ai_by_ours": result.ratio(subjects.OTHER),
+        "library": result.library,
+        "library_by_ours": result.ratio(result.library),
         "bytes_moved": moved,
         "share_of_copy": {n: moved / t.median / bandwidth for n, t in result.timings.items()} if moved else {},
     }
@@ -224,7 +234,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"\n{line(HEADER)}", flush=True)
     results, measured = [], {}
     for case in CASES:
-        if case.name.startswith(wanted):
+        if case.name.startswith(wanted) and (subjects.OTHER in names or not case.needs_other):
             results.append(run_case(case, names, device, least))
             print(row(results[-1], bandwidth), flush=True)
             gc.collect()

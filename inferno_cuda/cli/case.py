@@ -42,12 +42,16 @@ class Case:
         what: for the table.
         build: makes it from a module with the classes, on a device.
         moved: bytes that one call must read and write at least, where memory is the limit; otherwise 0.
+        needs_other: whether ours, too, is built with inferno-ai, so that there is no case without it.
+        subjects: the names of those that run it, where they are not the usual ones.
     """
 
     name: str
     what: str
     build: Callable[[ModuleType, str], Subject]
     moved: int = 0
+    needs_other: bool = False
+    subjects: tuple[str, ...] = ()
 
 
 def seeded() -> torch.Generator:

@@ -100,6 +100,32 @@ def _synapse_step(device, dtype, rng):
             yield f"pointer {k}, {what}", pointer
 
 
+# the resets of each model, and whether they can wait for the next step
+RESETS = {
+    "leaky": (("none", "subtract", "zero"), (True, False)),
+    "synaptic": (("none", "subtract", "zero"), (True, False)),
+    "perfect": (("subtract", "set"), (False,)),
+    "relaxing": (("subtract", "set"), (False,)),
+    "filtering": (("subtract", "set"), (False,)),
+}
+
+
+def _integrate_fire(device, dtype, rng):
+    for model, (resets, delays) in RESETS.items():
+        voltage = _uniform(-1, 2, (BATCH, MANY // BATCH), dtype, rng).to(device)
+        current = torch.zeros_like(voltage) if model == "synaptic" else None
+        inputs = _uniform(-1, 2, (3, *voltage.shape), dtype, rng).to(device)
+        threshold = _uniform(0.5, 1.5, voltage.shape[1:], torch.float32, rng).to(device)
+        for reset, delayed in itertools.product(resets, delays):
+            options = {"decay": 0.9, "current_decay": 0.8, "threshold": threshold, "tau": 3.0, "rest": -0.2}
+            results = ops.integrate_fire(
+                model, inputs, voltage, current, reset=reset, delayed=delayed, record_voltages=True, **options
+            )
+            for name, result in results._asdict().items():
+                if result is not None:
+                    yield f"{name}, {model}, reset {reset}, delayed {delayed}", result
+
+
 def _history_push(device, dtype, rng):
     for innermost in (False, True):
         data, pointer = testing.random_ring(
@@ -172,6 +198,7 @@ _delayed_conv2d = _delayed_sum(ops.delayed_conv2d, (2, 9, 7), (3, 2, 3, 2), stri
 EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "neuron_step": (_neuron_step, testing.DTYPES),
     "synapse_step": (_synapse_step, testing.DTYPES),
+    "integrate_fire": (_integrate_fire, testing.DTYPES),
     "history_push": (_history_push, EVERY),
     "history_gather": (_history_gather, EVERY),
     "delay_plan": (_delay_plan, testing.DTYPES),

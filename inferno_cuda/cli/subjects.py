@@ -1,20 +1,22 @@
-"""What the benchmark compares: our backends, and inferno-ai where it is installed."""
+"""What the benchmark compares: our backends, and other libraries where they are installed."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.metadata
 from types import ModuleType
 
 from .. import neural, ops, testing
 
 OTHER = "inferno-ai"
+OURS = ("native", "torch")
 
 
-def other_version() -> str:
-    """The version of inferno-ai; empty if it is not installed."""
+def other_version(name: str = OTHER) -> str:
+    """The version of another library; empty if it is not installed."""
     try:
-        return importlib.metadata.version(OTHER)
+        return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return ""
 
@@ -31,13 +33,9 @@ def runs_native(device: str) -> bool:
 
 def library(name: str) -> ModuleType:
     """The module with the classes of a subject."""
-    if name != OTHER:
-        return neural
-    import inferno.neural
-
-    return inferno.neural
+    return neural if name in OURS else importlib.import_module("inferno.neural" if name == OTHER else name)
 
 
 def setting(name: str) -> contextlib.AbstractContextManager:
     """The backend that a subject runs under."""
-    return contextlib.nullcontext() if name == OTHER else ops.backend(name)
+    return ops.backend(name) if name in OURS else contextlib.nullcontext()

@@ -4,6 +4,7 @@ from .backend import Choice, active_mode, backend, choose, native_on_cpu
 from .delay_plan import DelayPlan, delay_plan
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
 from .history import history_gather, history_push, history_push_
+from .integrate_fire import Fired, integrate_fire
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
 from .synapse import synapse_step_
@@ -11,6 +12,7 @@ from .synapse import synapse_step_
 __all__ = [
     "Choice",
     "DelayPlan",
+    "Fired",
     "active_mode",
     "backend",
     "choose",
@@ -21,6 +23,7 @@ __all__ = [
     "history_gather",
     "history_push",
     "history_push_",
+    "integrate_fire",
     "neuron_step",
     "neuron_step_",
     "native_on_cpu",

@@ -15,6 +15,7 @@ MODES = ("auto", "native", "torch")
 OPS = (
     "neuron_step",
     "synapse_step",
+    "integrate_fire",
     "history_push",
     "history_gather",
     "delay_plan",

@@ -3,6 +3,7 @@
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct, delayed_sum_backward
 from .exponential import exp
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
+from .integrate_fire import CHARGE_MODELS, ChargeModel, Fired, integrate_fire, integrate_fire_step
 from .neuron import (
     MODELS,
     NeuronModel,
@@ -23,7 +24,10 @@ from .neuron import (
 from .synapse import synapse_advance, synapse_step_
 
 __all__ = [
+    "CHARGE_MODELS",
     "MODELS",
+    "ChargeModel",
+    "Fired",
     "Lookup",
     "NeuronModel",
     "adapt_samples",
@@ -40,6 +44,8 @@ __all__ = [
     "history_gather",
     "history_push",
     "history_push_",
+    "integrate_fire",
+    "integrate_fire_step",
     "linear_membrane",
     "linear_reset",
     "lookup",

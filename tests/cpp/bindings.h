@@ -58,3 +58,4 @@ void define_neurons(py::module_& m, bool emulated);
 void define_history(py::module_& m, bool emulated);
 void define_connections(py::module_& m, bool emulated);
 void define_synapses(py::module_& m, bool emulated);
+void define_integrate_fire(py::module_& m, bool emulated);
