@@ -311,7 +311,9 @@ def toys(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "through", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "copy", "pickle"]
+    "through",
+    [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m)), lambda m: pickle.loads(pickle.dumps(m, 0))],
+    ids=["deepcopy", "copy", "pickle", "oldest pickle"],
 )
 def test_copies(toys, through):
     m = nn.Sequential(Toy(2), Toy(3))

@@ -24,7 +24,7 @@ class Accelerated:
         """Called before the module gets its own class back, for what a mixin has to undo besides its attributes."""
 
     def __reduce_ex__(self, protocol: int) -> tuple:
-        make, arguments, *rest = super().__reduce_ex__(protocol)
+        make, arguments, *rest = super().__reduce_ex__(max(protocol, 2))
         if make is copyreg.__newobj__ and arguments[0] is type(self):
             make, arguments = remake, (self._accelerates, *arguments[1:])
         if rest and isinstance(rest[0], dict):
