@@ -1,6 +1,7 @@
 # make setup   creates .venv with torch and the package, in editable mode
 # make demo    shows MNIST digits to a spiking network and reads them off its spikes
-# make test    lint, C++ tests (plain and under sanitizers), CUDA kernels if there is an nvcc, pytest
+# make test    lint, C++ tests (plain and under sanitizers), CUDA kernels if there is an nvcc, documentation, pytest
+# make docs    builds build/docs/index.html, with warnings as errors
 # make bench   times the ops here
 # make wheel   builds dist/*.whl
 # PYTHON and TORCH pick the interpreter and the torch that .venv is made with: make TORCH=torch==2.10.0 setup
@@ -16,7 +17,7 @@ CPP := $(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*.cu tests/cpp/*.h tests/cpp/*.
 CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja --log-level=NOTICE
 CTEST := $(BIN)/ctest --output-on-failure --no-tests=error --test-dir
 
-.PHONY: setup demo test lint core sanitize pytest bench wheel clean
+.PHONY: setup demo test lint core sanitize docs pytest bench wheel clean
 # pytest's closing line is the last of make test, also with -j.
 .NOTPARALLEL:
 
@@ -50,7 +51,7 @@ $(VENV)/demo.stamp: $(VENV)/package.stamp
 demo: setup $(VENV)/demo.stamp
 	$(BIN)/python -m inferno_cuda demo
 
-test: setup lint core sanitize pytest
+test: setup lint core sanitize docs pytest
 
 lint: $(VENV)/package.stamp
 	$(BIN)/ruff check --extend-exclude build .
@@ -66,6 +67,14 @@ sanitize: $(VENV)/package.stamp
 	$(CMAKE) -B build/sanitize -DINFERNO_SANITIZE=ON -DINFERNO_CUDA=OFF
 	$(BIN)/cmake --build build/sanitize -- --quiet
 	$(CTEST) build/sanitize
+
+$(VENV)/docs.stamp: $(VENV)/package.stamp
+	INFERNO_PURE=1 $(BIN)/python -m pip install -q --no-build-isolation -e '.[docs]'
+	@touch $@
+
+# A fresh environment each time: a page that was read before would keep its warnings to itself.
+docs: setup $(VENV)/docs.stamp
+	$(BIN)/python -m sphinx -q -E -W -j auto --keep-going -b html docs build/docs
 
 pytest: setup core
 	INFERNO_REQUIRE_CORE_PY=1 $(BIN)/python -m pytest -q

@@ -2,6 +2,8 @@
 
 from . import core, extra, functional, neural, ops, types
 from .adapters import accelerate, revert
+from .checkpoint import CheckpointError, load_checkpoint, load_state, save_checkpoint
+from .convert import ConversionError, from_inferno, to_inferno
 from .core import (
     astensors,
     empty,
@@ -37,7 +39,9 @@ from .state import ContextualHook, Hook, Module, RecordTensor, ShapedTensor, Sta
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckpointError",
     "ContextualHook",
+    "ConversionError",
     "Hook",
     "Module",
     "RecordTensor",
@@ -58,11 +62,14 @@ __all__ = [
     "exprate_trace_cumulative",
     "exprate_trace_nearest",
     "extra",
+    "from_inferno",
     "full",
     "fullc",
     "functional",
     "holt_linear_smoothing",
     "isi",
+    "load_checkpoint",
+    "load_state",
     "neural",
     "normal",
     "normalize",
@@ -70,8 +77,10 @@ __all__ = [
     "ops",
     "rescale",
     "revert",
+    "save_checkpoint",
     "scalar",
     "sqrt",
+    "to_inferno",
     "trace_cumulative",
     "trace_cumulative_scaled",
     "trace_cumulative_value",

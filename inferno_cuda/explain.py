@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 
 class Explanation:
-    """The rows of :func:`explain`; prints as a table."""
+    """The rows of :func:`~inferno_cuda.explain`; prints as a table."""
 
     def __init__(self, subject: str, rows: Sequence[Row]):
         self.subject = subject
@@ -119,17 +119,20 @@ def explain(module: nn.Module) -> Explanation:
         module: any module; those of other packages count as running no ops of ours.
 
     Returns:
-        One :class:`Row` per op, in the order of ``named_modules()``. Print it, or iterate over it.
+        One :class:`~inferno_cuda.explain.Row` per op, in the order of ``named_modules()``. Print it, or iterate.
 
     Raises:
         TypeError: not a module.
 
-    Example::
-
-        >>> print(inferno_cuda.explain(network))
+    Example:
+        >>> import torch
+        >>> import inferno_cuda
+        >>> from inferno_cuda.neural import LIF
+        >>> neurons = LIF(5, 1.0, rest_v=-65.0, reset_v=-65.0, thresh_v=-50.0, refrac_t=2.0, time_constant=20.0)
+        >>> print(inferno_cuda.explain(torch.nn.ModuleDict({"cells": neurons})))
         module  class  op           device  backend  why not faster
         ------  -----  -----------  ------  -------  --------------
-        cells   LIF    neuron_step  cpu     native   -
+        cells   LIF    neuron_step  cpu     ...
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module was {type(module).__name__}; it must be a torch.nn.Module")

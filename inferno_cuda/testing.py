@@ -6,6 +6,7 @@ import torch
 
 from .ops import native_status
 
+#: The floating dtypes that all ops take.
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 

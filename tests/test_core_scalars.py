@@ -22,6 +22,18 @@ def test_exp_is_within_one_ulp(x):
         assert error <= math.ulp(float(mpmath.exp(x)))
 
 
+@given(st.floats(-87.25, 88.625, width=32))
+def test_exp_of_floats_is_within_a_unit_and_a_half(x):
+    exact = math.exp(x)
+    assert abs(float(core.exp_float(x)) - exact) <= 1.5 * float(np.spacing(np.float32(exact)))
+
+
+def test_exp_of_floats_at_the_ends():
+    x = np.array([0.0, -0.0, -104, -103.5, -1e30, 88.7, 88.8, 1e30, np.inf, -np.inf, np.nan], dtype=np.float32)
+    expected = np.array([1, 1, 0, 2.0**-149, 0, np.exp(np.float64(x[5])), *[np.inf] * 3, 0, np.nan])
+    np.testing.assert_allclose(core.exp_float(x), expected, rtol=1e-7, atol=0)
+
+
 def test_exp_at_the_ends():
     x = np.array([0.0, -0.0, -745.2, -1e300, 709.8, 1e300, np.inf, -np.inf, np.nan])
     expected = np.array([1.0, 1.0, 0.0, 0.0, np.inf, np.inf, np.inf, 0.0, np.nan])
@@ -32,6 +44,13 @@ def test_exp_has_its_reference_s_bits():
     x = torch.cat([torch.linspace(-750, 712, 200_001), torch.linspace(-1, 1, 200_001)]).double()
     x = torch.cat([x, torch.tensor([torch.inf, -torch.inf, torch.nan], dtype=torch.float64)])
     torch.testing.assert_close(torch.from_numpy(core.exp(x.numpy())), reference.exp(x), rtol=0, atol=0, equal_nan=True)
+
+
+def test_exp_of_floats_has_its_reference_s_bits():
+    x = torch.cat([torch.linspace(-106, 90, 400_001), torch.linspace(-1, 1, 200_001)])
+    x = torch.cat([x, torch.tensor([torch.inf, -torch.inf, torch.nan])])
+    ours = torch.from_numpy(core.exp_float(x.numpy()))
+    torch.testing.assert_close(ours, reference.exp(x), rtol=0, atol=0, equal_nan=True)
 
 
 def test_half_to_float_for_every_half():
@@ -96,7 +115,7 @@ def test_lookup_has_its_reference_s_bits(time, dt, slots, tolerance, dtype):
     expected = reference.lookup(time, eps=eps_of(dtype), **limits)
     grid = core.TimeGrid(eps=eps_of(dtype), **limits)
     for i, t in enumerate(time.tolist()):
-        at = core.lookup(t, grid)
+        at = (core.lookup if dtype == torch.float64 else core.lookup_float)(t, grid)
         assert (at.older, at.newer) == (expected.older[i], expected.newer[i])
         assert (at.blend, bool(at.inside)) == (expected.blend[i], bool(expected.inside[i]))
         assert 0 <= at.newer <= at.older < slots
@@ -104,4 +123,5 @@ def test_lookup_has_its_reference_s_bits(time, dt, slots, tolerance, dtype):
 
 @pytest.mark.parametrize("time", [math.inf, -math.inf, math.nan])
 def test_times_without_a_place_are_outside(time):
-    assert not core.lookup(time, core.TimeGrid(dt=0.5, max_time=2.0, max_age=4, eps=eps_of(torch.float64))).inside
+    for lookup, dtype in ((core.lookup, torch.float64), (core.lookup_float, torch.float32)):
+        assert not lookup(time, core.TimeGrid(dt=0.5, max_time=2.0, max_age=4, eps=eps_of(dtype))).inside

@@ -24,7 +24,7 @@ PYTHON_ROOMS = {
     "extra": {"core", "types", "functional", "state", "neural"},
     "explain": {"ops"},
     "adapters": {"reference", "ops", "state", "neural"},
-    "convert": {"state", "neural", "observe", "extra"},
+    "convert": {"functional", "state", "neural", "observe", "extra"},
     "checkpoint": {"state"},
     "": {
         *("reference", "ops", "core", "types", "functional", "state", "observe", "neural", "extra", "explain"),

@@ -100,6 +100,7 @@ struct TimeGrid {
   double eps;                                     // spacing, at 1, of the type that the times were given in
   int64_t max_age;                                // age of the oldest sample that may be used
   Interp mode;
+  double second_constant = 0;  // of a second decay, from the same times; 0 if there is none
 };
 
 struct HistoryGatherArgs {
@@ -113,6 +114,12 @@ struct HistoryGatherArgs {
   int64_t offset;  // 1: time 0 is the newest sample
   bool clamp;      // times outside are moved to the nearer end; otherwise their value is `overbound`
   double overbound;
+  // On the CPU alone:
+  bool scaled = false;  // bool samples are read as 0 or `scale`, of the type `out_type`
+  Scalar out_type = Scalar::f32;
+  double scale = 1;
+  const void* minus = nullptr;  // a second ring, laid out like the first, whose values are subtracted, or null
+  const int64_t* minus_pointer = nullptr;
 };
 
 void history_gather_cpu(const HistoryGatherArgs& a, int64_t begin, int64_t end);  // positions along rest and depth

@@ -13,7 +13,7 @@ struct Eif {
   C thresh_v, rest_v, resistance, rate, rheobase_v, sharpness, reset_v;
 
   INFERNO_HD C integrate(C voltage, C current) const {
-    const C onset = sharpness * C(exp_portable((voltage - rheobase_v) / sharpness));
+    const C onset = sharpness * exp_portable((voltage - rheobase_v) / sharpness);
     return voltage + rate * (rest_v - voltage + onset + resistance * current);
   }
   INFERNO_HD C reset(C) const { return reset_v; }

@@ -4,55 +4,96 @@
 
 namespace inferno {
 
-INFERNO_HD int64_t double_bits(double x) {
-  int64_t bits;
+// What the exponential needs to know of a floating type: how its bits are read, where the exponential becomes zero or
+// infinite, ln(2) in two parts, of which the first has so few bits that a whole multiple of it is exact, and how many
+// terms the polynomial needs.
+template <class C>
+struct ExpFormat;
+
+template <>
+struct ExpFormat<double> {
+  using Bits = int64_t;
+  static constexpr int mantissa = 52, terms = 14;
+  static constexpr double bias = 1023, shift = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double lowest = -746, highest = 710;
+  static constexpr double ln2_high = 0.6931471803691238, ln2_low = 1.9082149292705877e-10;
+};
+
+template <>
+struct ExpFormat<float> {
+  using Bits = int32_t;
+  static constexpr int mantissa = 23, terms = 8;
+  static constexpr float bias = 127, shift = 12582912.0f;  // 1.5 * 2^23
+  static constexpr float lowest = -104, highest = 89;
+  static constexpr float ln2_high = 0.693359375f, ln2_low = -0.00021219444f;
+};
+
+template <class C>
+INFERNO_HD typename ExpFormat<C>::Bits bits_of(C x) {
+  typename ExpFormat<C>::Bits bits;
   memcpy(&bits, &x, sizeof bits);
   return bits;
 }
 
 // 2^exponent for a whole number within the normal range. The integer is read off the bits of a sum: that vectorises,
 // where a conversion from double to 64 bits does not.
-INFERNO_HD double power_of_two(double exponent) {
-  const double shift = 6755399441055744.0;  // 1.5 * 2^52
-  const int64_t bits = (double_bits(exponent + (shift + 1023.0)) - double_bits(shift)) << 52;
-  double x;
+template <class C>
+INFERNO_HD C power_of_two(C exponent) {
+  using Format = ExpFormat<C>;
+  const auto bits = (bits_of(exponent + (Format::shift + Format::bias)) - bits_of(C(Format::shift)))
+                    << Format::mantissa;
+  C x;
   memcpy(&x, &bits, sizeof x);
   return x;
 }
 
-// To the nearest integer, ties to even, for |x| < 2^51.
-INFERNO_HD double round_even(double x) {
-  const double shift = 6755399441055744.0;  // 1.5 * 2^52
-  return (x + shift) - shift;
+// To the nearest integer, ties to even, for numbers below a quarter of 2^mantissa.
+template <class C>
+INFERNO_HD C round_even(C x) {
+  return (x + ExpFormat<C>::shift) - ExpFormat<C>::shift;
 }
 
-// exp(r) for |r| <= ln(2) / 2, by a Taylor polynomial: what exp_portable comes down to there, bit for bit.
-INFERNO_HD double exp_polynomial(double r) {
-  double p = 1.6059043836821613e-10;  // 1 / 13!
-  p = p * r + 2.08767569878681e-09;
-  p = p * r + 2.505210838544172e-08;
-  p = p * r + 2.755731922398589e-07;
-  p = p * r + 2.7557319223985893e-06;
-  p = p * r + 2.48015873015873e-05;
-  p = p * r + 0.0001984126984126984;
-  p = p * r + 0.001388888888888889;
-  p = p * r + 0.008333333333333333;
-  p = p * r + 0.041666666666666664;
-  p = p * r + 0.16666666666666666;
-  p = p * r + 0.5;
-  p = p * r + 1.0;
-  p = p * r + 1.0;
-  return p;
+// 1 / 13!, 1 / 12!, ..., 1 / 2!, 1, 1
+constexpr int exp_terms = 14;
+constexpr double exp_taylor[exp_terms] = {1.6059043836821613e-10,
+                                          2.08767569878681e-09,
+                                          2.505210838544172e-08,
+                                          2.755731922398589e-07,
+                                          2.7557319223985893e-06,
+                                          2.48015873015873e-05,
+                                          0.0001984126984126984,
+                                          0.001388888888888889,
+                                          0.008333333333333333,
+                                          0.041666666666666664,
+                                          0.16666666666666666,
+                                          0.5,
+                                          1.0,
+                                          1.0};
+
+// p * r^n plus the terms from `next` on, n of them; not a loop, because it stands in loops that are to be vectorised.
+template <int next, class C>
+INFERNO_HD C exp_polynomial(C p, C r) {
+  if constexpr (next == exp_terms) {
+    return p;
+  } else {
+    constexpr C term = C(exp_taylor[next]);
+    return exp_polynomial<next + 1>(p * r + term, r);
+  }
 }
 
 // exp(x) within 1.5 ulp: x = k ln 2 + r, a polynomial in r, and a scale in two factors, so that results below the
 // normal range come out gradually.
-INFERNO_HD double exp_portable(double x) {
-  const double bounded = x < -746.0 ? -746.0 : (x > 710.0 ? 710.0 : x);
-  const double k = round_even(bounded * 1.4426950408889634);
-  const double r = (bounded - k * 0.6931471803691238) - k * 1.9082149292705877e-10;
-  const double half = round_even(k * 0.5);
-  return x == x ? exp_polynomial(r) * power_of_two(half) * power_of_two(k - half) : x;
+template <class C>
+INFERNO_HD C exp_portable(C x) {
+  using Format = ExpFormat<C>;
+  const C bounded = x < Format::lowest ? Format::lowest : (x > Format::highest ? Format::highest : x);
+  const C k = round_even(bounded * C(1.4426950408889634));
+  const C r = (bounded - k * Format::ln2_high) - k * Format::ln2_low;
+  const C half = round_even(k * C(0.5));
+  constexpr int first = exp_terms - Format::terms;
+  constexpr C highest = C(exp_taylor[first]);
+  const C scaled = exp_polynomial<first + 1>(highest, r) * power_of_two(half) * power_of_two(k - half);
+  return x == x ? scaled : x;
 }
 
 }  // namespace inferno

@@ -6,47 +6,59 @@
 
 namespace inferno {
 
+// Times of float32 are looked up in float32, as long as it counts the samples exactly and with room to spare.
+constexpr int64_t float_ages = 1 << 20;
+
+template <class Time>
+INFERNO_HD bool in_double(const TimeGrid& g) {
+  return sizeof(Time) == sizeof(double) || g.max_age >= float_ages;
+}
+
+template <class C>
 struct Lookup {
   int32_t older, newer;  // ages of the two samples around the time; equal on the grid
-  double blend;          // 0 at the older sample, towards 1 at the newer
+  C blend;               // 0 at the older sample, towards 1 at the newer
   int32_t inside;        // whether the time was within [0, max_time], up to rounding
 };
 
-INFERNO_HD Lookup lookup(double time, const TimeGrid& g) {
-  double t = time < g.max_time ? time : g.max_time;
+template <class C>
+INFERNO_HD Lookup<C> lookup(C time, const TimeGrid& g) {
+  const C dt = C(g.dt), end = C(g.max_time), tolerance = C(g.tolerance), last = C(g.max_age);
+  C t = time < end ? time : end;
   t = t > 0 ? t : 0;
   // Of t: a time below 0 is inside within the tolerance alone, since its own rounding is far smaller than itself.
-  const double rounding = 2 * g.eps * t;
-  const double slack = rounding > g.tolerance ? rounding : g.tolerance;
-  const int32_t inside = int32_t(time >= -slack) & int32_t(time <= g.max_time + slack);
+  const C rounding = C(2 * g.eps) * t;
+  const C slack = rounding > tolerance ? rounding : tolerance;
+  const int32_t inside = int32_t(time >= -slack) & int32_t(time <= end + slack);
   // Bounded first, so that the ages are; in flags and sums, so that compilers vectorise it without a branch.
-  const double last = double(g.max_age);
-  double steps = t / g.dt;
+  C steps = t / dt;
   steps = steps < last ? steps : last;
-  const double nearest = round_even(steps);
-  const double off = nearest * g.dt - t;
+  const C nearest = round_even(steps);
+  const C off = nearest * dt - t;
   const int32_t off_grid = int32_t(!((off < 0 ? -off : off) <= slack));
   const int32_t after = off_grid & int32_t(nearest < steps);
   const int32_t before = off_grid & int32_t(nearest > steps);
-  const double below = nearest > steps ? nearest - 1 : nearest;
+  const C below = nearest > steps ? nearest - 1 : nearest;
   const int32_t age = int32_t(nearest);
-  return {age + after, age - before, (after | before) ? 1.0 - (steps - below) : 0.0, inside};
+  return {age + after, age - before, (after | before) ? 1 - (steps - below) : 0, inside};
 }
 
 // What multiplies the older sample is exp of this: 1 for a blend of 0.
-INFERNO_HD double decay_exponent(double blend, const TimeGrid& g) { return -(g.dt * blend) / g.time_constant; }
+template <class C>
+INFERNO_HD C decay_exponent(C blend, double dt, double time_constant) {
+  return -(C(dt) * blend) / C(time_constant);
+}
 
-// Whether exp_polynomial takes every exponent, as blends are at most 1: ln(2) / 2 is above 0.346.
-INFERNO_HD bool decay_is_polynomial(const TimeGrid& g) { return g.dt <= 0.346 * g.time_constant; }
-
-INFERNO_HD double decay_since_older(const Lookup& at, const TimeGrid& g) {
-  return exp_portable(decay_exponent(at.blend, g));
+template <class F, class C>
+INFERNO_HD F decay_since_older(const Lookup<C>& at, const TimeGrid& g) {
+  return exp_portable(F(decay_exponent(at.blend, g.dt, g.time_constant)));
 }
 
 // The age of the sample that a mode without arithmetic picks.
-INFERNO_HD int32_t picked_age(const Lookup& at, Interp mode) {
+template <class C>
+INFERNO_HD int32_t picked_age(const Lookup<C>& at, Interp mode) {
   const int32_t take_newer =
-      int32_t(mode == Interp::next) | (int32_t(mode == Interp::nearest) & int32_t(at.blend > 0.5));
+      int32_t(mode == Interp::next) | (int32_t(mode == Interp::nearest) & int32_t(at.blend > C(0.5)));
   return take_newer ? at.newer : at.older;
 }
 
@@ -72,6 +84,18 @@ INFERNO_HD C blend_linear(C older, C newer, C blend) {
 struct Bool {
   uint8_t value;
 };
+
+// The type of what samples of a type are multiplied with.
+template <class T>
+struct FactorOf {
+  using type = Compute<T>;
+};
+template <>
+struct FactorOf<Bool> {
+  using type = float;
+};
+template <class T>
+using Factor = typename FactorOf<T>::type;
 
 // A recorded sample in the compute type; a bool one stands for 0 or `scale`.
 template <class T, class C>
@@ -116,25 +140,27 @@ INFERNO_HD Bool combine(Bool older, Bool, bool, F, Interp) {
 }
 
 // The value at `time` before the sample in slot `newest` of one element, whose samples lie ring.slot_stride apart.
-template <class T>
-INFERNO_HD T gather_one(const T* samples, double time, int64_t newest, const HistoryGatherArgs& a) {
+template <class T, class C>
+INFERNO_HD T gather_one(const T* samples, C time, int64_t newest, const HistoryGatherArgs& a) {
   if (time != time) return outside_value<T>(time);
-  const Lookup at = lookup(time, a.grid);
+  const Lookup<C> at = lookup(time, a.grid);
   if (!(a.clamp | at.inside)) return outside_value<T>(a.overbound);
   const int64_t older = slot_of_age(newest, picked_age(at, a.grid.mode), a.ring.slots);
   const int64_t newer = slot_of_age(newest, at.newer, a.ring.slots);
-  const double factor = a.grid.mode == Interp::expdecay ? decay_since_older(at, a.grid) : at.blend;
+  const Factor<T> factor =
+      a.grid.mode == Interp::expdecay ? decay_since_older<Factor<T>>(at, a.grid) : Factor<T>(at.blend);
   return combine(samples[older * a.ring.slot_stride], samples[newer * a.ring.slot_stride], at.older != at.newer, factor,
                  a.grid.mode);
 }
 
 // The age at which a synapse's sample is found, or `slots` where its delay is out of range, and its factor.
-INFERNO_HD int64_t plan_one(double delay, const DelayPlanArgs& a, double& factor) {
-  const Lookup at = lookup(delay, a.grid);
+template <class C, class F>
+INFERNO_HD int64_t plan_one(F delay, const DelayPlanArgs& a, F& factor) {
+  const Lookup<C> at = lookup(C(delay), a.grid);
   const int32_t found = int32_t(a.clamp) | at.inside;
   factor = 1;
-  if (a.grid.mode == Interp::expdecay) factor = found ? decay_since_older(at, a.grid) : 1;
-  if (a.grid.mode == Interp::linear) factor = found ? at.blend : 0;
+  if (a.grid.mode == Interp::expdecay) factor = found ? decay_since_older<F>(at, a.grid) : F(1);
+  if (a.grid.mode == Interp::linear) factor = found ? F(at.blend) : F(0);
   return found ? picked_age(at, a.grid.mode) : a.slots;
 }
 

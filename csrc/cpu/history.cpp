@@ -67,9 +67,6 @@ struct Positions {
   }
 };
 
-template <class T>
-using Factor = std::conditional_t<std::is_same_v<T, Bool>, float, Compute<T>>;
-
 // Four at a time, because the loop itself costs as well.
 template <class T, class Place>
 void fetch(const T* data, const Place* at, int64_t count, T* out) {
@@ -79,28 +76,56 @@ void fetch(const T* data, const Place* at, int64_t count, T* out) {
   for (; j < count; ++j) out[j] = data[at[j]];
 }
 
+// The samples as they are, or spikes as currents.
+template <class T, class Out, class Place>
+void read(const T* data, const Place* at, int64_t count, double scale, Out* out) {
+  if constexpr (std::is_same_v<T, Out>) {
+    fetch(data, at, count, out);
+  } else {
+    T samples[located_block];
+    fetch(data, at, count, samples);
+    const Out one = store<Out>(Compute<Out>(scale)), zero = store<Out>(0);
+    for (int64_t j = 0; j < count; ++j) out[j] = samples[j].value ? one : zero;
+  }
+}
+
 // One item of the batch: samples one by one, then the arithmetic, which is vectorised.
-template <class T, class Place>
-void gather_row(Interp mode, const T* data, const Located<Factor<T>>& l, const Place* picked, const Place* newer,
-                int64_t count, T* out) {
-  fetch(data, picked, count, out);
-  if (mode == Interp::expdecay)
-    for (int64_t j = 0; j < count; ++j) out[j] = combine(out[j], out[j], false, l.factor[j], Interp::expdecay);
-  if (mode != Interp::linear) return;
-  T after[located_block];
-  fetch(data, newer, count, after);
-  for (int64_t j = 0; j < count; ++j) out[j] = combine(out[j], after[j], l.factor[j] != 0, l.factor[j], Interp::linear);
+template <class T, class Out, class Place>
+void gather_row(const HistoryGatherArgs& a, const T* data, const Factor<Out>* factor, const Place* picked,
+                const Place* newer, int64_t count, Out* out) {
+  read(data, picked, count, a.scale, out);
+  if (a.grid.mode == Interp::expdecay)
+    for (int64_t j = 0; j < count; ++j) out[j] = combine(out[j], out[j], false, factor[j], Interp::expdecay);
+  if (a.grid.mode != Interp::linear) return;
+  Out after[located_block];
+  read(data, newer, count, a.scale, after);
+  for (int64_t j = 0; j < count; ++j) out[j] = combine(out[j], after[j], factor[j] != 0, factor[j], Interp::linear);
+}
+
+template <class Out>
+void subtract(const Out* from, const Out* what, int64_t count, Out* out) {
+  for (int64_t j = 0; j < count; ++j) out[j] = store<Out>(load(from[j]) - load(what[j]));
+}
+void subtract(const Bool*, const Bool*, int64_t, Bool*) {}
+
+// What stands where there is no value. Spikes that are read as numbers are silent where the time is none.
+template <class T, class Out, class Time>
+Out unknown_value(Time time, double overbound) {
+  if (time == time) return outside_value<Out>(overbound);
+  return outside_value<Out>(std::is_same_v<T, Out> ? double(time) : 0);
 }
 
 // Block by block of positions, and in each the whole batch, whose items share cache lines where they are innermost in
 // memory. Times that the batch shares are located once.
-template <class T, class Time, class Place>
+template <class T, class Out, class Time, class Place>
 void gather(const HistoryGatherArgs& a, int64_t begin, int64_t end) {
   const Ring& ring = a.ring;
   const bool shared = a.time_batch_stride == 0;
   const int64_t newest = ring_slot(*ring.pointer, a.offset, ring.slots);
-  Located<Factor<T>> l;
-  Place picked[located_block], newer[located_block];
+  const int64_t minus_newest = a.minus ? ring_slot(*a.minus_pointer, a.offset, ring.slots) : newest;
+  Located<Factor<Out>> l;
+  Place picked[located_block], newer[located_block], minus_picked[located_block];
+  Out minus[located_block];
   for (int64_t p = begin; p < end; p += located_block) {
     Positions<Time, Place> at(a, p, std::min(p + located_block, end));
     const Time* time = nullptr;
@@ -111,20 +136,33 @@ void gather(const HistoryGatherArgs& a, int64_t begin, int64_t end) {
         all_known = locate(a.grid, a.clamp, time, at.count, l);
         place(ring, newest, l.picked, at.element, at.count, picked);
         if (a.grid.mode == Interp::linear) place(ring, newest, l.newer, at.element, at.count, newer);
+        if (minus_newest != newest) place(ring, minus_newest, l.picked, at.element, at.count, minus_picked);
       }
-      T* out = static_cast<T*>(a.out) + b * ring.rest * a.depth + p;
-      gather_row(a.grid.mode, static_cast<const T*>(a.data) + b * ring.batch_stride, l, picked, newer, at.count, out);
+      Out* out = static_cast<Out*>(a.out) + b * ring.rest * a.depth + p;
+      const int64_t item = b * ring.batch_stride;
+      gather_row(a, static_cast<const T*>(a.data) + item, l.factor, picked, newer, at.count, out);
+      if (a.minus) {
+        const Place* places = minus_newest == newest ? picked : minus_picked;
+        gather_row(a, static_cast<const T*>(a.minus) + item, l.second, places, newer, at.count, minus);
+        subtract(out, minus, at.count, out);
+      }
       if (all_known) continue;
       for (int64_t j = 0; j < at.count; ++j)
-        if (!l.known[j]) out[j] = outside_value<T>(time[j] == time[j] ? a.overbound : double(time[j]));
+        if (!l.known[j]) out[j] = unknown_value<T, Out>(time[j], a.overbound);
     }
   }
 }
 
-template <class T, class Time>
+template <class T, class Out, class Time>
 void gather_in(const HistoryGatherArgs& a, int64_t begin, int64_t end) {
   const int64_t reach = (a.ring.slots - 1) * std::abs(a.ring.slot_stride) + a.ring.rest * std::abs(a.ring.rest_stride);
-  reach < (int64_t(1) << 31) ? gather<T, Time, int32_t>(a, begin, end) : gather<T, Time, int64_t>(a, begin, end);
+  reach < (int64_t(1) << 31) ? gather<T, Out, Time, int32_t>(a, begin, end)
+                             : gather<T, Out, Time, int64_t>(a, begin, end);
+}
+
+template <class T, class Out>
+void gather_as(const HistoryGatherArgs& a, int64_t begin, int64_t end) {
+  a.time_type == Scalar::f64 ? gather_in<T, Out, double>(a, begin, end) : gather_in<T, Out, float>(a, begin, end);
 }
 
 template <class F, class Slot>
@@ -165,9 +203,10 @@ void history_push_cpu(const HistoryPushArgs& a, int64_t begin, int64_t end) {
 void history_advance_cpu(const HistoryPushArgs& a) { *a.pointer = ring_slot(*a.pointer, -1, a.ring.slots); }
 
 void history_gather_cpu(const HistoryGatherArgs& a, int64_t begin, int64_t end) {
+  if (a.scaled) return dispatch_floating(a.out_type, [&](auto out) { gather_as<Bool, decltype(out)>(a, begin, end); });
   dispatch_sample(a.type, [&](auto sample) {
     using T = decltype(sample);
-    a.time_type == Scalar::f64 ? gather_in<T, double>(a, begin, end) : gather_in<T, float>(a, begin, end);
+    gather_as<T, T>(a, begin, end);
   });
 }
 

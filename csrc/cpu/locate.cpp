@@ -6,41 +6,45 @@
 namespace inferno {
 namespace {
 
-template <Interp mode, class Time, class F>
+template <class C, class F>
+INFERNO_HD void decays(const C* blend, double dt, double time_constant, int64_t count, F* factor) {
+  for (int64_t i = 0; i < count; ++i) factor[i] = exp_portable(F(decay_exponent(blend[i], dt, time_constant)));
+}
+
+template <Interp mode, class C, class Time, class F>
 INFERNO_HD bool locate_for(const TimeGrid& grid, bool clamp, const Time* time, int64_t count, Located<F>& l) {
   const TimeGrid g = grid;
   const int32_t clamps = clamp;
   int32_t all = 1;
-  alignas(32) double exponent[located_block];
+  alignas(32) C blend[located_block];
   for (int64_t i = 0; i < count; ++i) {
-    const Lookup at = lookup(time[i], g);
+    const C t = C(time[i]);
+    const Lookup<C> at = lookup(t, g);
     l.picked[i] = picked_age(at, mode);
     if (mode == Interp::linear) l.newer[i] = at.newer;
     if (mode == Interp::linear) l.factor[i] = F(at.blend);
-    if (mode == Interp::expdecay) exponent[i] = decay_exponent(at.blend, g);
-    l.known[i] = (clamps | at.inside) & int32_t(time[i] == time[i]);
+    if (mode == Interp::expdecay) blend[i] = at.blend;
+    l.known[i] = (clamps | at.inside) & int32_t(t == t);
     all &= l.known[i];
   }
-  if (mode == Interp::expdecay && decay_is_polynomial(g))
-    for (int64_t i = 0; i < count; ++i) l.factor[i] = F(exp_polynomial(exponent[i]));
-  else if (mode == Interp::expdecay)
-    for (int64_t i = 0; i < count; ++i) l.factor[i] = F(exp_portable(exponent[i]));
+  if (mode == Interp::expdecay) decays(blend, g.dt, g.time_constant, count, l.factor);
+  if (mode == Interp::expdecay && g.second_constant > 0) decays(blend, g.dt, g.second_constant, count, l.second);
   return all;
 }
 
-template <class Time, class F>
-INFERNO_HD bool locate_any(const TimeGrid& grid, bool clamp, const Time* time, int64_t count, Located<F>& l) {
+template <class C, class Time, class F>
+INFERNO_HD bool locate_in(const TimeGrid& grid, bool clamp, const Time* time, int64_t count, Located<F>& l) {
   switch (grid.mode) {
     case Interp::previous:
-      return locate_for<Interp::previous>(grid, clamp, time, count, l);
+      return locate_for<Interp::previous, C>(grid, clamp, time, count, l);
     case Interp::next:
-      return locate_for<Interp::next>(grid, clamp, time, count, l);
+      return locate_for<Interp::next, C>(grid, clamp, time, count, l);
     case Interp::nearest:
-      return locate_for<Interp::nearest>(grid, clamp, time, count, l);
+      return locate_for<Interp::nearest, C>(grid, clamp, time, count, l);
     case Interp::linear:
-      return locate_for<Interp::linear>(grid, clamp, time, count, l);
+      return locate_for<Interp::linear, C>(grid, clamp, time, count, l);
     case Interp::expdecay:
-      return locate_for<Interp::expdecay>(grid, clamp, time, count, l);
+      return locate_for<Interp::expdecay, C>(grid, clamp, time, count, l);
   }
   return false;
 }
@@ -49,7 +53,8 @@ INFERNO_HD bool locate_any(const TimeGrid& grid, bool clamp, const Time* time, i
 
 #define INFERNO_LOCATE(TIME, FACTOR)                                                                                  \
   INFERNO_CLONES bool locate(const TimeGrid& grid, bool clamp, const TIME* time, int64_t count, Located<FACTOR>& l) { \
-    return locate_any(grid, clamp, time, count, l);                                                                   \
+    return in_double<TIME>(grid) ? locate_in<double>(grid, clamp, time, count, l)                                     \
+                                 : locate_in<TIME>(grid, clamp, time, count, l);                                      \
   }
 INFERNO_LOCATE(float, float)
 INFERNO_LOCATE(float, double)

@@ -4,7 +4,7 @@
 
 namespace inferno {
 
-constexpr int64_t located_block = 128;
+constexpr int64_t located_block = 64;
 
 template <class F>
 struct Located {
@@ -12,6 +12,7 @@ struct Located {
   int32_t newer[located_block];   // age of the newer sample, for the mode linear only
   int32_t known[located_block];   // whether there is a value at the time: it is a number, and in range or clamped
   F factor[located_block];        // linear: the blend, 0 on the grid; expdecay: the decay; otherwise not set
+  F second[located_block];        // expdecay: the second decay, if there is one
 };
 
 // For at most located_block times. True if all of them are known.

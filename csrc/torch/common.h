@@ -41,6 +41,9 @@ inline Scalar scalar_of(const Tensor& t, const char* name) {
   }
 }
 
+// In the order of Scalar.
+constexpr ScalarType floating_types[] = {ScalarType::Float, ScalarType::Double, ScalarType::Half, ScalarType::BFloat16};
+
 inline Scalar floating_of(const Tensor& t, const char* name) {
   const Scalar type = scalar_of(t, name);
   STD_TORCH_CHECK(type != Scalar::boolean, name, ": must be floating point");

@@ -114,26 +114,48 @@ std::pair<int64_t, int64_t> merged(const Tensor& t, int64_t from, int64_t to, co
   return {size, stride};
 }
 
+void set_minus(HistoryGatherArgs& a, const Tensor& data, const Tensor& minus, const std::optional<Tensor>& pointer) {
+  STD_TORCH_CHECK(pointer && a.grid.mode == Interp::expdecay && a.grid.second_constant > 0, "minus: must decay");
+  STD_TORCH_CHECK(minus.scalar_type() == data.scalar_type(), "minus: wrong dtype");
+  check_shape(minus, data, "minus");
+  const auto strides = minus.strides(), wanted = data.strides();
+  STD_TORCH_CHECK(std::equal(strides.begin(), strides.end(), wanted.begin()), "minus: other strides than data");
+  check_ring(minus, *pointer);
+  a.minus = minus.const_data_ptr();
+  a.minus_pointer = static_cast<const int64_t*>(pointer->const_data_ptr());
+}
+
 // The same for data [slots, batch, *obs] and time [batch, *obs] or [batch, *obs, depth] as they are, with all numbers
-// in one tensor: every argument of an operator costs time. The result is shaped like time. how:
-// dt, max_time, tolerance, time_constant, eps, max_age, mode, offset, clamp, overbound; float64
-Tensor look_up_cpu(const Tensor& data, const Tensor& pointer, const Tensor& time, const Tensor& how) {
+// in one tensor: every argument of an operator costs time. The result is shaped like time. `minus` is a second history,
+// laid out like data, whose values are subtracted. how:
+// dt, max_time, tolerance, time_constant, eps, max_age, mode, offset, clamp, overbound, type that bool samples are read
+// as or -1, scale of these, time constant of minus; float64
+Tensor look_up_cpu(const Tensor& data, const Tensor& pointer, const Tensor& time, const Tensor& how,
+                   const std::optional<Tensor> minus, const std::optional<Tensor> minus_pointer) {
   const int64_t dims = data.dim() - 1;
   STD_TORCH_CHECK(dims >= 2 && (time.dim() == dims || time.dim() == dims + 1), "time: wrong shape");
   for (int64_t d = 0; d < dims; ++d) STD_TORCH_CHECK(time.size(d) == data.size(d + 1), "time: wrong shape");
   STD_TORCH_CHECK(pointer.dim() == 0, "pointer: must be one int64");
-  check_array(how, "how", ScalarType::Double, 10, data);
+  check_array(how, "how", ScalarType::Double, 13, data);
   const double* h = static_cast<const double*>(how.const_data_ptr());
-  const TimeGrid grid = grid_of(h[0], h[1], h[2], h[3], h[4], int64_t(h[5]), int64_t(h[6]));
+  TimeGrid grid = grid_of(h[0], h[1], h[2], h[3], h[4], int64_t(h[5]), int64_t(h[6]));
   const auto [rest, rest_stride] = merged(data, 2, dims + 1, "data");
   const Ring ring = ring_of(data, pointer, rest, rest_stride);
   const int64_t time_rest_stride = merged(time, 1, dims, "time").second;
   const bool deep = time.dim() > dims;
   const TimeLayout layout{deep ? time.size(dims) : 1, time.stride(0), time_rest_stride, deep ? time.stride(dims) : 1};
-  Tensor out = empty(data, sizes_of(time), data.scalar_type());
+  const bool scaled = h[10] >= 0;
+  STD_TORCH_CHECK(!scaled || (data.scalar_type() == ScalarType::Bool && h[10] < 4), "data: must be bool to be scaled");
+  Tensor out = empty(data, sizes_of(time), scaled ? floating_types[int(h[10])] : data.scalar_type());
   std::optional<double> overbound;
   if (h[8] == 0) overbound = h[9];
-  gather_cpu(gather_args(data, ring, time, layout, out, grid, int64_t(h[7]), overbound), data);
+  if (minus) grid.second_constant = h[12];
+  HistoryGatherArgs a = gather_args(data, ring, time, layout, out, grid, int64_t(h[7]), overbound);
+  a.scaled = scaled;
+  a.out_type = Scalar(scaled ? int(h[10]) : int(a.type));
+  a.scale = h[11];
+  if (minus) set_minus(a, data, *minus, minus_pointer);
+  gather_cpu(a, data);
   return out;
 }
 
@@ -180,7 +202,9 @@ STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
   m.def(
       "history_gather(Tensor data, Tensor pointer, Tensor time, float dt, float max_time, int max_age, int mode, "
       "float time_constant, float tolerance, float eps, int offset, float? overbound) -> Tensor");
-  m.def("history_look_up(Tensor data, Tensor pointer, Tensor time, Tensor how) -> Tensor");
+  m.def(
+      "history_look_up(Tensor data, Tensor pointer, Tensor time, Tensor how, Tensor? minus, Tensor? minus_pointer) "
+      "-> Tensor");
   m.def(
       "delay_plan(Tensor delay, int slots, float dt, float max_delay, int mode, float time_constant, "
       "float tolerance, float eps, bool clamp) -> (Tensor, Tensor)");

@@ -75,8 +75,6 @@ Scalar type_of(int64_t type) {
   return Scalar(type);
 }
 
-constexpr ScalarType dtypes[] = {ScalarType::Float, ScalarType::Double, ScalarType::Half, ScalarType::BFloat16};
-
 struct Current {
   const std::optional<Tensor>&data, &pointer;
 };
@@ -88,7 +86,7 @@ SynapseStepArgs step_args(int64_t model, int64_t type, const Tensor& inputs, con
   STD_TORCH_CHECK(model >= 0 && model <= int64_t(SynapseModel::double_exponential), "model: unknown");
   a.model = SynapseModel(model);
   a.type = type_of(type);
-  const ScalarType dtype = dtypes[type];
+  const ScalarType dtype = floating_types[type];
   a.bool_inputs = inputs.scalar_type() == ScalarType::Bool;
   STD_TORCH_CHECK(a.bool_inputs || inputs.scalar_type() == dtype, "inputs: wrong dtype");
   const Flat in = flat_of(inputs, 0, "inputs");
@@ -138,7 +136,7 @@ Tensor run_step(SynapseStepArgs a, const Tensor& inputs, int64_t type, double ga
   a.gain = gain;
   a.decay[0] = decay;
   a.decay[1] = second_decay;
-  Tensor out = empty(inputs, sizes_of(inputs), dtypes[type]);
+  Tensor out = empty(inputs, sizes_of(inputs), floating_types[type]);
   a.out = out.mutable_data_ptr();
   merge_batch(a);
   Run(a, inputs);

@@ -7,6 +7,7 @@ original, or fails. Here a copy's weak references point to what was copied with 
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import pickle
 import types
@@ -16,11 +17,12 @@ from typing import Any
 import torch
 from torch import nn
 
-# What copies share with the original. Modules, types and functions are what they are; the rest has no value to copy.
+# What copies share with the original: functions, with what they remember, and values that never change.
 _SHARED = (
     type,
     types.FunctionType,
     types.BuiltinFunctionType,
+    type(functools.cache(abs)),
     types.ModuleType,
     torch.dtype,
     torch.device,
@@ -44,7 +46,7 @@ def copy_model(model: nn.Module) -> nn.Module:
 
 
 class _Tensors:
-    """Copies of tensors; those that share memory share it in the copy too."""
+    """Copies of tensors; those that share memory share it in the copy too, but for parameters."""
 
     def __init__(self) -> None:
         self._memo: dict[int, Any] = {}

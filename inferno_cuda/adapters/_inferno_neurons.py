@@ -18,7 +18,7 @@ from ..neural.neurons._constants import Constants
 from ._adapter import Adapter
 from ._inferno import LIBRARY, TYPES, owned, plain, refuses
 
-_REDUCTIONS = {torch.mean: "mean", torch.sum: "sum"}
+_REDUCTIONS = ((torch.mean, "mean"), (torch.sum, "sum"))
 
 
 def _covered(neuron: nn.Module, inputs: Any, refrac_lock: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -57,14 +57,15 @@ def _advance(
 ) -> torch.Tensor:
     """One step into new tensors, since the program may hold the present ones; these become the neuron's."""
     voltage, refrac = state
-    voltage = voltage.clone()
+    # other modules of the library give their results in an order of memory that the op would have to change each time
+    voltage = voltage.clone(memory_format=torch.contiguous_format)
     # what is left is counted down here: in a step of 0 ms the op takes no rounding for zero
-    refrac = (refrac - neuron.step_time).clamp_(min=0)
+    refrac = (refrac - neuron.step_time).clamp_(min=0).contiguous()
     spikes = ops.neuron_step_(
         neuron._fused_model,
         voltage,
         refrac,
-        inputs,
+        inputs.contiguous(),
         adaptation=adaptation,
         constants=constants,
         reduction=reduction,
@@ -108,7 +109,8 @@ class _Adaptive:
         self, inputs: torch.Tensor, adapt: bool | None = None, refrac_lock: bool = True, **kwargs: Any
     ) -> torch.Tensor:
         adapts = self.training if adapt is None else adapt
-        reduction = _REDUCTIONS.get(vars(self).get(self._fused_reduction)) if adapts else None
+        given = vars(self).get(self._fused_reduction)
+        reduction = next((name for function, name in _REDUCTIONS if adapts and given is function), None)
         state = _covered(self, inputs, refrac_lock)
         numbers = None if state is None else _numbers(self)
         adaptation = None if numbers is None else _adapting(self, state[0])
@@ -117,7 +119,7 @@ class _Adaptive:
         constants = _constants(self, adaptation.dtype)
         if not adapts:
             return _advance(self, inputs, state, numbers, adaptation, constants)
-        adaptation = adaptation.clone()
+        adaptation = adaptation.clone(memory_format=torch.contiguous_format)
         spikes = _advance(self, inputs, state, numbers, adaptation, constants, reduction)
         self._buffers[self._fused_adaptation] = adaptation
         return spikes

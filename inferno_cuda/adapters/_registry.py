@@ -13,7 +13,13 @@ from torch import nn
 from ._adapter import Adapter
 
 LIBRARIES = {
-    "inferno": ("_inferno_neurons",),
+    "inferno": (
+        "_inferno_neurons",
+        "_inferno_synapses",
+        "_inferno_connections",
+        "_inferno_layers",
+        "_inferno_learning",
+    ),
     "snntorch": ("_snntorch",),
     "spikingjelly": ("_spikingjelly",),
 }
@@ -60,7 +66,7 @@ def library_of(cls: type[nn.Module]) -> str | None:
     return next((package for package in packages if package in LIBRARIES), None)
 
 
-def _definer(cls: type, name: str) -> type | None:
+def definer(cls: type, name: str) -> type | None:
     """The class from which ``cls`` has an attribute."""
     return next((base for base in cls.__mro__ if name in vars(base)), None)
 
@@ -74,7 +80,7 @@ def _replaced(overrides: type) -> set[str]:
 def problem(module: nn.Module, cls: type[nn.Module], adapter: Adapter) -> str | None:
     """Why a module of this class, which an adapter is for, stays as it is; None if it can be accelerated."""
     names = sorted(_replaced(adapter.overrides) | set(adapter.relies))
-    own = [name for name in names if _definer(cls, name) is not _definer(adapter.base, name)]
+    own = [name for name in names if definer(cls, name) is not definer(adapter.base, name)]
     if own:
         return f"{cls.__name__} overrides {', '.join(own)} of {adapter.base.__name__}"
     own = [name for name in names if name in vars(module)]

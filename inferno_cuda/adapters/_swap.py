@@ -20,8 +20,11 @@ class Accelerated:
 
     _accelerates: type[nn.Module]
 
+    def _fused_revert(self) -> None:
+        """Called before the module gets its own class back, for what a mixin has to undo besides its attributes."""
+
     def __reduce_ex__(self, protocol: int) -> tuple:
-        make, arguments, *rest = super().__reduce_ex__(protocol)
+        make, arguments, *rest = super().__reduce_ex__(max(protocol, 2))
         if make is copyreg.__newobj__ and arguments[0] is type(self):
             make, arguments = remake, (self._accelerates, *arguments[1:])
         if rest and isinstance(rest[0], dict):
@@ -58,6 +61,7 @@ def accelerate_module(module: nn.Module, overrides: type) -> None:
 
 
 def revert_module(module: nn.Module) -> None:
+    module._fused_revert()
     object.__setattr__(module, "__class__", type(module)._accelerates)
     for name in [name for name in vars(module) if name.startswith(CACHE)]:
         del vars(module)[name]

@@ -42,6 +42,7 @@ class Case:
         what: for the table.
         build: makes it from a module with the classes, on a device.
         moved: bytes that one call must read and write at least, where memory is the limit; otherwise 0.
+        needs_other: whether ours, too, is built with inferno-ai, so that there is no case without it.
         subjects: the names of those that run it, where they are not the usual ones.
     """
 
@@ -49,6 +50,7 @@ class Case:
     what: str
     build: Callable[[ModuleType, str], Subject]
     moved: int = 0
+    needs_other: bool = False
     subjects: tuple[str, ...] = ()
 
 

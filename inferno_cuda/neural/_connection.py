@@ -164,12 +164,12 @@ class Connection(Updatable, Module, ABC):
 
     @property
     def syncurrent(self) -> torch.Tensor:
-        """Currents that the connection uses now, in nA: looked up at :attr:`selector` if there are delays."""
+        """Currents that the connection uses now, in nA, looked up at :attr:`selector` if there are delays."""
         return self.synapse.current_at(self.selector) if self.delayedby else self.synapse.current
 
     @property
     def synspike(self) -> torch.Tensor:
-        """Input spikes that the connection uses now: looked up at :attr:`selector` if there are delays."""
+        """Input spikes that the connection uses now, looked up at :attr:`selector` if there are delays."""
         return self.synapse.spike_at(self.selector) if self.delayedby else self.synapse.spike
 
     def clear(self, **kwargs) -> None:

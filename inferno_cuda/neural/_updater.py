@@ -70,10 +70,22 @@ class Updater(Module):
         module: module whose parameters are updated; only a weak reference to it is kept.
         *params: names of its attributes to update.
         reduction: how several pending updates become one, by default their sum.
-        **kwargs: passed to the constructor of :class:`Module`.
+        **kwargs: passed to the constructor of :class:`~inferno_cuda.Module`.
 
     Raises:
         RuntimeError: if the module lacks one of the attributes.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import DeltaCurrent, LinearDense
+        >>> synapse = DeltaCurrent.partialconstructor(1.0)
+        >>> connection = LinearDense(2, 1, 1.0, synapse=synapse, weight_init=torch.zeros_like)
+        >>> connection.updater = connection.defaultupdater()
+        >>> connection.updater.weight = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.0, 0.25]])  # up, down
+        >>> connection.update()
+        >>> connection.weight
+        Parameter containing:
+        tensor([[0.5000, 0.2500]])
     """
 
     def __init__(self, module: Updatable, *params: str, reduction: Reduction | None = None, **kwargs: Any) -> None:

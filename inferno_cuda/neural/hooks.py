@@ -64,6 +64,16 @@ class Normalization(_AttributeHook):
     Raises:
         TypeError: if ``module`` is not a module, or ``attr`` not a string.
         ValueError: if ``attr`` is not a dotted path, or a number is out of range.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import Normalization
+        >>> module = torch.nn.Linear(2, 1, bias=False)
+        >>> hook = Normalization(module, "weight", order=1, scale=1.0, dim=1, as_prehook=True)
+        >>> hook.register()
+        >>> output = module(torch.ones(1, 2))
+        >>> round(module.weight.abs().sum().item(), 6)
+        1.0
     """
 
     def __init__(
@@ -128,6 +138,16 @@ class Clamping(_AttributeHook):
         RuntimeError: if both limits are None.
         TypeError: if ``module`` is not a module, or ``attr`` not a string.
         ValueError: if ``attr`` is not a dotted path, a limit is NaN, or ``max`` is not greater than ``min``.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import Clamping
+        >>> module = torch.nn.Linear(2, 1)
+        >>> hook = Clamping(module, "weight", min=0.0, as_prehook=True)
+        >>> hook.register()
+        >>> output = module(torch.ones(1, 2))
+        >>> bool((module.weight >= 0.0).all())
+        True
     """
 
     def __init__(

@@ -40,16 +40,21 @@ class BatchMixin:
         """Ties the batch dimension of state handles to :attr:`batchsz`.
 
         Args:
-            *attr: names of :class:`ShapedTensor` attributes of this object.
+            *attr: names of :class:`~inferno_cuda.ShapedTensor` attributes of this object.
 
         Raises:
             RuntimeError: if an attribute does not exist.
-            TypeError: if an attribute is not a :class:`ShapedTensor`.
+            TypeError: if an attribute is not a :class:`~inferno_cuda.ShapedTensor`.
         """
         for name, handle in zip(attr, _handles(self, attr, ShapedTensor), strict=True):
             handle.reconstrain(0, self.__batch_size)
             if name not in self.__batched:
                 self.__batched.append(name)
+
+    def _batched_buffers(self) -> dict[str, int]:
+        """Names of the buffers with a batch dimension, and which one it is."""
+        handles = [getattr(self, name) for name in self.__batched]
+        return {handle._data_name: int(isinstance(handle, RecordTensor)) for handle in handles}
 
     @property
     def batchsz(self) -> int:
@@ -131,11 +136,11 @@ class DelayedMixin:
         """Ties the time axis of records to :attr:`dt` and :attr:`delay`.
 
         Args:
-            *attr: names of :class:`RecordTensor` attributes of this object.
+            *attr: names of :class:`~inferno_cuda.RecordTensor` attributes of this object.
 
         Raises:
             RuntimeError: if an attribute does not exist.
-            TypeError: if an attribute is not a :class:`RecordTensor`.
+            TypeError: if an attribute is not a :class:`~inferno_cuda.RecordTensor`.
         """
         for name, record in zip(attr, _handles(self, attr, RecordTensor), strict=True):
             record.dt = self.__step_time

@@ -29,7 +29,6 @@ MODES = ("previous", "next", "nearest", "linear", "expdecay")
 if status.loaded:
     _raw_push_ = torch.ops.inferno_cuda.history_push_.default
     _raw_gather = torch.ops.inferno_cuda.history_gather.default
-
     _raw_look_up = torch.ops.inferno_cuda.history_look_up.default
 
     @torch.library.register_fake("inferno_cuda::history_push_")
@@ -37,7 +36,6 @@ if status.loaded:
         return None
 
     @torch.library.register_fake("inferno_cuda::history_gather")
-    @torch.library.register_fake("inferno_cuda::history_look_up")
     def _(data, pointer, time, *parameters):
         return torch.empty(time.shape, dtype=data.dtype, device=data.device)
 
@@ -182,7 +180,7 @@ def history_gather(
     if _is_plain(data, pointer, time, numbers):
         how = _packed_numbers(numbers, _sign(overbound), data.shape[0], data.dtype, time.dtype)
         try:
-            return _raw_look_up(data, pointer, time, how)
+            return _raw_look_up(data, pointer, time, how, None, None)
         except RuntimeError:
             pass  # the checks below name what was wrong, and what the kernel does not read as it is is copied there
     check_pointer(pointer, data)
@@ -203,6 +201,28 @@ def history_gather(
     if not needs_graph(data, time) and runs_native(data, "history_gather"):
         return _gather_native(data, pointer, time, **arguments)
     return reference.history_gather(data, pointer, time, **arguments)
+
+
+def look_up_current(data, pointer, time, numbers, *, scale=None, dtype=None, minus=None, minus_constant=None):
+    """Past currents in one pass over the times, on the CPU; None if the kernel does not take them.
+
+    Args:
+        data, pointer, time: as for :func:`history_gather`.
+        numbers: what follows them there, in that order.
+        scale: current of one spike, if data holds spikes; they are read as currents of `dtype`.
+        minus: another ring and its pointer, whose currents, decayed with `minus_constant`, are subtracted.
+    """
+    if not _is_plain(data, pointer, time, (*numbers, scale, minus_constant)):
+        return None
+    other, other_pointer = minus or (None, None)
+    if other is not None and (type(other) not in _PLAIN_TENSORS or needs_graph(other)):
+        return None
+    sign, read_as = _sign(numbers[-1]), data.dtype if scale is None else dtype
+    how = _packed_numbers(numbers, sign, data.shape[0], read_as, time.dtype, scale, minus_constant)
+    try:
+        return _raw_look_up(data, pointer, time, how, other, other_pointer)
+    except RuntimeError:
+        return None
 
 
 def _checked_numbers(numbers, slots, dtype, time_dtype):
@@ -262,13 +282,15 @@ def _sign(overbound):
 
 
 @functools.lru_cache(maxsize=512)
-def _packed_numbers(numbers, sign, slots, dtype, time_dtype):
+def _packed_numbers(numbers, sign, slots, dtype, time_dtype, scale=None, minus_constant=None):
     """The checked numbers of a lookup in the one tensor that the kernel takes them in; the same ones are met again."""
     a = _checked_numbers(numbers, slots, dtype, time_dtype)
     fields = ("dt", "max_time", "tolerance", "time_constant", "eps", "max_age")
     bound = a["overbound"]
     clamp, bound = bound is None, 0.0 if bound is None else float(bound)
-    return pack([*(a[f] for f in fields), MODES.index(a["mode"]), a["offset"], clamp, bound])
+    scaled = (-1, 1.0) if scale is None else (FLOATING.index(dtype), scale + 0.0)
+    minus = 0.0 if minus_constant is None else minus_constant
+    return pack([*(a[f] for f in fields), MODES.index(a["mode"]), a["offset"], clamp, bound, *scaled, minus])
 
 
 def _gather_native(

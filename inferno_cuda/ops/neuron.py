@@ -160,6 +160,41 @@ def _packed(model, reduction, refrac_lock, **parameters):
     return pack([value + 0.0 for value in (number, dt, refrac_t, *flags, *values)])
 
 
+def pack_step(model, reduction, refrac_lock, parameters):
+    """What :func:`step_packed` takes besides tensors; None if it does not take these parameters."""
+    if not native_on_cpu() or torch.compiler.is_compiling():
+        return None
+    try:
+        return _packed(model, reduction, refrac_lock, **parameters)
+    except (RuntimeError, TypeError, ValueError):
+        return None
+
+
+def step_packed(voltage, refrac, adaptation, inputs, constants, reduces, how):
+    """:func:`neuron_step_` of tensors on the CPU, in the least host time; None if the kernel does not take them.
+
+    The kernel checks its arguments before it writes: repeating that here would cost host time. `how` is that of
+    :func:`pack_step`, which packed a reduction if `reduces`.
+    """
+    if (
+        not native_on_cpu()
+        or inputs.requires_grad
+        or voltage.requires_grad
+        or refrac.requires_grad
+        or not voltage.is_cpu
+        or forward_ad._current_level >= 0
+        or torch.compiler.is_compiling()
+        or (adaptation is not None and adaptation.requires_grad)
+    ):
+        return None
+    try:
+        spikes = _raw_packed_(voltage, refrac, adaptation, inputs, constants, how)
+    except RuntimeError:
+        return None
+    _increment_version((voltage, refrac, adaptation) if reduces else (voltage, refrac))
+    return spikes
+
+
 def _check_apart(inputs, adaptation, **state):
     check_apart(", ".join(state), *state.values())
     for name, tensor in state.items():

@@ -13,6 +13,7 @@ from .. import reference
 from .backend import active_mode, native_on_cpu, runs_native
 from .common import (
     FLOATING,
+    _increment_version,
     check_pointer,
     check_same,
     check_writable,
@@ -31,6 +32,8 @@ _DECAYS = {"delta": 0, "delta_plus": 0, "exponential": 1, "double_exponential": 
 _TYPES = {dtype: code for code, dtype in enumerate(FLOATING)}
 _INJECTS = ("delta_plus",)
 _MOST_INJECTED = 8  # that a kernel takes
+
+_ABSENT = (None,) * 6  # the rings, with their pointers, of a model that records none
 
 Ring = tuple[torch.Tensor, torch.Tensor]
 
@@ -174,16 +177,18 @@ def _packed(model, dtype, gain, decay):
 def step_plain(model, inputs, spikes, currents, gain, decay, injected, dtype):
     """:func:`synapse_step_` of tensors on the CPU that need no gradient; None if the kernel does not take them.
 
+    `spikes`, every one of `currents`, and `decay` are tuples.
     The kernel checks its arguments before it writes: repeating that here would cost host time.
     """
-    first, first_pointer = currents[0] if currents else (None, None)
-    second, second_pointer = currents[1] if len(currents) > 1 else (None, None)
+    rings = spikes
+    for ring in currents:
+        rings += ring
     try:
-        how = _packed(model, dtype, gain, tuple(decay))
-        out = _raw_packed_(inputs, injected, *spikes, first, first_pointer, second, second_pointer, how)
+        how = _packed(model, dtype, gain, decay)
+        out = _raw_packed_(inputs, injected, *rings, *_ABSENT[len(rings) :], how)
     except (RuntimeError, TypeError, ValueError):
         return None
-    _written(spikes, currents)
+    _increment_version(rings)
     return out
 
 
@@ -233,7 +238,7 @@ def synapse_step_(
         named |= {f"injected[{k}]": current for k, current in enumerate(injected)}
         forbid_gradients("synapse_step_", "compute the currents in torch instead", inputs=inputs, **named)
     if type(data) is torch.Tensor and data.is_cpu and native_on_cpu() and not torch.compiler.is_compiling():
-        out = step_plain(model, inputs, spikes, currents, gain, decay, injected, dtype)
+        out = step_plain(model, inputs, tuple(spikes), currents, gain, tuple(decay), injected, dtype)
         if out is not None:
             return out
     # the checks name what was wrong; what the kernel does not read as it is is copied

@@ -1,5 +1,7 @@
 """Arithmetic that all backends share."""
 
+from typing import NamedTuple
+
 import torch
 
 # 1/13!, 1/12!, ..., 1/2!, 1, 1
@@ -26,22 +28,43 @@ def divide(tensor: torch.Tensor, divisor: float | torch.Tensor) -> torch.Tensor:
     return tensor / (divisor if isinstance(divisor, torch.Tensor) else tensor.new_full((), divisor))
 
 
-def _power_of_two(exponent: torch.Tensor) -> torch.Tensor:
-    return ((exponent + 1023) << 52).view(torch.float64)
+class _Format(NamedTuple):
+    """What the exponential needs to know of a floating dtype; see csrc/core/exp.h."""
+
+    bits: torch.dtype
+    mantissa: int
+    bias: int
+    terms: int  # of the polynomial
+    lowest: float
+    highest: float
+    ln2: tuple[float, float]  # two parts, a whole multiple of the first being exact
+
+
+_FORMATS = {
+    torch.float64: _Format(torch.int64, 52, 1023, 14, -746.0, 710.0, (0.6931471803691238, 1.9082149292705877e-10)),
+    torch.float32: _Format(torch.int32, 23, 127, 8, -104.0, 89.0, (0.693359375, -0.00021219444)),
+}
+
+
+def _power_of_two(exponent: torch.Tensor, form: _Format, dtype: torch.dtype) -> torch.Tensor:
+    return ((exponent + form.bias) << form.mantissa).view(dtype)
 
 
 def exp(x: torch.Tensor) -> torch.Tensor:
-    """exp(x) of a float64 tensor, from additions and multiplications alone, so that every backend rounds alike.
+    """exp(x) of a float64 or float32 tensor, from additions and multiplications alone: every backend rounds alike.
 
     ``torch.exp`` differs between devices in the last bits. With ``x = k ln 2 + r``, this is a Taylor polynomial in
     ``r`` times ``2^k``, the latter in two factors so that results below the normal range come out gradually.
     """
-    bounded = x.clamp(-746.0, 710.0)
+    form = _FORMATS[x.dtype]
+    bounded = x.clamp(form.lowest, form.highest)
     k = torch.round(bounded * 1.4426950408889634)
-    r = (bounded - k * 0.6931471803691238) - k * 1.9082149292705877e-10
-    p = torch.full_like(r, _TAYLOR[0])
-    for coefficient in _TAYLOR[1:]:
+    high, low = form.ln2
+    r = (bounded - k * high) - k * low
+    first, *rest = _TAYLOR[-form.terms :]
+    p = torch.full_like(r, first)
+    for coefficient in rest:
         p = p * r + coefficient
-    whole = k.nan_to_num(0.0).long()
+    whole = k.nan_to_num(0.0).to(form.bits)
     half = torch.div(whole, 2, rounding_mode="trunc")
-    return p * _power_of_two(half) * _power_of_two(whole - half)
+    return p * _power_of_two(half, form, x.dtype) * _power_of_two(whole - half, form, x.dtype)

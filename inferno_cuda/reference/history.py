@@ -6,13 +6,15 @@ import torch
 
 from .exponential import divide, exp
 
+_FLOAT_AGES = 1 << 20
+
 
 class Lookup(NamedTuple):
     """Where the values at some times are found; every field has the times' shape."""
 
     older: torch.Tensor  # age of the sample before the time, int64; 0 is the newest
     newer: torch.Tensor  # age of the sample after it; the same on the grid
-    blend: torch.Tensor  # 0 at the older sample, towards 1 at the newer, float64
+    blend: torch.Tensor  # 0 at the older sample, towards 1 at the newer, float64 or float32
     inside: torch.Tensor  # whether the time was in range, up to rounding
 
 
@@ -28,8 +30,11 @@ def history_push(data, pointer, obs):
 
 
 def lookup(time, *, dt, max_time, max_age, tolerance, eps):
-    """The samples around each time. ``eps`` is the spacing, at 1, of the type that the times were given in."""
-    time = time.double()
+    """The samples around each time. ``eps`` is the spacing, at 1, of the type that the times were given in.
+
+    Times of float32 or less are looked up in float32, as long as it counts the samples exactly and with room to spare.
+    """
+    time = time.double() if time.dtype == torch.float64 or max_age >= _FLOAT_AGES else time.float()
     slack = (2 * eps * time.abs().clamp(max=max_time)).clamp(min=tolerance)
     inside = (time >= -slack) & (time <= max_time + slack)
     time = torch.where(time < max_time, time, max_time)
@@ -51,8 +56,9 @@ def _picked_age(at, mode):
     return at.older
 
 
-def _decay_since_older(at, dt, time_constant):
-    return torch.where(at.older == at.newer, 1.0, exp(divide(-(dt * at.blend), time_constant)))
+def _decay_since_older(at, dt, time_constant, dtype):
+    exponent = divide(-(dt * at.blend), time_constant).to(dtype)
+    return torch.where(at.older == at.newer, 1.0, exp(exponent))
 
 
 def history_gather(
@@ -74,8 +80,8 @@ def history_gather(
         blended = torch.where(at.older == at.newer, older, older + (newer - older) * at.blend.to(compute))
         value = blended.to(data.dtype)
     elif mode == "expdecay":
-        factor = _decay_since_older(at, dt, time_constant)
-        value = (sample(at.older).to(compute) * factor.to(compute)).to(data.dtype)
+        factor = _decay_since_older(at, dt, time_constant, compute)
+        value = (sample(at.older).to(compute) * factor).to(data.dtype)
     else:
         value = sample(_picked_age(at, mode))
     if overbound is not None:
@@ -93,7 +99,7 @@ def delay_plan(delay, *, dt, slots, max_delay, mode, time_constant, tolerance, e
     found = torch.ones_like(at.inside) if clamp else at.inside
     factor = torch.ones_like(at.blend)
     if mode == "expdecay":
-        factor = torch.where(found, _decay_since_older(at, dt, time_constant), 1.0)
+        factor = torch.where(found, _decay_since_older(at, dt, time_constant, delay.dtype), 1.0)
     if mode == "linear":
         factor = torch.where(found, at.blend, 0.0)
     slot = torch.where(found, _picked_age(at, mode), slots)

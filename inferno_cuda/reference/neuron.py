@@ -29,15 +29,17 @@ def quadratic_membrane(voltage, current, *, rest_v, resistance, rate, crit_v, af
 
 def exponential_membrane(voltage, current, *, rest_v, resistance, rate, rheobase_v, sharpness):
     """Forward Euler with ``rate = dt / time_constant`` (Gerstner et al., section 5.2)."""
-    onset = sharpness * exp(divide(voltage - rheobase_v, sharpness).double()).to(voltage.dtype)
+    onset = sharpness * exp(divide(voltage - rheobase_v, sharpness))
     return voltage + rate * (rest_v - voltage + onset + resistance * current)
 
 
 def constant_reset(voltage, *, reset_v):
+    """To a voltage that does not depend on what was reached."""
     return reset_v
 
 
 def linear_reset(voltage, *, rest_v, reset_v_mul, reset_v_add):
+    """To a share of the distance from rest, less a constant (Teeter et al., Nature Communications 9, 709, 2018)."""
     return rest_v + reset_v_mul * (voltage - rest_v) - reset_v_add
 
 
@@ -83,6 +85,7 @@ def _keywords(function) -> list[str]:
     return [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
+#: The models by name.
 MODELS = {
     "lif": NeuronModel(linear_membrane, constant_reset),
     "alif": NeuronModel(linear_membrane, constant_reset, threshold_adaptation),
@@ -150,8 +153,9 @@ def neuron_step(
 ):
     """One step; returns new ``(voltage, refrac, spikes, adaptation)``, the last None unless ``reduction`` is given.
 
-    voltage, refrac, inputs: [B, *shape]. adaptation: [*shape, K]. constants: [constants of the model, K], in the
-    compute type. reduction: "mean" or "sum" over the samples, or None to leave the adaptation alone.
+    ``voltage``, ``refrac``, ``inputs``: ``[B, *shape]``. ``adaptation``: ``[*shape, K]``. ``constants``: a row ``[K]``
+    for each constant of the model, in the compute type. ``reduction``: "mean" or "sum" over the samples, or None to
+    leave the adaptation alone.
     """
     integrate, reset, adapt = MODELS[model]
     dtype = voltage.dtype
@@ -192,7 +196,7 @@ def neuron_step(
 
 
 def adapt_samples(model, adaptation, voltage, refrac, spikes, *, rest_v, constants, refrac_lock):
-    """The adaptations that each sample would have after the step that gave this state, [B, *shape, K]."""
+    """The adaptations that each sample would have after the step that gave this state, ``[B, *shape, K]``."""
     if isinstance(rest_v, torch.Tensor) and rest_v.ndim:
         rest_v = rest_v[..., None]
     hold = (refrac > 0)[..., None] if refrac_lock else torch.zeros((), dtype=torch.bool, device=voltage.device)

@@ -1,5 +1,6 @@
 """Where state lives: modules with extras, shaped tensors, records of the past, computed tensors; hooks of modules."""
 
+from . import _distributed as _distributed
 from .hooks import ContextualHook, Hook, StateHook
 from .module import Module
 from .record import RecordTensor

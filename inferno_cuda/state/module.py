@@ -78,6 +78,10 @@ class Module(nn.Module):
             if held is not None and not isinstance(held, nn.Parameter | UninitializedTensorMixin):
                 yield handle._data_name, held
 
+    def _run_time_buffers(self) -> Iterator[str]:
+        """Names of the buffers with the state of a simulation, of which each replica of a model has its own."""
+        return (handle._data_name for handle in self._handles() if handle._data_name in self._buffers)
+
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         if not keep_vars:

@@ -14,7 +14,7 @@ from .shaped import ignored
 
 
 class RecordTensor(Ring):
-    """The last ``recordsz`` observations, kept by ``owner`` as ``_{name}_data`` of shape (N, *obs).
+    """The last ``recordsz`` observations, kept by ``owner`` as ``_{name}_data`` of shape ``(N, *obs)``.
 
     ``pointer`` is the slot that is written next. Offset k is the slot k before it: 1 is the newest observation, N
     (or 0) the oldest. Whatever is read, ``value`` excepted, is a copy that later writes do not change. Writes happen
@@ -36,6 +36,20 @@ class RecordTensor(Ring):
     Raises:
         TypeError, ValueError: ``name`` is not an identifier, or a time is out of range.
         RuntimeError: ``value`` does not meet ``constraints``.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda import Module, RecordTensor, functional
+        >>> owner = Module()
+        >>> RecordTensor.create(owner, "trace", step_time=1.0, duration=3.0, value=torch.zeros(2), inclusive=True)
+        >>> for step in range(6):
+        ...     owner.trace.push(torch.tensor([step, 10.0 * step]))
+        >>> owner.trace.peek(), owner.trace.recordsz
+        (tensor([ 5., 50.]), 4)
+        >>> owner.trace.select(torch.tensor([1.0, 2.5]), functional.interp_linear)  # 1 and 2.5 ms ago, an element each
+        tensor([ 4., 25.])
+        >>> sorted(owner.state_dict())
+        ['_extra_state', '_trace_data']
     """
 
     def _like_obs(self, name: str, tensor: torch.Tensor, data: torch.Tensor) -> None:
@@ -127,7 +141,7 @@ class RecordTensor(Ring):
     # -- ranges -------------------------------------------------------------------------------------------------------
 
     def _slots(self, data: torch.Tensor, first: int | torch.Tensor, length: int) -> torch.Tensor:
-        """``length`` slots from offset ``first`` on, towards newer ones: [length], or [length, *obs]."""
+        """``length`` slots from offset ``first`` on, towards newer ones: ``[length]``, or ``[length, *obs]``."""
         ahead = torch.arange(length, device=data.device)
         if isinstance(first, torch.Tensor):
             ahead = ahead.view(-1, *(1 for _ in first.shape))
@@ -144,7 +158,7 @@ class RecordTensor(Ring):
         return self._slots(data, offset if forward else offset + length - 1, length)
 
     def readrange(self, length: int, offset: int | torch.Tensor = 1, forward: bool = False) -> torch.Tensor:
-        """``length`` observations, oldest first, stacked along the last dimension: (*obs, length).
+        """``length`` observations, oldest first, stacked along the last dimension: ``(*obs, length)``.
 
         Args:
             length: number of observations, 0 to N.
@@ -164,7 +178,7 @@ class RecordTensor(Ring):
     def writerange(
         self, obs: torch.Tensor, offset: int | torch.Tensor = 0, forward: bool = False, inplace: bool = False
     ) -> None:
-        """Replace several observations, given oldest first as (*obs, length) and cast to the storage's dtype.
+        """Replace several observations, given oldest first as ``(*obs, length)`` and cast to the storage's dtype.
 
         ``offset`` and ``forward`` are those of :meth:`readrange`. The pointer stays.
 
@@ -206,14 +220,14 @@ class RecordTensor(Ring):
         """What was observed ``time`` ms before the observation at ``offset``, interpolated between observations.
 
         Args:
-            time: ms; a number, or a tensor (*obs) or (*obs, D) with one or D times for each element.
+            time: ms; a number, or a tensor ``(*obs)`` or ``(*obs, D)`` with one or D times for each element.
             interp: between the observations around a time that is not on the grid; ``interp_nearest`` if None.
             tolerance: distance from the grid, in ms, up to which a time is on it.
             offset: of time 0.
             interp_kwargs: for ``interp``.
 
         Returns:
-            (*obs) for a number, otherwise of the shape of ``time``.
+            ``(*obs)`` for a number, otherwise of the shape of ``time``.
 
         Raises:
             RuntimeError: there is no storage.

@@ -44,6 +44,7 @@ def compatible(tensor: torch.Tensor, constraints: Mapping[int, int], strict: boo
     )
 
 
+#: The names of the attributes that a :class:`~inferno_cuda.ShapedTensor` keeps on its owner.
 ShapedTensorAttributes = namedtuple("ShapedTensorAttributes", ["data", "constraints"])
 
 
@@ -185,7 +186,7 @@ class ShapedTensor(OwnedHandle):
 
     @property
     def constraints(self) -> dict[int, int]:
-        """A copy of the constraints: size by dimension."""
+        """A copy of the constraints, which map dimensions to sizes."""
         return dict(self._constraints)
 
     @property

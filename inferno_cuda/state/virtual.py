@@ -12,6 +12,7 @@ from torch import nn
 
 from ._handle import OwnedHandle
 
+#: The names of the attributes that a :class:`~inferno_cuda.VirtualTensor` keeps on its owner.
 VirtualTensorAttributes = namedtuple("VirtualTensorAttributes", ["ref"])
 
 

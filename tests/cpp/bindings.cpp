@@ -6,6 +6,16 @@
 #include "core/history.h"
 #include "cuda_emu.h"
 
+template <class C>
+void define_lookup(py::module_& m, const char* type, const char* name) {
+  py::class_<Lookup<C>>(m, type)
+      .def_readonly("older", &Lookup<C>::older)
+      .def_readonly("newer", &Lookup<C>::newer)
+      .def_readonly("blend", &Lookup<C>::blend)
+      .def_readonly("inside", &Lookup<C>::inside);
+  m.def(name, [](C time, const TimeGrid& grid) { return lookup(time, grid); });
+}
+
 PYBIND11_MODULE(inferno_core_py, m) {
   py::enum_<Scalar>(m, "Scalar")
       .value("f32", Scalar::f32)
@@ -24,13 +34,11 @@ PYBIND11_MODULE(inferno_core_py, m) {
                        double eps) { return TimeGrid{dt, max_time, tolerance, time_constant, eps, max_age, mode}; }),
            py::kw_only(), "dt"_a, "max_time"_a, "max_age"_a, "mode"_a = Interp::previous, "tolerance"_a = 0.0,
            "time_constant"_a = 1.0, "eps"_a = 0.0);
-  py::class_<Lookup>(m, "Lookup")
-      .def_readonly("older", &Lookup::older)
-      .def_readonly("newer", &Lookup::newer)
-      .def_readonly("blend", &Lookup::blend)
-      .def_readonly("inside", &Lookup::inside);
+  define_lookup<double>(m, "Lookup", "lookup");
+  define_lookup<float>(m, "FloatLookup", "lookup_float");
 
   m.def("exp", py::vectorize([](double x) { return exp_portable(x); }));
+  m.def("exp_float", py::vectorize([](float x) { return exp_portable(x); }));
   m.def("round_even", py::vectorize([](double x) { return round_even(x); }));
   m.def("half_to_float", py::vectorize([](uint16_t x) { return half_to_float({x}); }));
   m.def("float_to_half", py::vectorize([](float x) { return float_to_half(x).bits; }));
@@ -38,9 +46,6 @@ PYBIND11_MODULE(inferno_core_py, m) {
   m.def("float_to_bfloat16", py::vectorize([](float x) { return float_to_bfloat16(x).bits; }));
   m.def("ring_slot",
         py::vectorize([](int64_t pointer, int64_t back, int64_t slots) { return ring_slot(pointer, back, slots); }));
-  m.def("lookup", [](double time, const TimeGrid& grid) { return lookup(time, grid); });
-  m.def("picked_age", [](const Lookup& at, Interp mode) { return picked_age(at, mode); });
-  m.def("decay_since_older", [](const Lookup& at, const TimeGrid& grid) { return decay_since_older(at, grid); });
 
   py::module_ cpu = m.def_submodule("cpu"), emulated = m.def_submodule("emulated");
   for (const auto define :

@@ -47,7 +47,7 @@ void worked_numbers() {
 void rounding_stays_on_the_grid() {
   const TimeGrid grid{0.1, 10.0, 0.0, 10.0, 0x1p-52, 100, Interp::previous};
   for (int k = 0; k <= 100; ++k) {
-    const Lookup at = lookup(k * 0.1, grid);
+    const Lookup<double> at = lookup(k * 0.1, grid);
     CHECK(at.older == k && at.newer == k && at.inside);
   }
   CHECK(lookup(0.1 * 3 * (1 + 1e-9), grid).older == 4);

@@ -47,6 +47,17 @@ class Conv2D(WeightedConnection):
         ValueError: if a size is not a positive integer, ``padding`` is negative, there are not two entries, or the
             kernel does not fit into the padded image; otherwise as :class:`~inferno_cuda.neural.LinearDense`.
         TypeError: as :class:`~inferno_cuda.neural.LinearDense`.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import Conv2D, SingleExponentialCurrent
+        >>> synapse = SingleExponentialCurrent.partialconstructor(spike_charge=5.0, time_constant=5.0)
+        >>> connection = Conv2D(28, 28, 1, 8, 1.0, 5, stride=2, synapse=synapse, delay=10.0, batch_size=4,
+        ...                     delay_init=lambda delay: 10 * torch.rand_like(delay))
+        >>> connection(torch.rand(4, 1, 28, 28) < 0.1).shape
+        torch.Size([4, 8, 12, 12])
+        >>> connection.delay.shape, connection.syncurrent.shape  # one delay a tap; windows as learning rules see them
+        (torch.Size([8, 1, 5, 5]), torch.Size([4, 25, 144, 8]))
     """
 
     _fused_op = "delayed_conv2d"
@@ -128,7 +139,7 @@ class Conv2D(WeightedConnection):
 
     @property
     def syncurrent(self) -> torch.Tensor:
-        """Currents that the connection uses now, in nA: ``(B, N, L)``, or with delays ``(B, N, L, F)``.
+        """Currents that the connection uses now, in nA, ``(B, N, L)``, or with delays ``(B, N, L, F)``.
 
         Made anew at every access; 0 beyond the border of the image.
         """
@@ -137,7 +148,7 @@ class Conv2D(WeightedConnection):
 
     @property
     def synspike(self) -> torch.Tensor:
-        """Input spikes that the connection uses now: ``(B, N, L)``, or with delays ``(B, N, L, F)``, bool.
+        """Input spikes that the connection uses now, ``(B, N, L)``, or with delays ``(B, N, L, F)``, bool.
 
         Made anew at every access; False beyond the border of the image.
         """

@@ -31,6 +31,14 @@ class LinearDirect(WeightedConnection):
 
     Raises:
         ValueError, TypeError: as :class:`~inferno_cuda.neural.LinearDense`.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import DeltaCurrent, LinearDirect
+        >>> synapse = DeltaCurrent.partialconstructor(spike_charge=1.0)
+        >>> connection = LinearDirect(3, 1.0, synapse=synapse, weight_init=lambda weight: torch.arange(3.0))
+        >>> connection(torch.tensor([[True, True, True]]))
+        tensor([[0., 1., 2.]])
     """
 
     _fused_op = "delayed_direct"

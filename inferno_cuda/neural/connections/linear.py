@@ -18,7 +18,7 @@ from ._plan import chunks
 class MatrixConnection(WeightedConnection):
     """A connection with a matrix of weights; the synapse has the shape ``(I,)``, weights and delays ``(O, I)``.
 
-    What it needs beside :class:`WeightedConnection` are ``inshape`` and ``outshape``.
+    What it needs beside ``WeightedConnection`` are ``inshape`` and ``outshape``.
     """
 
     _fused_op = "delayed_dense"
@@ -32,7 +32,7 @@ class MatrixConnection(WeightedConnection):
         """Reshapes data like synaptic input to the shape of the input.
 
         Args:
-            data: ``(B, I)``; or ``(B, I, O)``, like what :attr:`syncurrent` is with delays. The values that the
+            data: ``(B, I)``; or ``(B, I, O)``, like what ``syncurrent`` is with delays. The values that the
                 outputs see are averaged then, and bool is true where any of them is.
 
         Returns:
@@ -104,6 +104,18 @@ class LinearDense(MatrixConnection):
         ValueError: if a size is not a positive integer, ``step_time`` is not positive, ``delay`` is negative, or an
             initial value has the wrong shape or is a negative or NaN delay.
         TypeError: if ``synapse`` does not make a :class:`~inferno_cuda.neural.Synapse`.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import DeltaCurrent, LinearDense
+        >>> synapse = DeltaCurrent.partialconstructor(spike_charge=1.0)
+        >>> connection = LinearDense(2, 3, 1.0, synapse=synapse, delay=5.0, weight_init=torch.ones_like)
+        >>> connection.delay = torch.tensor([[0.0, 1.0], [2.0, 2.0], [9.0, 5.0]])  # ms; 9 is out of range
+        >>> for step in range(3):  # one spike at both inputs, in step 0
+        ...     print(connection(torch.full((1, 2), step == 0)))
+        tensor([[1., 0., 0.]])
+        tensor([[1., 0., 0.]])
+        tensor([[0., 2., 0.]])
     """
 
     def __init__(
@@ -168,6 +180,14 @@ class LinearLateral(MatrixConnection):
 
     Raises:
         ValueError, TypeError: as :class:`LinearDense`.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import DeltaCurrent, LinearLateral
+        >>> synapse = DeltaCurrent.partialconstructor(spike_charge=1.0)
+        >>> connection = LinearLateral(3, 1.0, synapse=synapse, weight_init=torch.ones_like)
+        >>> connection(torch.tensor([[True, False, False]]))
+        tensor([[0., 1., 1.]])
     """
 
     def __init__(

@@ -86,7 +86,7 @@ class RefractoryStepMixin(StepMixin):
 
     @property
     def refrac(self) -> float:
-        """Refractory period, in ms. Setting it to None makes it follow :attr:`dt`.
+        """Refractory period, in ms. Setting it to None makes it follow ``dt``.
 
         Raises:
             ValueError: if the new value is negative or infinite.

@@ -80,6 +80,14 @@ class HomogeneousPoissonEncoder(RefractoryStepMixin, _PoissonEncoder):
     Raises:
         ValueError: if ``steps`` is not a positive integer or another number is out of range.
         TypeError: if ``generator`` is neither a generator nor None.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import HomogeneousPoissonEncoder
+        >>> encoder = HomogeneousPoissonEncoder(1000, 1.0, 50.0, generator=torch.Generator().manual_seed(7))
+        >>> spikes = encoder(torch.tensor([0.0, 0.5, 1.0]))  # 0, 25 and 50 spikes are expected in these 1000 ms
+        >>> spikes.shape, spikes.any(0)
+        (torch.Size([1000, 3]), tensor([False,  True,  True]))
     """
 
     _functions = ("homogeneous_poisson_exp_interval", "homogeneous_poisson_exp_interval_online")
@@ -153,6 +161,14 @@ class HomogeneousPoissonApproxEncoder(_PoissonEncoder):
     Raises:
         ValueError: if ``steps`` is not a positive integer or another number is out of range.
         TypeError: if ``generator`` is neither a generator nor None.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import HomogeneousPoissonApproxEncoder
+        >>> encoder = HomogeneousPoissonApproxEncoder(1000, 1.0, 50.0, generator=torch.Generator().manual_seed(7))
+        >>> spikes = encoder(torch.tensor([0.0, 0.5, 1.0]))  # 0, 25 and 50 spikes are expected in these 1000 ms
+        >>> spikes.shape, spikes.any(0)
+        (torch.Size([1000, 3]), tensor([False,  True,  True]))
     """
 
     _functions = ("homogenous_poisson_bernoulli_approx", "homogenous_poisson_bernoulli_approx_online")
@@ -177,6 +193,14 @@ class PoissonIntervalEncoder(_PoissonEncoder):
     Raises:
         ValueError: if ``steps`` is not a positive integer or another number is out of range.
         TypeError: if ``generator`` is neither a generator nor None.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import PoissonIntervalEncoder
+        >>> encoder = PoissonIntervalEncoder(1000, 1.0, 50.0, generator=torch.Generator().manual_seed(7))
+        >>> spikes = encoder(torch.tensor([0.0, 0.5, 1.0]))  # 0, 25 and 50 spikes are expected in these 1000 ms
+        >>> spikes.shape, spikes.any(0)
+        (torch.Size([1000, 3]), tensor([False,  True,  True]))
     """
 
     _functions = ("poisson_interval", "poisson_interval_online")

@@ -33,6 +33,19 @@ class Biclique(FixedLayer):
         TypeError: if an element is not a tuple, a part is no connection or no neurons, or ``combine`` is neither a
             string nor callable.
         RuntimeError: if a name is used twice, or a connection's output has another shape than the neurons.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import LIF, Biclique, DeltaCurrent, LinearDense
+        >>> synapse = DeltaCurrent.partialconstructor(spike_charge=20.0)
+        >>> lif = dict(rest_v=-65.0, reset_v=-65.0, thresh_v=-50.0, refrac_t=2.0, time_constant=20.0)
+        >>> layer = Biclique(
+        ...     [("image", LinearDense(9, 4, 1.0, synapse=synapse)), ("cue", LinearDense(3, 4, 1.0, synapse=synapse))],
+        ...     [("fast", LIF(4, 1.0, **lif)), ("slow", LIF(4, 1.0, **{**lif, "time_constant": 50.0}))],
+        ... )
+        >>> spikes = layer({"image": (torch.ones(1, 9),), "cue": (torch.ones(1, 3),)})
+        >>> {name: tuple(value.shape) for name, value in spikes.items()}
+        {'fast': (1, 4), 'slow': (1, 4)}
     """
 
     def __init__(

@@ -93,12 +93,12 @@ class Cell(Module, Observable):
 
     @property
     def precurrent(self) -> torch.Tensor:
-        """Currents that the connection uses now, in nA: its ``syncurrent``."""
+        """Currents that the connection uses now, in nA, which is its ``syncurrent``."""
         return self.connection_.syncurrent
 
     @property
     def prespike(self) -> torch.Tensor:
-        """Input spikes that the connection uses now: its ``synspike``."""
+        """Input spikes that the connection uses now, which is its ``synspike``."""
         return self.connection_.synspike
 
     @property

@@ -151,17 +151,17 @@ class Layer(Module, ABC):
 
     @property
     def connections(self) -> Any:
-        """The connections as attributes: ``layer.connections.name``."""
+        """The connections as attributes, such as ``layer.connections.name``."""
         return Proxy(self.connections_, "connection")
 
     @property
     def neurons(self) -> Any:
-        """The neurons as attributes: ``layer.neurons.name``."""
+        """The neurons as attributes, such as ``layer.neurons.name``."""
         return Proxy(self.neurons_, "neuron")
 
     @property
     def cells(self) -> Any:
-        """The cells as attributes: ``layer.cells.connection.neuron``."""
+        """The cells as attributes, such as ``layer.cells.connection.neuron``."""
         return Proxy(self.cells_, "cell")
 
     @property

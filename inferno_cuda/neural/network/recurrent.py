@@ -19,8 +19,8 @@ class RecurrentSerial(FixedLayer):
     """One connection into neurons, whose spikes drive further neurons, whose spikes come back in the next step.
 
     One step: the feed-forward neurons get the sum of the feed-forward connection, driven by the inputs, and of the
-    feedback connection, driven by :attr:`feedback_spikes`. Their spikes drive the lateral connection, and that the
-    feedback neurons, whose spikes become the next :attr:`feedback_spikes`. The loop takes one step.
+    feedback connection, driven by ``feedback_spikes``. Their spikes drive the lateral connection, and that the
+    feedback neurons, whose spikes become the next ``feedback_spikes``. The loop takes one step.
 
     Args:
         feedfwd_connection: from the inputs to the feed-forward neurons.
@@ -43,6 +43,23 @@ class RecurrentSerial(FixedLayer):
         ValueError: if a name is not an identifier.
         RuntimeError: if a name is used twice, or the output of a connection with a cell has another shape than the
             neurons.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import LIF, DeltaCurrent, LinearDense, LinearDirect, LinearLateral, RecurrentSerial
+        >>> synapse = DeltaCurrent.partialconstructor(spike_charge=400.0)
+        >>> lif = dict(rest_v=-65.0, reset_v=-65.0, thresh_v=-50.0, refrac_t=2.0, time_constant=20.0)
+        >>> layer = RecurrentSerial(
+        ...     LinearDense(10, 4, 1.0, synapse=synapse),
+        ...     LinearDirect(4, 1.0, synapse=synapse, weight_init=torch.ones_like),
+        ...     LinearLateral(4, 1.0, synapse=synapse, weight_init=lambda weight: -weight),  # inhibits the others
+        ...     LIF(4, 1.0, **lif),
+        ...     LIF(4, 1.0, **lif),
+        ... )
+        >>> layer(torch.ones(1, 10, dtype=torch.bool))
+        (tensor([[True, True, True, True]]), tensor([[True, True, True, True]]))
+        >>> layer.feedback_spikes
+        tensor([[True, True, True, True]])
     """
 
     def __init__(
@@ -279,11 +296,19 @@ class RecurrentSerial(FixedLayer):
         if self._buffers.get("feedback_spikes") is not None:
             yield "feedback_spikes", self._buffers["feedback_spikes"]
 
+    def _run_time_buffers(self) -> Iterator[str]:
+        yield from super()._run_time_buffers()
+        yield "feedback_spikes"
+
+    def _batched_buffers(self) -> dict[str, int]:
+        return {"feedback_spikes": 0}
+
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         # it is saved only once there is some, so what was saved decides whether there is to be some
         if prefix + "feedback_spikes" in state_dict:
-            if self.feedback_spikes is None:
-                self.feedback_spikes = normal(torch.zeros_like(self.feedback_neuron.spike))
+            held, like = self.feedback_spikes, self.feedback_neuron.spike
+            if held is None or held.shape != like.shape:
+                self.feedback_spikes = normal(torch.zeros_like(like))
         elif prefix + "_extra_state" in state_dict:
             self.clear(submodules=False)
         super()._load_from_state_dict(state_dict, prefix, *args)

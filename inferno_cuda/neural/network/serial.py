@@ -28,6 +28,18 @@ class Serial(FixedLayer):
         TypeError: if a name is not a string, or a part is no connection or no neurons.
         ValueError: if a name is not an identifier.
         RuntimeError: if the output of the connection has another shape than the neurons.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import LIF, DeltaCurrent, LinearDense, Serial
+        >>> synapse = DeltaCurrent.partialconstructor(spike_charge=20.0)
+        >>> connection = LinearDense(10, 4, 1.0, synapse=synapse, weight_init=torch.ones_like)
+        >>> neurons = LIF(4, 1.0, rest_v=-65.0, reset_v=-65.0, thresh_v=-50.0, refrac_t=2.0, time_constant=20.0)
+        >>> layer = Serial(connection, neurons)
+        >>> [layer(torch.ones(1, 10)).any().item() for _ in range(4)]
+        [False, True, False, False]
+        >>> layer.cell.connection is connection  # what a trainer gets
+        True
     """
 
     def __init__(

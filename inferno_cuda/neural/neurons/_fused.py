@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 
@@ -59,7 +60,29 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
 
     @abstractmethod
     def _dynamics(self) -> dict[str, float]:
-        """The parameters of the model, but for ``dt`` and ``refrac_t``."""
+        """The parameters of the model, but for ``dt`` and ``refrac_t``, from attributes of this module alone.
+
+        Steps read them again once an attribute has been set.
+        """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__["_packed_steps"] = {}
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self.__dict__["_packed_steps"] = {}
+        super().__delattr__(name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_packed_steps": {}}
+
+    def _pack(self, reduction: str | None, refrac_lock: bool, parameters: dict[str, float]) -> None:
+        """Keeps the numbers of a step for the next one, if there is a kernel that takes them."""
+        if type(refrac_lock) is not bool:
+            return
+        how = ops.neuron.pack_step(self._model, reduction, refrac_lock, parameters)
+        if how is not None:
+            self._packed_steps[reduction, refrac_lock] = how
 
     def _parameters_of_step(self) -> dict[str, float]:
         parameters = self._dynamics()
@@ -112,9 +135,15 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
         """
         buffers = self._buffers
         voltage, refrac = buffers["_voltage__data"], buffers["_refrac__data"]
+        how = self._packed_steps.get((None, refrac_lock))
+        if how is not None and type(inputs) is torch.Tensor and not self._state_read:
+            spikes = ops.neuron.step_packed(voltage, refrac, None, inputs, None, False, how)
+            if spikes is not None:
+                return spikes
         if not isinstance(inputs, torch.Tensor) or inputs.shape != voltage.shape or inputs.dtype != voltage.dtype:
             inputs = like_state(inputs, voltage)
         parameters = self._parameters_of_step()
+        self._pack(None, refrac_lock, parameters)
         rebind = self._must_rebind(voltage, records(inputs, parameters, voltage, refrac), self._state_read)
         result = (ops.neuron_step if rebind else ops.neuron_step_)(
             self._model,
@@ -199,15 +228,21 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
         """
         buffers = self._buffers
         voltage, refrac, adaptation = buffers["_voltage__data"], buffers["_refrac__data"], buffers[self._adaptation]
-        if not isinstance(inputs, torch.Tensor) or inputs.shape != voltage.shape or inputs.dtype != voltage.dtype:
-            inputs = like_state(inputs, voltage)
         adapt = self.training if adapt is None else adapt
+        reduction = fused_reduction(self._batch_reduction) if adapt else None
         constants = self._constants.get(
             self._make_constants, self.step_time, voltage.dtype, [buffers[name] for name in self._sources]
         )
+        how = self._packed_steps.get((reduction, refrac_lock)) if reduction or not adapt else None
+        if how is not None and type(inputs) is torch.Tensor and not (self._state_read or self._adaptation_read):
+            spikes = ops.neuron.step_packed(voltage, refrac, adaptation, inputs, constants, adapt, how)
+            if spikes is not None:
+                return spikes
+        if not isinstance(inputs, torch.Tensor) or inputs.shape != voltage.shape or inputs.dtype != voltage.dtype:
+            inputs = like_state(inputs, voltage)
         parameters = self._parameters_of_step()
+        self._pack(reduction, refrac_lock, parameters)
         graph = records(inputs, parameters, voltage, refrac, adaptation)
-        reduction = fused_reduction(self._batch_reduction) if adapt else None
         if adapt and reduction is None:
             return self._step_reducing(inputs, constants, refrac_lock, parameters, graph)
         rebind = self._must_rebind(voltage, graph, self._state_read or (adapt and self._adaptation_read))

@@ -40,6 +40,13 @@ class EIF(FusedNeuron):
         ValueError: if ``step_time``, ``time_constant`` or ``sharpness`` is not positive, ``refrac_t`` is negative,
             ``resistance`` is zero, unless ``rest_v < rheobase_v <= thresh_v`` and ``reset_v < thresh_v``, or if a
             size is not a positive integer.
+
+    Example:
+        >>> from inferno_cuda.neural import EIF
+        >>> neurons = EIF(1, 0.1, rest_v=-65.0, rheobase_v=-52.0, sharpness=2.0, reset_v=-68.0, thresh_v=-30.0,
+        ...               refrac_t=2.0, time_constant=10.0)
+        >>> sum(neurons(14.0).item() for _ in range(1000))  # spikes in 100 ms
+        2
     """
 
     _model = "eif"
@@ -106,6 +113,16 @@ class AdEx(AdaptiveCurrentMixin, AdaptiveNeuron):
 
     Raises:
         ValueError: as for :class:`EIF`, or if a time constant is not positive.
+
+    Example:
+        >>> from inferno_cuda.neural import AdEx
+        >>> neurons = AdEx(1, 0.1, rest_v=-70.6, rheobase_v=-50.4, sharpness=2.0, reset_v=-70.6, thresh_v=20.0,
+        ...                refrac_t=0.0, tc_membrane=9.37, tc_adaptation=144.0, voltage_coupling=0.004,
+        ...                spike_increment=0.0805, resistance=33.3)
+        >>> sum(neurons(1.0).item() for _ in range(2000))  # spikes in 200 ms
+        8
+        >>> neurons.current_adaptation.shape
+        torch.Size([1, 1])
     """
 
     _model = "adex"

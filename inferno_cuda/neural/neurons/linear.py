@@ -72,6 +72,14 @@ class LIF(_ConstantReset):
     Raises:
         ValueError: if ``step_time`` or ``time_constant`` is not positive, ``refrac_t`` is negative, ``resistance`` is
             zero, ``rest_v`` or ``reset_v`` is not less than ``thresh_v``, or a size is not a positive integer.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import LIF
+        >>> neurons = LIF(3, 1.0, rest_v=-65.0, reset_v=-65.0, thresh_v=-50.0, refrac_t=3.0, time_constant=20.0)
+        >>> current = torch.tensor([[0.0, 20.0, 40.0]])  # nA, one sample
+        >>> torch.stack([neurons(current) for _ in range(100)]).sum(0)  # spikes of each neuron in 100 ms
+        tensor([[0, 3, 8]])
     """
 
 
@@ -94,6 +102,13 @@ class GLIF1(_ConstantReset):
 
     Raises:
         ValueError: as for :class:`LIF`.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import GLIF1
+        >>> neurons = GLIF1(1, 1.0, rest_v=-65.0, reset_v=-65.0, thresh_v=-50.0, refrac_t=3.0, time_constant=20.0)
+        >>> [neurons(400.0).item() for _ in range(7)]
+        [True, False, False, True, False, False, True]
     """
 
 
@@ -149,6 +164,13 @@ class ALIF(_AdaptiveThreshold):
     Raises:
         ValueError: if ``step_time`` or a time constant is not positive, ``refrac_t`` is negative, ``resistance`` is
             zero, ``rest_v`` or ``reset_v`` is not less than ``thresh_eq_v``, or a size is not a positive integer.
+
+    Example:
+        >>> from inferno_cuda.neural import ALIF
+        >>> neurons = ALIF(1, 1.0, rest_v=-65.0, reset_v=-65.0, thresh_eq_v=-52.0, refrac_t=2.0, tc_membrane=20.0,
+        ...                tc_adaptation=80.0, spike_increment=2.5)
+        >>> [step for step in range(150) if neurons(25.0).item()]  # the intervals grow
+        [14, 34, 57, 82, 109, 137]
     """
 
     _model = "alif"
@@ -215,6 +237,13 @@ class GLIF2(_AdaptiveThreshold):
     Raises:
         ValueError: if ``step_time``, ``tc_membrane`` or a rate constant is not positive, ``refrac_t`` is negative,
             ``resistance`` is zero, ``rest_v`` is not less than ``thresh_eq_v``, or a size is not a positive integer.
+
+    Example:
+        >>> from inferno_cuda.neural import GLIF2
+        >>> neurons = GLIF2(1, 1.0, rest_v=-65.0, reset_v_add=2.0, reset_v_mul=0.4, thresh_eq_v=-52.0, refrac_t=2.0,
+        ...                 tc_membrane=20.0, rc_adaptation=0.02, spike_increment=2.0)
+        >>> [step for step in range(100) if neurons(25.0).item()]
+        [14, 30, 48, 67, 87]
     """
 
     _model = "glif2"

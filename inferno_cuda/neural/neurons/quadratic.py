@@ -40,6 +40,13 @@ class QIF(FusedNeuron):
         ValueError: if ``step_time``, ``time_constant`` or ``affinity`` is not positive, ``refrac_t`` is negative,
             ``resistance`` is zero, unless ``rest_v < crit_v <= thresh_v`` and ``reset_v < thresh_v``, or if a
             size is not a positive integer.
+
+    Example:
+        >>> from inferno_cuda.neural import QIF
+        >>> neurons = QIF(1, 0.1, rest_v=-65.0, crit_v=-50.0, affinity=0.1, reset_v=-70.0, thresh_v=-30.0, refrac_t=2.0,
+        ...               time_constant=10.0)
+        >>> sum(neurons(20.0).item() for _ in range(1000))  # spikes in 100 ms
+        5
     """
 
     _model = "qif"
@@ -106,6 +113,14 @@ class Izhikevich(AdaptiveCurrentMixin, AdaptiveNeuron):
 
     Raises:
         ValueError: as for :class:`QIF`, or if a time constant is not positive.
+
+    Example:
+        >>> from inferno_cuda.neural import Izhikevich
+        >>> neurons = Izhikevich(1, 0.1, rest_v=-82.66, crit_v=-42.34, affinity=0.04, reset_v=-65.0, thresh_v=30.0,
+        ...                      refrac_t=0.0, tc_membrane=1.0, tc_adaptation=50.0, voltage_coupling=0.2,
+        ...                      spike_increment=8.0)
+        >>> sum(neurons(26.53).item() for _ in range(2000))  # spikes in 200 ms
+        6
     """
 
     _model = "izhikevich"

@@ -80,6 +80,27 @@ def look_up(
     )
 
 
+def look_up_fused(how: DelayedCurrent, selector: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor | None:
+    """The current that ``how`` describes, in one pass; None where no kernel does that.
+
+    Args:
+        how: what is looked up. The range of delays and the tolerance of ``how.minus`` are those of ``how``.
+        selector: delays, in ms.
+        dtype: of the current, if the record holds spikes.
+    """
+    record, minus = how.record, how.minus
+    return ops.history.look_up_current(
+        record.value,
+        record._pointer_tensor,
+        selector,
+        (record.dt, how.mode, how.time_constant, how.tolerance, 1, record.duration, how.overbound),
+        scale=None if dtype is None else how.scale,
+        dtype=dtype,
+        minus=None if minus is None else (minus.record.value, minus.record._pointer_tensor),
+        minus_constant=None if minus is None else minus.time_constant,
+    )
+
+
 def outside(record: RecordTensor, selector: torch.Tensor, tolerance: float) -> torch.Tensor:
     """Where :func:`look_up` gives the overbound value, bool, shaped like ``selector``."""
     if not selector.is_floating_point():

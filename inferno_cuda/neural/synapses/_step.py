@@ -126,18 +126,22 @@ def _plain_step(
     decay: tuple[float, ...],
 ) -> torch.Tensor | None:
     """The step of the common case, without the checks that its kernel repeats; None if this is another one."""
-    if not isinstance(x, torch.Tensor) or not x.is_cpu or x.dtype not in (torch.bool, dtype) or x.requires_grad:
+    if not isinstance(x, torch.Tensor) or not (x.dtype == torch.bool or x.dtype == dtype) or x.requires_grad:
         return None
-    if forward_ad._current_level >= 0 or not ops.native_on_cpu() or torch.compiler.is_compiling():
+    if forward_ad._current_level >= 0 or not ops.native_on_cpu() or not x.is_cpu or torch.compiler.is_compiling():
         return None
-    buffers, extras, rings = synapse._buffers, synapse._extras, []
-    for record in (synapse.spike_, *currents):
-        names = record._attributes
-        data = buffers.get(names.data)
-        if data is None or record._held or data.requires_grad:
+    buffers, extras, spike = synapse._buffers, synapse._extras, synapse.spike_
+    names = spike._attributes
+    data, rings = buffers.get(names.data), []
+    if data is None or spike._held:
+        return None
+    for record in currents:
+        own = record._attributes
+        ring = buffers.get(own.data)
+        if ring is None or record._held or ring.requires_grad:
             return None
-        rings.append((data, extras[names.pointer]))
-    return ops.synapse.step_plain(model, x, rings[0], rings[1:], gain, decay, (), dtype)
+        rings.append((ring, extras[own.pointer]))
+    return ops.synapse.step_plain(model, x, (data, extras[names.pointer]), rings, gain, decay, (), dtype)
 
 
 def _checked_step(

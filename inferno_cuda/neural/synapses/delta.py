@@ -41,6 +41,15 @@ class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
         ValueError: if ``spike_charge`` is zero, ``step_time`` is not positive, ``delay`` or ``interp_tol`` is negative,
             or a size is not a positive integer.
         RuntimeError: if ``interp_mode`` is unknown.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import DeltaCurrent
+        >>> synapse = DeltaCurrent(1, 1.0, spike_charge=5.0, delay=2.0)
+        >>> [round(synapse(torch.tensor([[spike]])).item(), 3) for spike in (True, False, False)]  # nA
+        [5.0, 0.0, 0.0]
+        >>> synapse.current_at(torch.tensor([[2.0]]))  # 2 ms ago
+        tensor([[5.]])
     """
 
     _ops = ("synapse_step", "history_gather")

@@ -44,6 +44,13 @@ class DeltaPlusCurrent(SpikeCurrentMixin, InfernoSynapse):
         ValueError: if ``spike_charge`` is zero, ``step_time`` is not positive, ``delay`` or ``interp_tol`` is negative,
             or a size is not a positive integer.
         RuntimeError: if ``interp_mode`` is unknown.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import DeltaPlusCurrent
+        >>> synapse = DeltaPlusCurrent(2, 1.0, spike_charge=5.0)
+        >>> synapse(torch.tensor([[True, False]]), 0.25, torch.tensor([[0.0, 1.0]]))  # two injected currents, nA
+        tensor([[5.2500, 1.2500]])
     """
 
     _ops = ("synapse_step", "history_gather")

@@ -12,7 +12,7 @@ from ...state import RecordTensor
 from ...state._check import nonnegative, nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
-from ._lookup import DelayedCurrent, look_up, spike_mode
+from ._lookup import DelayedCurrent, look_up, look_up_fused, spike_mode
 from ._step import step
 from .mixins import SpikeMixin, add_record
 
@@ -53,6 +53,15 @@ class DoubleExponentialCurrent(SpikeMixin, InfernoSynapse):
         ValueError: if ``spike_charge`` is zero, ``step_time`` or a time constant is not positive, ``tc_decay`` is not
             greater than ``tc_rise``, ``delay`` or ``interp_tol`` is negative, or a size is not a positive integer.
         RuntimeError: if ``spike_interp_mode`` is unknown.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import DoubleExponentialCurrent
+        >>> synapse = DoubleExponentialCurrent(1, 1.0, spike_charge=5.0, tc_decay=5.0, tc_rise=1.0, delay=2.0)
+        >>> [round(synapse(torch.tensor([[spike]])).item(), 3) for spike in (True, False, False)]  # nA
+        [0.0, 0.564, 0.669]
+        >>> synapse.current_at(torch.tensor([[2.0]]))  # 2 ms ago
+        tensor([[0.]])
     """
 
     _ops = ("synapse_step", "history_gather")
@@ -161,7 +170,8 @@ class DoubleExponentialCurrent(SpikeMixin, InfernoSynapse):
             the currents, shaped like ``selector``; the overbound value where a delay is out of range.
         """
         how = DoubleExponentialCurrent.delayed_current(self)
-        return _look_up(how, selector) - _look_up(how.minus, selector)
+        currents = look_up_fused(how, selector)
+        return _look_up(how, selector) - _look_up(how.minus, selector) if currents is None else currents
 
     def pos_current_at(self, selector: torch.Tensor) -> torch.Tensor:
         """The part of past currents that is added, in nA; arguments and result as for :meth:`current_at`."""

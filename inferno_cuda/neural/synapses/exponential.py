@@ -48,6 +48,15 @@ class SingleExponentialCurrent(SpikeCurrentMixin, InfernoSynapse):
         ValueError: if ``spike_charge`` is zero, ``step_time`` or ``time_constant`` is not positive, ``delay`` or
             ``interp_tol`` is negative, or a size is not a positive integer.
         RuntimeError: if ``spike_interp_mode`` is unknown.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda.neural import SingleExponentialCurrent
+        >>> synapse = SingleExponentialCurrent(1, 1.0, spike_charge=5.0, time_constant=5.0, delay=2.0)
+        >>> [round(synapse(torch.tensor([[spike]])).item(), 3) for spike in (True, False, False)]  # nA
+        [1.0, 0.819, 0.67]
+        >>> synapse.current_at(torch.tensor([[2.0]]))  # 2 ms ago
+        tensor([[1.]])
     """
 
     _ops = ("synapse_step", "history_gather")

@@ -7,7 +7,7 @@ import torch
 from ...state import RecordTensor, VirtualTensor
 from ...state._check import nonnegative
 from ..base import InfernoSynapse
-from ._lookup import DelayedCurrent, look_up, outside, spike_mode
+from ._lookup import DelayedCurrent, look_up, look_up_fused, outside, spike_mode
 
 
 def add_record(synapse: InfernoSynapse, name: str, value: torch.Tensor) -> None:
@@ -200,6 +200,9 @@ class SpikeDerivedCurrentMixin(SpikeMixin):
             the currents, shaped like ``selector``; the overbound value where a delay is out of range.
         """
         how = SpikeDerivedCurrentMixin.delayed_current(self)
+        currents = look_up_fused(how, selector, self._buffers["_current__ref"].dtype)
+        if currents is not None:
+            return currents
         over = how.overbound
         currents = self._to_current(look_up(how.record, selector, how.mode, how.tolerance, None if over is None else 0))
         return currents.masked_fill(outside(how.record, selector, how.tolerance), over) if over else currents

@@ -1,0 +1,234 @@
+"""Checkpoints of whole simulations, in files that hold numbers and nothing that is executed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from .state._file import CheckpointError, read, write
+from .state._load import BatchSize, load_state
+from .state._plain import PlainError, decode, encode
+from .state._transaction import unchanged_on_failure
+
+__all__ = ["CheckpointError", "load_checkpoint", "load_state", "save_checkpoint"]
+
+VERSION = 1
+_CONTENT = {"version": int, "values": dict, "shared": dict, "generators": dict, "given": dict, "extra": dict}
+
+
+def save_checkpoint(
+    path: str | os.PathLike,
+    model: nn.Module,
+    extra: Mapping[str, Any] | None = None,
+    *,
+    generators: Mapping[str, torch.Generator] | None = None,
+) -> None:
+    """Writes the state of a model, from which :func:`load_checkpoint` resumes bit for bit.
+
+    In the file are the ``state_dict()`` of the model, of this package, of inferno-ai or of any other kind, and the
+    states of the random generators of its encoders. It is a safetensors file, whose tensors have the names of the
+    ``state_dict()``. An existing file is replaced in one step, once the new one is complete.
+
+    Args:
+        path: the file to write.
+        model: what to save.
+        extra: what else to keep, by name: numbers, strings, None, tensors, and lists, tuples and dictionaries of such.
+            The ``state_dict()`` of an optimizer is made of that.
+        generators: further random generators whose states are to be kept, by name, such as torch's own
+            (``{"torch": torch.default_generator}``), from which encoders without a generator draw.
+
+    Raises:
+        ImportError: without the package safetensors.
+        TypeError: if a value is of a type that files cannot hold.
+        ValueError: if a tensor of the model is on the meta device.
+        OSError: if the file cannot be written; a file that was there is as before.
+    """
+    state, shared, values = _split(model.state_dict())
+    beside: dict[str, torch.Tensor] = {}
+    try:
+        content = {
+            "version": VERSION,
+            "values": {key: encode(value, key, beside) for key, value in values.items()},
+            "shared": shared,
+            "generators": _generator_states(_generators(model), beside),
+            "given": _generator_states(dict(generators or {}), beside),
+            "extra": {name: encode(value, f"extra[{name!r}]", beside) for name, value in dict(extra or {}).items()},
+        }
+    except PlainError as error:
+        raise TypeError(str(error)) from None
+    taken = [key for key in state if key.startswith("@")]
+    if taken:
+        raise ValueError(f"'{taken[0]}' of the state_dict begins with '@', which the file uses itself")
+    write(path, {**state, **beside}, content)
+
+
+def load_checkpoint(
+    path: str | os.PathLike,
+    model: nn.Module,
+    *,
+    generators: Mapping[str, torch.Generator] | None = None,
+    batchsz: BatchSize | None = None,
+) -> dict[str, Any]:
+    """Brings a model to the state that :func:`save_checkpoint` wrote, or leaves it, bit for bit, as it was.
+
+    The file must fit the model: the same keys, shapes, dtypes, extras and generators. Nothing in it is executed.
+
+    Args:
+        path: the file to read.
+        model: a model of the structure of the saved one, of this package or of inferno-ai.
+        generators: the generators that were given to :func:`save_checkpoint`, under the same names; they are set to
+            their saved states.
+        batchsz: None: the batch sizes must agree. Otherwise how to load a state of another batch size, see
+            :func:`load_state`.
+
+    Returns:
+        what was saved as ``extra``; its tensors are on the CPU.
+
+    Raises:
+        ImportError: without the package safetensors.
+        OSError: if the file cannot be read.
+        CheckpointError: if the file is no checkpoint, is damaged, or does not fit; it names the file and the fault. The
+            model and all generators are as before then.
+    """
+    tensors, content = read(path)
+    try:
+        _check_content(content)
+        state, extra, saved = _assemble(tensors, content)
+        _check_fit(model, state)
+        present = {"generators": _generators(model), "given": dict(generators or {})}
+        streams = [stream for kind in present for stream in _matched(kind, present[kind], saved[kind])]
+        with unchanged_on_failure(model):
+            model.load_state_dict(state) if batchsz is None else load_state(model, state, batchsz=batchsz)
+    except (PlainError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        # KeyError alone prints its message in quotes
+        reason = error.args[0] if isinstance(error, KeyError) and error.args else error
+        raise CheckpointError(f"'{path}' does not fit the model, which is left as it was: {reason}") from error
+    for generator, stream in streams:
+        generator.set_state(stream)
+    return extra
+
+
+def _split(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, str], dict[str, Any]]:
+    """Tensors, other names of tensors that have several, and values that are no tensors."""
+    tensors: dict[str, torch.Tensor] = {}
+    shared: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    first: dict[tuple, str] = {}
+    for key, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            values[key] = value
+            continue
+        if value.is_meta or value.layout != torch.strided or value.is_quantized:
+            raise ValueError(f"'{key}' of the state_dict is no dense tensor with values")
+        same = first.setdefault(_place(value), key) if value.numel() else key
+        if same == key:
+            tensors[key] = value
+        else:
+            shared[key] = same
+    return tensors, shared, values
+
+
+def _place(tensor: torch.Tensor) -> tuple:
+    """Where the elements of a tensor lie: the same for two that are one."""
+    return tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride()
+
+
+def _generators(model: nn.Module) -> dict[str, torch.Generator]:
+    """The random generators of encoders, and of what else has an attribute ``generator``, by path."""
+    found = {}
+    for path, module in model.named_modules():
+        if "generator" in vars(module) or isinstance(getattr(type(module), "generator", None), property):
+            generator = module.generator
+            if isinstance(generator, torch.Generator):
+                found[path] = generator
+    return found
+
+
+def _generator_states(generators: Mapping[str, torch.Generator], beside: dict[str, torch.Tensor]) -> dict[str, Any]:
+    return {name: encode(generator.get_state(), name, beside) for name, generator in generators.items()}
+
+
+def _matched(
+    kind: str, present: Mapping[str, torch.Generator], saved: Mapping[str, Any]
+) -> Iterator[tuple[torch.Generator, torch.Tensor]]:
+    """Generators and the states that they are to take; what cannot be taken is found here."""
+    if set(present) != set(saved):
+        where = "the model" if kind == "generators" else "'generators'"
+        raise ValueError(
+            f"the file has states of the generators {sorted(saved)} of {where}, there are {sorted(present)}"
+        )
+    states: dict[int, torch.Tensor] = {}
+    for name, generator in present.items():
+        stream = saved[name]
+        if not isinstance(stream, torch.Tensor):
+            raise TypeError(f"the state of the generator '{name}' is no tensor")
+        torch.Generator(generator.device).set_state(stream)
+        if not torch.equal(states.setdefault(id(generator), stream), stream):
+            raise ValueError(f"the generator '{name}' is used at several places, for which there are different states")
+        yield generator, stream
+
+
+def _check_content(content: Any) -> None:
+    if type(content) is not dict or {key: type(value) for key, value in content.items()} != _CONTENT:
+        raise ValueError("the file does not say what it holds")
+    if content["version"] != VERSION:
+        raise ValueError(f"the file is of version {content['version']}, this package reads version {VERSION}")
+
+
+def _assemble(
+    tensors: dict[str, torch.Tensor], content: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]]]:
+    """The state_dict, the extra values, and the states of the generators."""
+    # the library may hand out views of the file, which others can write to
+    beside = {name: tensor.clone() for name, tensor in tensors.items() if name.startswith("@")}
+
+    def decoded(kind: str) -> dict[str, Any]:
+        return {name: decode(value, f"{kind}[{name!r}]", beside) for name, value in content[kind].items()}
+
+    state = {name: tensor for name, tensor in tensors.items() if name not in beside}
+    for key, same in content["shared"].items():
+        if key in state or type(same) is not str or same not in state:
+            raise ValueError(f"'{key}' shares a tensor that is not in the file")
+        state[key] = tensors[same]
+    for key, value in decoded("values").items():
+        if key in state:
+            raise ValueError(f"'{key}' is in the file twice")
+        state[key] = value
+    return state, decoded("extra"), {kind: decoded(kind) for kind in ("generators", "given")}
+
+
+def _check_fit(model: nn.Module, state: Mapping[str, Any]) -> None:
+    """What ``load_state_dict`` would take and convert, or would find only after it has begun to write."""
+    for key, present in model.state_dict(keep_vars=True).items():
+        if key not in state:
+            continue
+        saved = state[key]
+        if isinstance(present, torch.Tensor):
+            if not isinstance(saved, torch.Tensor) or saved.dtype != present.dtype:
+                kind = getattr(saved, "dtype", type(saved).__name__)
+                raise TypeError(f"'{key}' is {kind} in the file and {present.dtype} in the model")
+        else:
+            _check_value(key, saved, present)
+            module = model.get_submodule(key.rpartition(".")[0])
+            if hasattr(module, "_extras"):
+                _check_extras(key, saved, present, module)
+
+
+def _check_value(key: str, saved: Any, present: Any) -> None:
+    kinds = [dict if isinstance(value, dict) else type(value) for value in (saved, present)]
+    if kinds[0] is not kinds[1]:
+        raise TypeError(f"'{key}' is a {kinds[0].__name__} in the file and a {kinds[1].__name__} in the model")
+
+
+def _check_extras(key: str, saved: Mapping[str, Any], present: Mapping[str, Any], module: nn.Module) -> None:
+    if saved.keys() != present.keys():
+        raise KeyError(f"'{key}' has the entries {sorted(map(str, saved))} in the file, {sorted(present)} in the model")
+    for name, value in saved.items():
+        _check_value(f"{key}[{name!r}]", value, present[name])
+        ring = module._buffers.get(f"{name.removesuffix('_pointer')}_data") if name.endswith("_pointer") else None
+        if ring is not None and ring.ndim and not -len(ring) <= value < max(len(ring), 1):
+            raise ValueError(f"'{key}[{name!r}]' is {value}, it must be one of the {len(ring)} slots of the history")
