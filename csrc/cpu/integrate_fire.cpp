@@ -22,7 +22,7 @@ void fill(const Coefficient& c, int64_t begin, int64_t count, bool first, C* to)
   if (c.data && c.size > 1)
     for (int64_t i = 0; i < count; ++i) to[i] = coefficient<C>(c, begin + i);
   else if (first)
-    std::fill_n(to, block, coefficient<C>(c, 0));
+    std::fill_n(to, count, coefficient<C>(c, 0));
 }
 
 // The numbers that neurons share are written for the first block alone.
@@ -49,50 +49,48 @@ INFERNO_HD void step_block(const T* inputs, T* spikes, int64_t count, C tau, C r
   }
 }
 
+// Clones cannot be templates. Half types, which spend their time on conversions, have none: there is much to compile.
+#define INFERNO_STEP(NAME, CLONES, T)                                                                             \
+  CLONES void NAME(const IntegrateFireArgs& a, const T* inputs, T* spikes, int64_t count, Block<Compute<T>>& b) { \
+    dispatch_integrate_fire(a, [&](auto m, auto r) __attribute__((always_inline)) {                               \
+      step_block<decltype(m), decltype(r)>(inputs, spikes, count, Compute<T>(a.tau), Compute<T>(a.rest), b);      \
+    });                                                                                                           \
+  }                                                                                                               \
+  void step_of(const IntegrateFireArgs& a, const T* inputs, T* spikes, int64_t count, Block<Compute<T>>& b) {     \
+    NAME(a, inputs, spikes, count, b);                                                                            \
+  }
+INFERNO_STEP(step_f32, INFERNO_CLONES, float)
+INFERNO_STEP(step_f64, INFERNO_CLONES, double)
+INFERNO_STEP(step_f16, , Half)
+INFERNO_STEP(step_bf16, , BFloat16)
+#undef INFERNO_STEP
+
 template <class T, class C>
-INFERNO_HD void load_row(const void* from, int64_t at, int64_t count, C* to) {
+void load_row(const void* from, int64_t at, int64_t count, C* to) {
   const T* row = static_cast<const T*>(from) + at;
   for (int64_t i = 0; i < count; ++i) to[i] = load(row[i]);
 }
 
 template <class T, class C>
-INFERNO_HD void store_row(const C* from, void* to, int64_t at, int64_t count) {
+void store_row(const C* from, void* to, int64_t at, int64_t count) {
+  if (!to) return;
   T* row = static_cast<T*>(to) + at;
   for (int64_t i = 0; i < count; ++i) row[i] = store<T>(from[i]);
 }
 
-template <class M, class R, class T>
-INFERNO_HD void run_block(const IntegrateFireArgs& a, int64_t begin, int64_t count, Block<Compute<T>>& b) {
-  using C = Compute<T>;
+template <class T>
+void run_block(const IntegrateFireArgs& a, int64_t begin, int64_t count, Block<Compute<T>>& b) {
   load_row<T>(a.voltage_in, begin, count, b.voltage);
-  if constexpr (M::has_current) load_row<T>(a.current_in, begin, count, b.current);
+  if (a.current_in) load_row<T>(a.current_in, begin, count, b.current);
   for (int64_t t = 0; t < a.steps; ++t) {
     const int64_t at = t * a.count + begin;
-    step_block<M, R>(static_cast<const T*>(a.inputs) + at, static_cast<T*>(a.spikes) + at, count, C(a.tau), C(a.rest),
-                     b);
-    if (a.voltages) store_row<T>(b.voltage, a.voltages, at, count);
-    if constexpr (M::late)
-      if (a.resets) store_row<T>(b.above, a.resets, at, count);
+    step_of(a, static_cast<const T*>(a.inputs) + at, static_cast<T*>(a.spikes) + at, count, b);
+    store_row<T>(b.voltage, a.voltages, at, count);
+    store_row<T>(b.above, a.resets, at, count);
   }
   store_row<T>(b.voltage, a.voltage, begin, count);
-  if constexpr (M::has_current) store_row<T>(b.current, a.current, begin, count);
+  store_row<T>(b.current, a.current, begin, count);
 }
-
-// Clones cannot be templates.
-#define INFERNO_BLOCK(NAME, T)                                                                               \
-  INFERNO_CLONES void NAME(const IntegrateFireArgs& a, int64_t begin, int64_t count, Block<Compute<T>>& b) { \
-    dispatch_integrate_fire(a, [&](auto m, auto r) __attribute__((always_inline)) {                          \
-      run_block<decltype(m), decltype(r), T>(a, begin, count, b);                                            \
-    });                                                                                                      \
-  }                                                                                                          \
-  void block_of(T, const IntegrateFireArgs& a, int64_t begin, int64_t count, Block<Compute<T>>& b) {         \
-    NAME(a, begin, count, b);                                                                                \
-  }
-INFERNO_BLOCK(block_f32, float)
-INFERNO_BLOCK(block_f64, double)
-INFERNO_BLOCK(block_f16, Half)
-INFERNO_BLOCK(block_bf16, BFloat16)
-#undef INFERNO_BLOCK
 
 }  // namespace
 
@@ -102,7 +100,7 @@ void integrate_fire_cpu(const IntegrateFireArgs& a, int64_t begin, int64_t end) 
     for (int64_t i = begin; i < end; i += block) {
       const int64_t count = std::min(block, end - i);
       fill(a, i, count, i == begin, b);
-      block_of(scalar, a, i, count, b);
+      run_block<decltype(scalar)>(a, i, count, b);
     }
   });
 }
