@@ -12,6 +12,7 @@ import torch.distributed as dist
 from replicas import Model, inputs
 from torch.nn.parallel import DistributedDataParallel
 
+import inferno_cuda
 import inferno_cuda.neural as neural
 from inferno_cuda.extra import ExactNeuron
 from inferno_cuda.state._distributed import run_time_buffers
@@ -118,8 +119,7 @@ def test_a_layer_as_the_root_and_spikes_that_are_not_there_yet(group):
 def test_modules_of_other_libraries_take_part(group):
     theirs = pytest.importorskip("inferno.neural")
     neuron = theirs.LIF(3, 1.0, rest_v=-60.0, reset_v=-65.0, thresh_v=-50.0, refrac_t=1.0, time_constant=20.0)
-    swapped = type("Swapped", (theirs.LIF,), {"_run_time_buffers": lambda self: ("_voltage__data", "_refrac__data")})
-    neuron.__class__ = swapped
+    inferno_cuda.accelerate(neuron, strict=True)
     replica = DistributedDataParallel(torch.nn.Sequential(torch.nn.Linear(3, 3), neuron))
     assert replica.parameters_to_ignore == {"1._voltage__data", "1._refrac__data"}
 

@@ -12,6 +12,10 @@ CACHE = "_fused_"
 """What the names of all attributes start with that an accelerated module has for itself."""
 
 
+STATE = ("__data", "feedback_spikes", "mem", "syn")
+"""How the names of the buffers end in which the libraries keep the state of a simulation: inferno-ai's, snnTorch's."""
+
+
 class Accelerated:
     """What all accelerated classes have in common.
 
@@ -19,6 +23,10 @@ class Accelerated:
     """
 
     _accelerates: type[nn.Module]
+
+    def _run_time_buffers(self) -> list[str]:
+        """Names of the buffers with the state of a simulation, of which each replica of a model has its own."""
+        return [name for name in self._buffers if name.endswith(STATE)]
 
     def _fused_revert(self) -> None:
         """Called before the module gets its own class back, for what a mixin has to undo besides its attributes."""
