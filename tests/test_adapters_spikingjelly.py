@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -315,6 +317,19 @@ def test_subclasses():
         assert "overrides" in row.reason
     (row,) = inferno_cuda.accelerate(neuron.QIFNode())
     assert row.reason == "there is no adapter for it"
+
+
+def test_neurons_that_are_imported_later_are_found():
+    code = """
+import sys
+import torch, spikingjelly, inferno_cuda
+assert not list(inferno_cuda.accelerate(torch.nn.Linear(1, 1)))
+assert "spikingjelly.activation_based.neuron" not in sys.modules
+from spikingjelly.activation_based import neuron
+(row,) = inferno_cuda.accelerate(neuron.IFNode())
+assert row.runs, row
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_only_neurons_are_worth_a_word():

@@ -14,7 +14,8 @@ MAKE = {
 
 
 def case(library):
-    return Case(f"{library}-tiny", "tiny", cases_libraries.steps(MAKE[library], (3, 2, 5)), 100, ("native", library))
+    build = cases_libraries.steps(MAKE[library], (3, 2, 5))
+    return Case(f"{library}-tiny", "tiny", build, 100, subjects=("native", library))
 
 
 @pytest.mark.parametrize("library", MAKE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
 from collections.abc import Iterator
@@ -37,9 +36,14 @@ def _loaded() -> Iterator[str]:
     return (library for library, module in modules if getattr(module, "__name__", None) == library)
 
 
-@functools.cache
+_FOUND: dict[str, dict[type[nn.Module], Adapter]] = {}
+
+
 def _of(library: str) -> dict[type[nn.Module], Adapter]:
-    return {adapter.base: adapter for source in _sources(library) for adapter in source.adapters()}
+    # kept once there are some: a program may import the part of a library that has its neurons later than the rest
+    if not _FOUND.get(library):
+        _FOUND[library] = {adapter.base: adapter for source in _sources(library) for adapter in source.adapters()}
+    return _FOUND[library]
 
 
 def _adapters() -> dict[type[nn.Module], Adapter]:

@@ -17,6 +17,7 @@ from .case import Case, Output, Subject, seeded
 SIZES = {"1e3": (1, 1000), "1e5": (100, 1000), "1e6": (100, 10_000)}
 STEPS, SEQUENCE = 4, (32, 10, 1000)  # compared; time steps of a sequence, and its neurons
 NODES = "spikingjelly.activation_based.neuron"
+SNNTORCH, SPIKINGJELLY = ("native", "snntorch"), ("native", "spikingjelly")
 
 
 def _snntorch(name: str, decays: int) -> nn.Module:
@@ -56,7 +57,7 @@ def _cases():
                 # inputs and state are read, spikes, state and the reset signal written, 4 bytes each
                 moved = 4 * (3 + 2 * decays) * shape[0] * shape[1]
                 build = steps(lambda name=name, decays=decays: _snntorch(name, decays), shape)
-                yield Case(f"snntorch-{name.lower()}-{size}", what, build, moved, ("native", "snntorch"))
+                yield Case(f"snntorch-{name.lower()}-{size}", what, build, moved, subjects=SNNTORCH)
     if importlib.util.find_spec("spikingjelly"):
         for name in ("IFNode", "LIFNode"):
             for size, shape in (SIZES | {"sequence": SEQUENCE}).items():
@@ -65,7 +66,7 @@ def _cases():
                 what = f"SpikingJelly {name}, " + (f"{shape[0]} x " if mode == "m" else "") + f"{neurons:,} neurons"
                 build = steps(lambda name=name, mode=mode: _spikingjelly(name, mode), shape)
                 moved = 8 * (inputs + neurons)  # inputs and voltage read, spikes and voltage written
-                yield Case(f"spikingjelly-{name.lower()}-{size}", what, build, moved, ("native", "spikingjelly"))
+                yield Case(f"spikingjelly-{name.lower()}-{size}", what, build, moved, subjects=SPIKINGJELLY)
 
 
 LIBRARIES = tuple(_cases())
