@@ -9,24 +9,19 @@ import torch
 from torch.autograd import forward_ad
 
 from .. import reference
+from ._neuron_checks import EVERY, REDUCTIONS, check_step, tensor_names
 from .backend import active_mode, native_on_cpu, runs_native
 from .common import (
     _increment_version,
     check_apart,
-    check_floating,
-    check_same,
     check_writable,
     forbid_gradients,
     needs_graph,
     pack,
     same_view,
-    shape_text,
     written,
 )
 from .native import status
-
-REDUCTIONS = (None, "mean", "sum")
-_EVERY = ("dt", "refrac_t")  # parameters of every model
 
 if status.loaded:
     _raw_ = torch.ops.inferno_cuda.neuron_step_.default
@@ -50,67 +45,6 @@ if status.loaded:
         return state, torch.empty_like(state), torch.empty_like(state, dtype=torch.bool), state.new_empty(shape)
 
 
-def _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters):
-    if model not in reference.MODELS:
-        raise ValueError(f"model was {model!r}; it must be one of {', '.join(map(repr, reference.MODELS))}")
-    dynamics = reference.MODELS[model]
-    wanted = {*_EVERY, *dynamics.parameters}
-    if set(parameters) != wanted:
-        missing, extra = sorted(wanted - set(parameters)), sorted(set(parameters) - wanted)
-        raise TypeError(f"{model}: parameters missing: {missing or 'none'}, unknown: {extra or 'none'}")
-    for name in _tensors(parameters):
-        _check_broadcasts(name, parameters[name], voltage)
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction was {reduction!r}; it must be one of {', '.join(map(repr, REDUCTIONS))}")
-    check_floating("voltage", voltage)
-    for name, tensor in (("refrac", refrac), ("inputs", inputs)):
-        if tensor.shape != voltage.shape:
-            raise ValueError(
-                f"{name} had shape {shape_text(tensor.shape)}; it must be {shape_text(voltage.shape)} like voltage"
-            )
-        check_same(name, tensor, "voltage", voltage)
-    if reduction is not None and voltage.ndim and voltage.shape[0] == 0:
-        raise ValueError(f"voltage had shape {shape_text(voltage.shape)}; a reduction needs at least one sample")
-    if dynamics.adapt is not None:
-        _check_adaptation(model, dynamics.constants, voltage, adaptation, constants)
-    elif adaptation is not None or constants is not None or reduction is not None:
-        raise ValueError(f"{model} does not adapt; adaptation, constants and reduction must be None")
-
-
-def _check_broadcasts(name, parameter, voltage):
-    missing, shape = voltage.ndim - parameter.ndim, parameter.shape
-    if missing < 0 or any(h not in (1, want) for h, want in zip(shape, voltage.shape[missing:], strict=True)):
-        raise ValueError(
-            f"{name} had shape {shape_text(parameter.shape)}; it must broadcast to {shape_text(voltage.shape)}, "
-            "the shape of voltage"
-        )
-
-
-def _check_adaptation(model, rows, voltage, adaptation, constants):
-    if adaptation is None or constants is None:
-        raise ValueError(f"{model} adapts; adaptation and constants must be tensors")
-    shape = voltage.shape[1:]
-    if voltage.ndim < 1 or adaptation.shape[:-1] != shape or adaptation.ndim != len(shape) + 1:
-        raise ValueError(
-            f"adaptation had shape {shape_text(adaptation.shape)}; it must be {shape_text((*shape, 'K'))}, "
-            "a sample of voltage with one more dimension"
-        )
-    check_same("adaptation", adaptation, "voltage", voltage)
-    kinds = adaptation.shape[-1]
-    if kinds < 1 or constants.shape != (rows, kinds):
-        raise ValueError(f"constants had shape {shape_text(constants.shape)}; it must be {shape_text((rows, kinds))}")
-    compute = torch.float64 if voltage.dtype == torch.float64 else torch.float32
-    if constants.dtype != compute or constants.device != voltage.device:
-        raise ValueError(
-            f"constants was {constants.dtype} on {constants.device}; it must be {compute} on {voltage.device}"
-        )
-
-
-def _tensors(parameters):
-    """Names of the parameters that are tensors."""
-    return [name for name, parameter in parameters.items() if isinstance(parameter, torch.Tensor)]
-
-
 def _without_negative_zeros(parameters):
     # 0.0 and -0.0 are one key of the packed numbers, so every form has to take them as one
     return {name: value + 0.0 if isinstance(value, float) else value for name, value in parameters.items()}
@@ -120,7 +54,7 @@ def _runs_kernel(voltage, parameters):
     """Whether the kernel runs; it takes numbers as parameters, no tensors."""
     if not runs_native(voltage, "neuron_step"):
         return False
-    tensors = _tensors(parameters)
+    tensors = tensor_names(parameters)
     if tensors and active_mode() == "native":
         raise RuntimeError(
             f"neuron_step: backend is set to 'native', but the parameters {', '.join(tensors)} are tensors, which run "
@@ -149,7 +83,7 @@ def _packed(model, reduction, refrac_lock, **parameters):
     Raises:
         ValueError, TypeError: there is no such model, or its parameters are others, or no plain numbers.
     """
-    if model not in _KERNELS or len(parameters) != len(_KERNELS[model][1]) + len(_EVERY):
+    if model not in _KERNELS or len(parameters) != len(_KERNELS[model][1]) + len(EVERY):
         raise ValueError("these are not the parameters of a model")
     if not all(isinstance(number, int | float) for number in parameters.values()):
         raise TypeError("not all parameters are numbers")
@@ -336,9 +270,9 @@ def neuron_step(
             kernel has no room.
     """
     parameters = _without_negative_zeros(parameters)
-    _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
+    check_step(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
     options = (model, reduction, refrac_lock, parameters)
-    if needs_graph(voltage, refrac, inputs, adaptation, constants) and not _tensors(parameters):
+    if needs_graph(voltage, refrac, inputs, adaptation, constants) and not tensor_names(parameters):
         if torch.compiler.is_compiling():
             # a compiler differentiates the reference itself, and fuses it
             return _run_reference(voltage, refrac, inputs, adaptation, constants, *options)
@@ -400,9 +334,9 @@ def neuron_step_(
     parameters = _without_negative_zeros(parameters)
     native = _runs_kernel(voltage, parameters)
     if torch.is_grad_enabled():
-        learned = {name: parameters[name] for name in _tensors(parameters)}
+        learned = {name: parameters[name] for name in tensor_names(parameters)}
         forbid_gradients("neuron_step_", "use neuron_step", **learned)
-    _check(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
+    check_step(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
     for name, tensor in zip(("voltage", "refrac", "adaptation"), changed, strict=False):
         check_writable(name, tensor)
     _check_apart(inputs, adaptation, voltage=voltage, refrac=refrac)
