@@ -16,7 +16,7 @@ from ._inferno_plan import Part, Plans, kind_of, parts_of
 from ._swap import library_class
 
 
-class _Fused:
+class FusedConnection:
     """The step of a connection."""
 
     def forward(self, *inputs: torch.Tensor, **kwargs: Any) -> torch.Tensor:
@@ -50,7 +50,7 @@ class _Fused:
         return x.flatten(1) if x.ndim > 1 else self.like_synaptic(x)
 
 
-class _FusedDense(_Fused):
+class _FusedDense(FusedConnection):
     def _fused_undelayed(
         self, currents: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor:
@@ -68,7 +68,7 @@ class _FusedDense(_Fused):
         return ops.delayed_dense(data, pointer, weight, plan, bias=bias, scale=scale)
 
 
-class _FusedDirect(_Fused):
+class _FusedDirect(FusedConnection):
     def _fused_undelayed(
         self, currents: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor:
@@ -86,7 +86,7 @@ class _FusedDirect(_Fused):
         return ops.delayed_direct(data, pointer, weight, plan, bias=bias, scale=scale)
 
 
-class _FusedConv(_Fused):
+class FusedConv(FusedConnection):
     def _fused_to_synapse(self, x: torch.Tensor) -> torch.Tensor:
         return self.like_synaptic(x)
 
@@ -176,7 +176,7 @@ def adapters() -> tuple[Adapter, ...]:
         neural.LinearDense: (_FusedDense, "delayed_dense"),
         neural.LinearLateral: (_FusedDense, "delayed_dense"),
         neural.LinearDirect: (_FusedDirect, "delayed_direct"),
-        neural.Conv2D: (_FusedConv, "delayed_dense"),
+        neural.Conv2D: (FusedConv, "delayed_dense"),
     }
     return tuple(
         Adapter(LIBRARY, base, overrides, partial(_runs, op), partial(_refuse, op), _RELIES)

@@ -18,7 +18,7 @@ from ..neural.neurons._constants import Constants
 from ._adapter import Adapter
 from ._inferno import LIBRARY, TYPES, owned, plain, refuses
 
-_REDUCTIONS = ((torch.mean, "mean"), (torch.sum, "sum"))
+REDUCTIONS = ((torch.mean, "mean"), (torch.sum, "sum"))
 
 
 def _covered(neuron: nn.Module, inputs: Any, refrac_lock: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -37,7 +37,7 @@ def _covered(neuron: nn.Module, inputs: Any, refrac_lock: Any) -> tuple[torch.Te
     return voltage, refrac
 
 
-def _numbers(neuron: nn.Module) -> dict[str, float] | None:
+def numbers_of(neuron: nn.Module) -> dict[str, float] | None:
     """The parameters of a step but for ``dt``; None if not all are numbers: the library takes tensors too."""
     numbers = {name: getattr(neuron, attribute) for name, attribute in neuron._fused_parameters.items()}
     dt, tau = neuron.step_time, getattr(neuron, neuron._fused_tau)
@@ -46,7 +46,7 @@ def _numbers(neuron: nn.Module) -> dict[str, float] | None:
     return numbers | ({"rate": dt / tau} if neuron._fused_euler else {"decay": exp(-dt / tau)})
 
 
-def _advance(
+def advance(
     neuron: nn.Module,
     inputs: torch.Tensor,
     state: tuple[torch.Tensor, torch.Tensor],
@@ -78,7 +78,7 @@ def _advance(
     return spikes
 
 
-class _Constant:
+class ConstantStep:
     """The step of neurons that do not adapt."""
 
     _fused_model: str
@@ -88,13 +88,13 @@ class _Constant:
 
     def forward(self, inputs: torch.Tensor, refrac_lock: bool = True, **kwargs: Any) -> torch.Tensor:
         state = _covered(self, inputs, refrac_lock)
-        numbers = None if state is None else _numbers(self)
+        numbers = None if state is None else numbers_of(self)
         if numbers is None:
             return super().forward(inputs, refrac_lock, **kwargs)
-        return _advance(self, inputs, state, numbers)
+        return advance(self, inputs, state, numbers)
 
 
-class _Adaptive:
+class AdaptiveStep:
     """The step of neurons that adapt, if they reduce their adaptations over the batch in a way that the op knows."""
 
     _fused_model: str
@@ -110,22 +110,22 @@ class _Adaptive:
     ) -> torch.Tensor:
         adapts = self.training if adapt is None else adapt
         given = vars(self).get(self._fused_reduction)
-        reduction = next((name for function, name in _REDUCTIONS if adapts and given is function), None)
+        reduction = next((name for function, name in REDUCTIONS if adapts and given is function), None)
         state = _covered(self, inputs, refrac_lock)
-        numbers = None if state is None else _numbers(self)
-        adaptation = None if numbers is None else _adapting(self, state[0])
+        numbers = None if state is None else numbers_of(self)
+        adaptation = None if numbers is None else adapting(self, state[0])
         if adaptation is None or (adapts and reduction is None):
             return super().forward(inputs, adapt, refrac_lock, **kwargs)
-        constants = _constants(self, adaptation.dtype)
+        constants = constants_of(self, adaptation.dtype)
         if not adapts:
-            return _advance(self, inputs, state, numbers, adaptation, constants)
+            return advance(self, inputs, state, numbers, adaptation, constants)
         adaptation = adaptation.clone(memory_format=torch.contiguous_format)
-        spikes = _advance(self, inputs, state, numbers, adaptation, constants, reduction)
+        spikes = advance(self, inputs, state, numbers, adaptation, constants, reduction)
         self._buffers[self._fused_adaptation] = adaptation
         return spikes
 
 
-def _adapting(neuron: nn.Module, voltage: torch.Tensor) -> torch.Tensor | None:
+def adapting(neuron: nn.Module, voltage: torch.Tensor) -> torch.Tensor | None:
     """The adaptations of neurons with this voltage, if the op takes them."""
     adaptation = neuron._buffers.get(neuron._fused_adaptation)
     if type(adaptation) is not torch.Tensor or adaptation.ndim != voltage.ndim:
@@ -137,7 +137,7 @@ def _adapting(neuron: nn.Module, voltage: torch.Tensor) -> torch.Tensor | None:
     return adaptation if fitting and all(x.shape == adaptation.shape[-1:] for x in sources) else None
 
 
-def _constants(neuron: nn.Module, dtype: torch.dtype) -> torch.Tensor:
+def constants_of(neuron: nn.Module, dtype: torch.dtype) -> torch.Tensor:
     """The constants of the adaptations, rounded as the library rounds them."""
     kept = vars(neuron).setdefault("_fused_constants", Constants())
     sources = [neuron._buffers[name] for name in neuron._fused_sources]
@@ -148,24 +148,24 @@ def _same(*names: str, **others: str) -> dict[str, str]:
     return {name: name for name in ("rest_v", "refrac_t", "resistance", *names)} | others
 
 
-class _FusedLIF(_Constant):
+class _FusedLIF(ConstantStep):
     _fused_model = "lif"
     _fused_parameters = _same("reset_v", "thresh_v")
 
 
-class _FusedQIF(_Constant):
+class _FusedQIF(ConstantStep):
     _fused_model = "qif"
     _fused_parameters = _same("reset_v", "thresh_v", "crit_v", "affinity")
     _fused_euler = True
 
 
-class _FusedEIF(_Constant):
+class _FusedEIF(ConstantStep):
     _fused_model = "eif"
     _fused_parameters = _same("reset_v", "thresh_v", "rheobase_v", "sharpness")
     _fused_euler = True
 
 
-class _FusedALIF(_Adaptive):
+class _FusedALIF(AdaptiveStep):
     _fused_model = "alif"
     _fused_parameters = _same("reset_v", thresh_v="thresh_eq_v")
     _fused_adaptation = "threshold_adaptation_"
@@ -187,7 +187,7 @@ class _FusedGLIF2(_FusedALIF):
         return _FusedALIF._fused_make(dt, 1 / rate_constant, increment)
 
 
-class _CurrentAdaptive(_Adaptive):
+class _CurrentAdaptive(AdaptiveStep):
     _fused_adaptation = "current_adaptation_"
     _fused_reduction = "_AdaptiveCurrentMixin__batchreduce"
     _fused_sources = ("tc_adaptation", "adapt_vc_coupling", "adapt_increment")

@@ -16,13 +16,9 @@ from torch.nn.modules import module as torch_module
 
 from .. import ops
 from ._inferno import TYPES, owned, plain
-from ._inferno_connections import _Fused as FusedConnection
-from ._inferno_connections import _FusedConv as FusedConv
-from ._inferno_neurons import _REDUCTIONS as REDUCTIONS
-from ._inferno_neurons import _adapting, _advance, _constants, _numbers
-from ._inferno_neurons import _Adaptive as AdaptiveNeuron
-from ._inferno_neurons import _Constant as ConstantNeuron
-from ._inferno_synapses import _FusedDelta as FusedDelta
+from ._inferno_connections import FusedConnection, FusedConv
+from ._inferno_neurons import REDUCTIONS, AdaptiveStep, ConstantStep, adapting, advance, constants_of, numbers_of
+from ._inferno_synapses import FusedDelta
 from ._swap import is_accelerated
 
 _GLOBAL_HOOKS = (
@@ -77,7 +73,7 @@ class _NeuronProgram(Program):
         super().__init__(neuron)
         self._numbers = numbers
         names = ["step_time", neuron._fused_tau, *neuron._fused_parameters.values()]
-        self._adaptive = isinstance(neuron, AdaptiveNeuron)
+        self._adaptive = isinstance(neuron, AdaptiveStep)
         if self._adaptive:
             names.append(neuron._fused_reduction)
             given = vars(neuron)[neuron._fused_reduction]
@@ -99,19 +95,19 @@ class _NeuronProgram(Program):
             return None
         if self._adaptive:
             return self._run_adaptive(neuron, x, state)
-        return _advance(neuron, x, state, self._numbers)
+        return advance(neuron, x, state, self._numbers)
 
     def _run_adaptive(
         self, neuron: nn.Module, x: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor]
     ) -> torch.Tensor | None:
-        adapts, adaptation = neuron.training, _adapting(neuron, state[0])
+        adapts, adaptation = neuron.training, adapting(neuron, state[0])
         if adaptation is None or (adapts and self._reduction is None):
             return None
-        constants = _constants(neuron, adaptation.dtype)
+        constants = constants_of(neuron, adaptation.dtype)
         if not adapts:
-            return _advance(neuron, x, state, self._numbers, adaptation, constants)
+            return advance(neuron, x, state, self._numbers, adaptation, constants)
         adaptation = adaptation.clone(memory_format=torch.contiguous_format)
-        spikes = _advance(neuron, x, state, self._numbers, adaptation, constants, self._reduction)
+        spikes = advance(neuron, x, state, self._numbers, adaptation, constants, self._reduction)
         neuron._buffers[neuron._fused_adaptation] = adaptation
         return spikes
 
@@ -168,7 +164,7 @@ _SYNAPSE = (
 
 
 def _of_neuron(neuron: nn.Module) -> Program:
-    numbers = _numbers(neuron) if owned(neuron, "voltage_", "refrac_") else None
+    numbers = numbers_of(neuron) if owned(neuron, "voltage_", "refrac_") else None
     return Program(neuron) if numbers is None else _NeuronProgram(neuron, numbers)
 
 
@@ -184,7 +180,7 @@ def _of_connection(connection: nn.Module) -> Program:
 
 
 def _made(module: nn.Module) -> Program:
-    if isinstance(module, ConstantNeuron | AdaptiveNeuron):
+    if isinstance(module, ConstantStep | AdaptiveStep):
         return _of_neuron(module)
     return _of_connection(module) if isinstance(module, FusedConnection) else Program(module)
 

@@ -90,7 +90,7 @@ def _covers(synapse: nn.Module, inputs: tuple) -> bool:
     return all(type(number) in (float, int) for number in numbers)
 
 
-class _FusedDelta(_Fused):
+class FusedDelta(_Fused):
     _fused_model = "delta"
 
     def _fused_dtype(self) -> torch.dtype:
@@ -150,7 +150,7 @@ def adapters() -> tuple[Adapter, ...]:
     from inferno import neural
 
     fused = {
-        neural.DeltaCurrent: _FusedDelta,
+        neural.DeltaCurrent: FusedDelta,
         neural.DeltaPlusCurrent: _FusedDeltaPlus,
         neural.SingleExponentialCurrent: _FusedSingle,
         neural.DoubleExponentialCurrent: _FusedDouble,
