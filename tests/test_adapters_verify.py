@@ -7,7 +7,7 @@ from states import spikes
 from torch import nn
 
 import inferno_cuda
-from inferno_cuda.adapters import _copy, _registry
+from inferno_cuda.adapters import _copy, _inferno_neurons, _registry
 from inferno_cuda.adapters._adapter import Adapter
 
 theirs = pytest.importorskip("inferno.neural")
@@ -169,3 +169,11 @@ def test_copies_share_what_the_original_shares():
     assert made.a.weight is made.b.weight and isinstance(made.a.weight, nn.Parameter)
     made.whole.fill_(7.0)
     assert torch.equal(made.row, torch.full((2,), 7.0)) and not made.graph.requires_grad
+
+
+def test_it_is_the_kernels_that_are_compared_where_gradients_are_on(monkeypatch):
+    steps, run = [], _inferno_neurons.advance
+    monkeypatch.setattr(_inferno_neurons, "advance", lambda *arguments: steps.append(1) or run(*arguments))
+    inputs = torch.ones(2, 5, requires_grad=True)
+    found = inferno_cuda.accelerate(Noisy("LIF"), verify=[inputs] * 3).verification
+    assert len(steps) == 3 and found.output_difference == 0.0

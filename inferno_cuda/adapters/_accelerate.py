@@ -45,7 +45,8 @@ def accelerate(
             False, the module stays as it is. ``fqn`` is its name in the model, empty for the model itself.
         verify: what to call the model with, to compare both versions from the present state before anything is
             changed: a tensor, a tuple of positional arguments, a dict of keyword arguments, or a list of these, one
-            a step. The steps run on copies, without hooks: model, hooks and random generators stay untouched.
+            a step. The steps run on copies, without hooks or gradients: model, hooks and random generators stay
+            untouched.
 
     Returns:
         what became of each module of a known library, and what ``verify`` found; ``print`` shows it as a table.

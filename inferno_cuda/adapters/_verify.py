@@ -35,15 +35,16 @@ def _call(step: Any) -> Call:
 
 
 def compare(library: nn.Module, ours: nn.Module, steps: Sequence[Call]) -> Verification:
-    """The differences of two models that begin with the same state, over some steps.
+    """The differences of two models that begin with the same state, over some steps without gradients.
 
+    Where gradients are asked for, the library's own code may run, and there would be nothing to compare.
     Both draw the same random numbers from torch's generators, which are put back in the end.
 
     Raises:
         ValueError: if the models return no tensors.
     """
     outputs, states = _Difference(), _Difference()
-    with torch.random.fork_rng(_devices(library)):
+    with torch.random.fork_rng(_devices(library)), torch.no_grad():
         for arguments, keywords in steps:
             start = _generators(library)
             expected = library(*arguments, **keywords)
