@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -34,6 +35,9 @@ def save_checkpoint(
     whose tensors have the names of the ``state_dict()``. An existing file is replaced in one step, once the new one is
     complete.
 
+    snnTorch and SpikingJelly keep the voltages of their neurons outside of the ``state_dict()``: save their models
+    between sequences. A warning says where there are some.
+
     Args:
         path: the file to write.
         model: what to save.
@@ -48,6 +52,7 @@ def save_checkpoint(
         ValueError: if a tensor of the model is on the meta device.
         OSError: if the file cannot be written; a file that was there is as before.
     """
+    _warn_of_state_outside(model)
     state, shared, values = _split({**model.state_dict(), **dict(_unsaved(model))})
     beside: dict[str, torch.Tensor] = {}
     try:
@@ -114,6 +119,23 @@ def load_checkpoint(
     for generator, stream in streams:
         generator.set_state(stream)
     return extra
+
+
+def _warn_of_state_outside(model: nn.Module) -> None:
+    for path, module in model.named_modules():
+        packages = {cls.__module__.partition(".")[0] for cls in type(module).__mro__}
+        if "snntorch" in packages:
+            held = [value for name, value in module._buffers.items() if name in module._non_persistent_buffers_set]
+        elif "spikingjelly" in packages:
+            held = getattr(module, "_memories", {}).values()
+        else:
+            continue
+        if any(isinstance(value, torch.Tensor) and bool(value.any()) for value in held):
+            warnings.warn(
+                f"'{path or 'model'}' keeps its voltages outside of the state_dict, so the file has not got them: save "
+                "between sequences, after a reset",
+                stacklevel=3,
+            )
 
 
 def _unsaved(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

@@ -13,6 +13,7 @@ from .ops.backend import OPS
 
 HEADER = ("module", "class", "op", "device", "backend", "why not faster")
 # What these ops do where a graph is recorded; see the autograd Functions and the functional forms in `ops`.
+_OF_THE_LIBRARY = "the library's own steps, in torch"
 _WITH_GRADIENTS = {
     "neuron_step": "forward on the chosen backend, backward in torch",
     "delayed_dense": "forward on the chosen backend, backward in torch",
@@ -21,7 +22,7 @@ _WITH_GRADIENTS = {
     "history_push": "a copy of the history, in torch",
     "history_gather": "in torch",
     "synapse_step": "a copy of the history, in torch",
-    "integrate_fire": "the library's own steps, in torch",
+    "integrate_fire": _OF_THE_LIBRARY,
 }
 
 
@@ -94,9 +95,10 @@ def _ops(module: nn.Module) -> list[str]:
 def _about_gradients(module: nn.Module, op: str, trains: bool) -> str:
     if not torch.is_grad_enabled() or op not in _WITH_GRADIENTS:
         return ""
+    said = _OF_THE_LIBRARY if hasattr(module, "_accelerates") else _WITH_GRADIENTS[op]
     if any(parameter.requires_grad for parameter in module.parameters(recurse=False)):
-        return f"gradients needed: {_WITH_GRADIENTS[op]}"
-    return f"where its input needs gradients: {_WITH_GRADIENTS[op]}" if trains else ""
+        return f"gradients needed: {said}"
+    return f"where its input needs gradients: {said}" if trains else ""
 
 
 def _unfused(module: nn.Module) -> str:
@@ -116,7 +118,7 @@ def explain(module: nn.Module) -> Explanation:
     """Which backend runs the ops of a module and its submodules, at present and on their devices, and why.
 
     Args:
-        module: any module; those of other packages count as running no ops of ours.
+        module: any module; those of other packages run ops of ours once they are accelerated.
 
     Returns:
         One :class:`~inferno_cuda.explain.Row` per op, in the order of ``named_modules()``. Print it, or iterate.

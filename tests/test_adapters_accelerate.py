@@ -142,9 +142,10 @@ def test_the_report_as_text():
         "connection.synapse_  inferno.DeltaCurrent               accelerated            synapse_step (delta)",
         "neurons              inferno.ALIF                       left out by filter_fn",
         "encoder              inferno.HomogeneousPoissonEncoder  skipped                there is no adapter for it",
-        "2 accelerated, 1 skipped, 1 left out by filter_fn",
+        "2 accelerated, 1 skipped, 1 left out by filter_fn; "
+        "with gradients or under torch.compile the library's own code runs",
     ]
-    assert str(inferno_cuda.accelerate(nn.Linear(2, 2))) == "no modules of a known library"
+    assert str(inferno_cuda.accelerate(nn.Linear(2, 2))).startswith("no modules of a known library")
 
 
 def test_strict_raises_before_anything_changes():

@@ -177,3 +177,11 @@ def test_it_is_the_kernels_that_are_compared_where_gradients_are_on(monkeypatch)
     inputs = torch.ones(2, 5, requires_grad=True)
     found = inferno_cuda.accelerate(Noisy("LIF"), verify=[inputs] * 3).verification
     assert len(steps) == 3 and found.output_difference == 0.0
+
+
+@pytest.mark.parametrize("verify", [True, 3, [torch.ones(2, 5), None], "x"])
+def test_what_is_no_input_is_named(verify):
+    model = Noisy()
+    with pytest.raises(TypeError, match="'verify' has a (bool|int|NoneType|str), it must be a tensor"):
+        inferno_cuda.accelerate(model, verify=verify)
+    assert type(model.neurons).__name__ == "ALIF"

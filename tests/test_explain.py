@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn as nn
 
+import inferno_cuda
 from inferno_cuda.explain import HEADER, Row, explain
 from inferno_cuda.neural import LIF, DeltaCurrent, LinearDense, SingleExponentialCurrent
 
@@ -112,3 +113,22 @@ def test_foreign_attributes_of_that_name_are_no_ops():
 def test_only_modules_can_be_explained(wrong):
     with pytest.raises(TypeError, match="must be a torch.nn.Module"):
         explain(wrong)
+
+
+def test_modules_of_other_packages_have_rows_once_they_are_accelerated(native):
+    theirs = pytest.importorskip("inferno.neural")
+    synapse = theirs.DeltaCurrent.partialconstructor(1.0)
+    model = nn.Sequential(
+        theirs.LinearDense(4, 3, 1.0, synapse=synapse, delay=5.0), theirs.LIF(3, 1.0, **LIF_OPTIONS)
+    )
+    assert not len(explain(model))
+    inferno_cuda.accelerate(model)
+    model[0].weight.requires_grad_()
+    rows = list(explain(model))
+    assert [row[:3] for row in rows] == [
+        ("0", "AcceleratedLinearDense", "delayed_dense"),
+        ("0.synapse_", "AcceleratedDeltaCurrent", "synapse_step"),
+        ("1", "AcceleratedLIF", "neuron_step"),
+    ]
+    assert {row.backend for row in rows} == {"native"}
+    assert rows[0].reason == "gradients needed: the library's own steps, in torch"

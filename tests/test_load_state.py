@@ -124,3 +124,10 @@ def test_checkpoints_of_another_batch_size(tmp_path):
     load_checkpoint(tmp_path / "c", model, batchsz="state")
     assert all(torch.equal(a, b) for mine, other in zip(run(model, steps[4:]), run(start, steps[4:]), strict=True)
                for a, b in zip(mine, other, strict=True))  # fmt: skip
+
+
+def test_models_of_inferno_ai_are_refused():
+    theirs = pytest.importorskip("inferno.neural")
+    model = torch.nn.Sequential(theirs.DeltaCurrent(3, 1.0, spike_charge=1.0))
+    with pytest.raises(TypeError, match="'0' is a module of inferno-ai.*from_inferno"):
+        load_state(model, model.state_dict(), batchsz=2)

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import inferno_cuda
 from inferno_cuda import ops
-from inferno_cuda.neural import Conv2D, LinearDirect
+from inferno_cuda.neural import Conv2D, DeltaCurrent, LinearDense, LinearDirect
 from inferno_cuda.neural.connections import _plan
 
 
@@ -223,3 +223,9 @@ def test_cuda_equals_cpu(name, delay):
     for x in spikes(cpu, 20):
         torch.testing.assert_close(gpu(x.cuda()).cpu(), cpu(x), rtol=0 if delay else 1e-5, atol=0 if delay else 1e-5)
     assert torch.equal(gpu.synspike.cpu(), cpu.synspike)
+
+
+@pytest.mark.parametrize("synapse", [None, DeltaCurrent, DeltaCurrent(4, 1.0, spike_charge=1.0), "delta"])
+def test_what_makes_no_synapse_is_named(synapse):
+    with pytest.raises(TypeError, match="'synapse' is .*, it must be a function that makes one"):
+        LinearDense(4, 3, 1.0, synapse=synapse)

@@ -52,7 +52,7 @@ def accelerate(
         what became of each module of a known library, and what ``verify`` found; ``print`` shows it as a table.
 
     Raises:
-        TypeError: if ``model`` is not a module, or ``filter_fn`` not callable.
+        TypeError: if ``model`` is not a module, ``filter_fn`` not callable, or ``verify`` none of the above.
         ValueError: if ``verify`` is an empty list, or what a model returns in ``verify`` holds no tensors.
         RuntimeError: if the model, or a part of it, was compiled already; or, with ``strict``, if a module would be
             skipped. Nothing is changed then.

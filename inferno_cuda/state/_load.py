@@ -30,7 +30,9 @@ def load_state(model: nn.Module, state: Mapping[str, Any], *, batchsz: BatchSize
             starts at rest.
 
     Raises:
-        TypeError, ValueError: if ``batchsz`` is none of those, or the state has different batch sizes for one module.
+        TypeError: if ``batchsz`` is none of those, or the model has neurons or synapses of inferno-ai, whose batch size
+            cannot be set: make a copy with :func:`~inferno_cuda.from_inferno`.
+        ValueError: if ``batchsz`` is out of range, or the state has different batch sizes for one module.
         RuntimeError: if the state does not fit otherwise, as ``load_state_dict`` raises it.
 
     Whatever is raised, the model is as it was.
@@ -39,6 +41,7 @@ def load_state(model: nn.Module, state: Mapping[str, Any], *, batchsz: BatchSize
         _check.one_of("batchsz", batchsz, ("state", "model"))
     else:
         batchsz = _check.size("batchsz", batchsz)
+    _refuse_inferno(model)
     sizes = _sizes(model, state) if batchsz == "state" else {}
     with unchanged_on_failure(model):
         if batchsz == "state":
@@ -47,6 +50,16 @@ def load_state(model: nn.Module, state: Mapping[str, Any], *, batchsz: BatchSize
             model.load_state_dict(state)
         else:
             _load_at_rest(model, state, batchsz)
+
+
+def _refuse_inferno(model: nn.Module) -> None:
+    for path, module in model.named_modules():
+        packages = {cls.__module__.partition(".")[0] for cls in type(module).__mro__}
+        if "inferno" in packages and hasattr(module, "batchsz"):
+            raise TypeError(
+                f"'{path or 'model'}' is a module of inferno-ai, whose batch size a state cannot set; load into a "
+                "model of this package, such as from_inferno(model) makes"
+            )
 
 
 def _batched(model: nn.Module) -> Iterator[tuple[str, nn.Module, dict[str, int]]]:

@@ -60,6 +60,12 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         step_time = _check.step("step_time", step_time)
         delay = None if delay is None else _check.span("delay", delay)
         batch_size = _check.size("batch_size", batch_size)
+        if isinstance(synapse, type | torch.nn.Module) or not callable(synapse):
+            name = synapse.__name__ if isinstance(synapse, type) else type(synapse).__name__
+            raise TypeError(
+                f"'synapse' is {synapse if synapse is None else name}, it must be a function that makes one, such as "
+                "DeltaCurrent.partialconstructor(spike_charge=1.0)"
+            )
         Connection.__init__(self, synapse(synapse_shape, step_time, 0.0 if delay is None else delay, batch_size))
         weight = torch.rand(weight_shape)
         if mask is not None:
