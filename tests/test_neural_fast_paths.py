@@ -123,3 +123,90 @@ def test_kept_numbers_are_in_no_copy_and_no_file(native):
     cells = neural.LIF(2, 1.0, **LIF)
     cells(torch.zeros(1, 2))
     assert cells._packed_steps and not copy.deepcopy(cells)._packed_steps
+
+
+@pytest.mark.parametrize("over", [None, 0.0, -0.0, 2.0])
+@pytest.mark.parametrize(("charge", "dt"), [(-2.0, 1.0), (1e37, 1e-3), (float("nan"), 1.0)])
+def test_silent_synapses_have_one_value(native, charge, dt, over):
+    """What no spike is as a current is a product: of a negative charge -0, of one beyond float32 NaN."""
+    cells = neural.DeltaCurrent(3, dt, spike_charge=1.0, delay=2 * dt, current_overbound=over)
+    cells.spike_charge = charge
+    cells(torch.tensor([[True, False, True]]))
+    cells(torch.tensor([[False, False, True]]))
+    at = dt * torch.tensor([[[0.0, 1.0, 9.0, torch.nan]] * 3])
+    ours, expected = of_both_backends(lambda: cells.current_at(at))
+    torch.testing.assert_close(ours, expected, rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(ours.signbit() & ~ours.isnan(), expected.signbit() & ~expected.isnan())
+
+
+def test_a_time_constant_that_is_a_tensor_is_read_in_every_step(backend):
+    if backend == "native":
+        with pytest.raises(RuntimeError, match="decay are tensors"):
+            tensor_tau(20.0)(torch.zeros(1, 5))
+        return
+    cells, plain = tensor_tau(20.0), neural.LIF(5, 1.0, **LIF)
+    current = torch.linspace(0, 9, 5).expand(1, 5)
+    for tau in (20.0, 20.0, 2.0, 2.0):
+        cells.time_constant.data.fill_(tau)
+        plain.time_constant = tau
+        with torch.no_grad():
+            assert torch.equal(cells(current), plain(current))
+        torch.testing.assert_close(cells.voltage, plain.voltage)
+    cells(current)
+    (gradient,) = torch.autograd.grad(cells.voltage.sum(), cells.time_constant)
+    assert gradient != 0
+
+
+def tensor_tau(value):
+    cells = neural.LIF(5, 1.0, **LIF)
+    cells.time_constant = torch.nn.Parameter(torch.tensor(value))
+    return cells
+
+
+@pytest.mark.parametrize(("kind", "name"), [("exponential", "time_constant"), ("double exponential", "tc_rise")])
+def test_time_constants_of_synapses_are_numbers(backend, kind, name):
+    cells = synapse(kind, 3, delay=2.0)
+    setattr(cells, name, torch.nn.Parameter(torch.tensor(3.0)))
+    before = cells.spike_.pointer
+    with pytest.raises(TypeError, match=f"'{name}' is a Tensor"):
+        cells(torch.ones(1, 3))
+    with pytest.raises(TypeError, match=f"'{name}' is a Tensor"):
+        cells.current_at(torch.zeros(1, 3))
+    assert cells.spike_.pointer == before
+
+
+def test_zeros_of_either_sign_are_one_number(backend):
+    out = []
+    for gain in (0.0, -0.0):
+        ring = torch.zeros(2, 1, 3, dtype=torch.bool), torch.tensor(0)
+        out.append(ops.synapse_step_("delta", torch.ones(1, 3), ring, gain=gain))
+    assert not out[0].signbit().any() and not out[1].signbit().any()
+
+
+def test_what_the_checks_refuse_no_fast_path_takes(backend):
+    state = torch.zeros(1, 4), torch.zeros(1, 4), torch.zeros(1, 4)
+    adaptation, values = torch.zeros(4, 3), {"dt": 1.0, "refrac_t": 1.0, "thresh_v": 1.0, "rest_v": 0.0}
+    values |= {"resistance": 1.0, "decay": 0.9, "reset_v": 0.0}
+    with pytest.raises(ValueError, match="constants had shape"):
+        ops.neuron_step_("alif", *state, adaptation=adaptation, constants=torch.ones(3, 2), **values)
+    with pytest.raises(ValueError, match="does not adapt"):
+        ops.neuron_step_("lif", *state, constants=torch.ones(2, 3), **values)
+    ring, pointer = torch.zeros(3, 1, 4), torch.zeros(1, dtype=torch.int64)
+    with pytest.raises(ValueError, match="pointer"):
+        ops.history_push_(ring, pointer, torch.zeros(1, 4))
+    with pytest.raises(ValueError, match="pointer"):
+        ops.synapse_step_("delta", torch.ones(1, 4), (ring.bool(), pointer), gain=1.0)
+    for dt in (1e-46, 1e39):
+        with pytest.raises(ValueError, match="dt was"):
+            ops.history_gather(ring, torch.tensor(0), torch.zeros(1, 4), dt=dt)
+
+
+def test_raw_lookups_stay_in_the_ring(native):
+    raw, ring, time = torch.ops.inferno_cuda, torch.zeros(4, 1, 1), torch.full((1, 1, 1), 40.0)
+    with pytest.raises(RuntimeError, match="max_age"):
+        raw.history_gather(ring, torch.tensor(0), time, 1.0, 1e3, 1000, 0, 1.0, 0.0, 0.0, 1, None)
+    how = torch.tensor([1.0, 1e3, 0.0, 1.0, 0.0, 1000.0, 0.0, 1.0, 1.0, 0.0, -1.0, 1.0, 0.0], dtype=torch.float64)
+    with pytest.raises(RuntimeError, match="max_age"):
+        raw.history_look_up(ring, torch.tensor(0), time, how, None, None)
+    with pytest.raises(RuntimeError, match="no whole number"):
+        raw.history_look_up(ring, torch.tensor(0), time, how.where(how != 1000.0, torch.nan), None, None)

@@ -76,6 +76,12 @@ void fetch(const T* data, const Place* at, int64_t count, T* out) {
   for (; j < count; ++j) out[j] = data[at[j]];
 }
 
+// What no spike is as a current: as numbers multiply, so that the sign and what is beyond the type are the same.
+template <class Out>
+Out silent(double scale) {
+  return store<Out>(Compute<Out>(scale) * 0);
+}
+
 // The samples as they are, or spikes as currents.
 template <class T, class Out, class Place>
 void read(const T* data, const Place* at, int64_t count, double scale, Out* out) {
@@ -84,7 +90,7 @@ void read(const T* data, const Place* at, int64_t count, double scale, Out* out)
   } else {
     T samples[located_block];
     fetch(data, at, count, samples);
-    const Out one = store<Out>(Compute<Out>(scale)), zero = store<Out>(0);
+    const Out one = store<Out>(Compute<Out>(scale)), zero = silent<Out>(scale);
     for (int64_t j = 0; j < count; ++j) out[j] = samples[j].value ? one : zero;
   }
 }
@@ -110,9 +116,12 @@ void subtract(const Bool*, const Bool*, int64_t, Bool*) {}
 
 // What stands where there is no value. Spikes that are read as numbers are silent where the time is none.
 template <class T, class Out, class Time>
-Out unknown_value(Time time, double overbound) {
-  if (time == time) return outside_value<Out>(overbound);
-  return outside_value<Out>(std::is_same_v<T, Out> ? double(time) : 0);
+Out unknown_value(const HistoryGatherArgs& a, Time time) {
+  if (time == time) return outside_value<Out>(a.overbound);
+  if constexpr (std::is_same_v<T, Out>)
+    return outside_value<Out>(double(time));
+  else
+    return silent<Out>(a.scale);
 }
 
 // Block by block of positions, and in each the whole batch, whose items share cache lines where they are innermost in
@@ -148,7 +157,7 @@ void gather(const HistoryGatherArgs& a, int64_t begin, int64_t end) {
       }
       if (all_known) continue;
       for (int64_t j = 0; j < at.count; ++j)
-        if (!l.known[j]) out[j] = unknown_value<T, Out>(time[j], a.overbound);
+        if (!l.known[j]) out[j] = unknown_value<T, Out>(a, time[j]);
     }
   }
 }

@@ -107,7 +107,7 @@ inline std::vector<int64_t> sizes_of(const Tensor& t) {
 inline void check_ring(const Tensor& data, const Tensor& pointer) {
   STD_TORCH_CHECK(data.size(0) > 0, "data: must have at least one slot");
   STD_TORCH_CHECK(data.size(0) < (int64_t(1) << 31), "data: must have fewer than 2^31 slots");
-  STD_TORCH_CHECK(pointer.scalar_type() == ScalarType::Long && pointer.numel() == 1, "pointer: must be one int64");
+  STD_TORCH_CHECK(pointer.scalar_type() == ScalarType::Long && pointer.dim() == 0, "pointer: must be one int64");
   check_device(pointer, data, "pointer");
 }
 

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "torch/common.h"
 
 namespace inferno {
@@ -62,6 +64,7 @@ HistoryGatherArgs gather_args(const Tensor& data, const Ring& ring, const Tensor
                               const Tensor& out, const TimeGrid& grid, int64_t offset,
                               std::optional<double> overbound) {
   const Scalar time_type = floating_of(time, "time");
+  STD_TORCH_CHECK(grid.max_age >= 0 && grid.max_age < ring.slots, "max_age: there are not so many samples");
   STD_TORCH_CHECK(time_type == Scalar::f32 || time_type == Scalar::f64, "time: must be float32 or float64");
   check_device(time, data, "time");
   const Scalar type = scalar_of(data, "data");
@@ -138,6 +141,7 @@ Tensor look_up_cpu(const Tensor& data, const Tensor& pointer, const Tensor& time
   STD_TORCH_CHECK(pointer.dim() == 0, "pointer: must be one int64");
   check_array(how, "how", ScalarType::Double, 13, data);
   const double* h = static_cast<const double*>(how.const_data_ptr());
+  for (const int i : {5, 6, 7, 10}) STD_TORCH_CHECK(std::abs(h[i]) < 9e15, "how: no whole number");
   TimeGrid grid = grid_of(h[0], h[1], h[2], h[3], h[4], int64_t(h[5]), int64_t(h[6]));
   const auto [rest, rest_stride] = merged(data, 2, dims + 1, "data");
   const Ring ring = ring_of(data, pointer, rest, rest_stride);

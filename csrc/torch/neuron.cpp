@@ -34,6 +34,7 @@ void set_adaptation(NeuronArgs& a, const Tensors& t, const NeuronModelInfo& info
   a.kinds = adaptation.size(adaptation.dim() - 1);
   STD_TORCH_CHECK(a.kinds > 0, "adaptation: must have at least one kind");
   check_array(adaptation, "adaptation", t.voltage.scalar_type(), a.count * a.kinds, t.voltage);
+  STD_TORCH_CHECK(constants.dim() == 2 && constants.size(1) == a.kinds, "constants: wrong shape");
   check_array(constants, "constants", a.type == Scalar::f64 ? ScalarType::Double : ScalarType::Float,
               info.adaptation_constants * a.kinds, t.voltage);
   a.adaptation_in = adaptation.const_data_ptr();
@@ -76,7 +77,8 @@ NeuronArgs neuron_args(const Tensors& t, int64_t model, double dt, double refrac
   if (info.adaptation_constants)
     set_adaptation(a, t, info);
   else
-    STD_TORCH_CHECK(!t.adaptation && a.reduction == BatchReduction::none, info.name, ": does not adapt");
+    STD_TORCH_CHECK(!t.adaptation && !t.constants && a.reduction == BatchReduction::none, info.name,
+                    ": does not adapt");
   a.voltage_in = t.voltage.const_data_ptr();
   a.refrac_in = t.refrac.const_data_ptr();
   a.inputs = t.inputs.const_data_ptr();

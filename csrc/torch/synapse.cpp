@@ -57,8 +57,7 @@ SynapseRing ring_arg(const Tensor& data, const Tensor& pointer, const Tensor& in
   STD_TORCH_CHECK(std::equal(like.begin(), like.end(), sizes.begin() + 1), name, ": wrong shape");
   for (size_t d = 0; d < sizes.size(); ++d)
     STD_TORCH_CHECK(strides[d] != 0 || sizes[d] == 1, name, ": its elements share memory");
-  STD_TORCH_CHECK(pointer.scalar_type() == ScalarType::Long && pointer.numel() == 1, name,
-                  ": its pointer is one int64");
+  STD_TORCH_CHECK(pointer.scalar_type() == ScalarType::Long && pointer.dim() == 0, name, ": its pointer is one int64");
   check_device(data, inputs, name);
   check_device(pointer, inputs, name);
   const Flat flat = flat_of(data, 1, name);

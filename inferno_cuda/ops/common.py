@@ -46,7 +46,7 @@ def pack(numbers) -> torch.Tensor:
     """
     with torch.inference_mode(False):
         packed = torch.tensor(numbers, dtype=torch.float64, device="cpu")
-    if type(packed) is not torch.Tensor:
+    if type(packed) is not torch.Tensor or torch._C._functorch.is_functorch_wrapped_tensor(packed):
         raise TypeError("tensors have no values here")
     return packed
 
@@ -119,7 +119,7 @@ def check_apart(names: str, a: torch.Tensor, b: torch.Tensor) -> None:
 
 def same_view(a: torch.Tensor, b: torch.Tensor) -> bool:
     """Whether elements of the same index are the same memory."""
-    return a is b or (not torch.compiler.is_compiling() and a.is_set_to(b))
+    return a is b or (has_memory(a) and has_memory(b) and a.is_set_to(b))
 
 
 def has_memory(tensor: torch.Tensor) -> bool:

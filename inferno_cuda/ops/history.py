@@ -56,9 +56,14 @@ def time_eps(dtype: torch.dtype) -> float:
     return max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps)
 
 
+_SHORTEST, _LONGEST = 1e-28, 1e28
+
+
 def check_grid(dt: float, tolerance: float) -> None:
     if not dt > 0:
         raise ValueError(f"dt was {dt}; it must be positive (ms)")
+    if not _SHORTEST <= dt <= _LONGEST:
+        raise ValueError(f"dt was {dt}; it must be in [{_SHORTEST}, {_LONGEST}] (ms), what float32 computes with")
     if not tolerance >= 0:
         raise ValueError(f"tolerance was {tolerance}; it must not be negative (ms)")
 
@@ -280,6 +285,8 @@ def _is_plain(data, pointer, time, numbers):
         and not torch.compiler.is_compiling()
         and not needs_graph(data, time)
         and _PLAIN_NUMBERS.issuperset(map(type, numbers))
+        and type(numbers[4]) is int  # the offset, which float64 holds
+        and abs(numbers[4]) < 1 << 53
     )
 
 

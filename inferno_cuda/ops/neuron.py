@@ -85,8 +85,8 @@ def _packed(model, reduction, refrac_lock, **parameters):
     """
     if model not in _KERNELS or len(parameters) != len(_KERNELS[model][1]) + len(EVERY):
         raise ValueError("these are not the parameters of a model")
-    if not all(isinstance(number, int | float) for number in parameters.values()):
-        raise TypeError("not all parameters are numbers")
+    if type(refrac_lock) is not bool or not all(isinstance(number, int | float) for number in parameters.values()):
+        raise TypeError("not all of these are numbers")
     try:
         number, dt, refrac_t, values, *flags = _raw_arguments(model, parameters, reduction, refrac_lock)
     except KeyError as error:

@@ -170,7 +170,8 @@ def _packed(model, dtype, gain, decay):
         raise ValueError("these are not the numbers of a model")
     if not all(isinstance(number, int | float) for number in (gain, *decay)):
         raise TypeError("not all of these are numbers")
-    numbers = [_CODES[model], _TYPES[dtype], gain, *decay, *[0.0] * (2 - len(decay))]
+    # without negative zeros, which are the same key as zeros
+    numbers = [_CODES[model], _TYPES[dtype], gain + 0.0, *(d + 0.0 for d in decay), *[0.0] * (2 - len(decay))]
     return pack(numbers)
 
 
@@ -230,7 +231,7 @@ def synapse_step_(
             backend is ``"native"`` and the kernel does not take the tensors: there are more than 8 injected currents,
             or a ring's dimensions behind the batch do not merge into one.
     """
-    data = spikes[0]
+    data, gain, decay = spikes[0], gain + 0.0, tuple(d + 0.0 for d in decay)
     dtype = currents[0][0].dtype if currents else dtype or torch.get_default_dtype()
     taken = (inputs, *injected) if torch.is_grad_enabled() else ()
     if forward_ad._current_level >= 0 or any(t.requires_grad for t in (*taken, *(ring for ring, _ in currents))):
@@ -238,7 +239,7 @@ def synapse_step_(
         named |= {f"injected[{k}]": current for k, current in enumerate(injected)}
         forbid_gradients("synapse_step_", "compute the currents in torch instead", inputs=inputs, **named)
     if type(data) is torch.Tensor and data.is_cpu and native_on_cpu() and not torch.compiler.is_compiling():
-        out = step_plain(model, inputs, tuple(spikes), currents, gain, tuple(decay), injected, dtype)
+        out = step_plain(model, inputs, tuple(spikes), currents, gain, decay, injected, dtype)
         if out is not None:
             return out
     # the checks name what was wrong; what the kernel does not read as it is is copied

@@ -13,6 +13,11 @@ from ._fused import AdaptiveNeuron, FusedNeuron, each
 from .mixins import AdaptiveThresholdMixin, BatchReduction
 
 
+def _decay(step_time: float, time_constant: float | torch.Tensor) -> float | torch.Tensor:
+    exponent = -step_time / time_constant
+    return torch.exp(exponent) if isinstance(exponent, torch.Tensor) else math.exp(exponent)
+
+
 class _ConstantReset(FusedNeuron):
     """Linear membrane, constant threshold and reset: LIF and GLIF1."""
 
@@ -41,7 +46,7 @@ class _ConstantReset(FusedNeuron):
             "thresh_v": self.thresh_v,
             "rest_v": self.rest_v,
             "resistance": self.resistance,
-            "decay": math.exp(-self.step_time / self.time_constant),
+            "decay": _decay(self.step_time, self.time_constant),
             "reset_v": self.reset_v,
         }
 
@@ -126,7 +131,7 @@ class _AdaptiveThreshold(AdaptiveThresholdMixin, AdaptiveNeuron):
             "thresh_v": self.thresh_eq_v,
             "rest_v": self.rest_v,
             "resistance": self.resistance,
-            "decay": math.exp(-self.step_time / self.tc_membrane),
+            "decay": _decay(self.step_time, self.tc_membrane),
         }
 
 

@@ -35,6 +35,13 @@ class DelayedCurrent:
     minus: DelayedCurrent | None = None
 
 
+def number(name: str, value: float) -> float:
+    """A time constant. A tensor would be read where nothing notices its changes, and without its gradient."""
+    if isinstance(value, torch.Tensor):
+        raise TypeError(f"'{name}' is a Tensor, it must be a number")
+    return value
+
+
 def spike_mode(name: str, mode: str) -> str:
     """Lower-cases an interpolation mode for spikes, or raises RuntimeError if there is none of that name."""
     lowered = str(mode).lower()

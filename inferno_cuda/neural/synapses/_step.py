@@ -208,6 +208,8 @@ def _step_in_torch(
     decay: tuple[float, ...],
     injected: list[torch.Tensor] | tuple[()],
 ) -> torch.Tensor:
+    if not isinstance(gain, torch.Tensor):
+        gain = gain + 0.0  # no negative zero, as the op takes it
     newest = [record._newest() for record in currents]
     current, recorded = reference.synapse_advance(
         model, inputs, newest, gain=gain, decay=decay, injected=injected, dtype=dtype

@@ -12,7 +12,7 @@ from ...state import RecordTensor
 from ...state._check import nonnegative, nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
-from ._lookup import DelayedCurrent, look_up, look_up_fused, spike_mode
+from ._lookup import DelayedCurrent, look_up, look_up_fused, number, spike_mode
 from ._step import step
 from .mixins import SpikeMixin, add_record
 
@@ -157,8 +157,8 @@ class DoubleExponentialCurrent(SpikeMixin, InfernoSynapse):
         """How :meth:`current_at` works, for connections that fuse it."""
         over = self.__overbound
         # out of range the difference is to be the overbound value, so nothing is subtracted from it
-        minus = self._part(self.neg_current_, self.tc_rise, None if over is None else 0.0)
-        return self._part(self.pos_current_, self.tc_decay, over, minus)
+        minus = self._part(self.neg_current_, number("tc_rise", self.tc_rise), None if over is None else 0.0)
+        return self._part(self.pos_current_, number("tc_decay", self.tc_decay), over, minus)
 
     def current_at(self, selector: torch.Tensor) -> torch.Tensor:
         """Currents of the past, in nA.
@@ -175,11 +175,11 @@ class DoubleExponentialCurrent(SpikeMixin, InfernoSynapse):
 
     def pos_current_at(self, selector: torch.Tensor) -> torch.Tensor:
         """The part of past currents that is added, in nA; arguments and result as for :meth:`current_at`."""
-        return _look_up(self._part(self.pos_current_, self.tc_decay, self.__overbound), selector)
+        return _look_up(self._part(self.pos_current_, number("tc_decay", self.tc_decay), self.__overbound), selector)
 
     def neg_current_at(self, selector: torch.Tensor) -> torch.Tensor:
         """The part of past currents that is subtracted, in nA; arguments and result as for :meth:`current_at`."""
-        return _look_up(self._part(self.neg_current_, self.tc_rise, self.__overbound), selector)
+        return _look_up(self._part(self.neg_current_, number("tc_rise", self.tc_rise), self.__overbound), selector)
 
     def clear(self, **kwargs) -> None:
         """Forgets all spikes and currents. Cuts autograd graphs."""
@@ -200,7 +200,7 @@ class DoubleExponentialCurrent(SpikeMixin, InfernoSynapse):
             TypeError: if there is not exactly one tensor.
             ValueError: if its shape or device differs from the state's.
         """
-        tc_decay, tc_rise, dt = self.tc_decay, self.tc_rise, self.dt
+        tc_decay, tc_rise, dt = number("tc_decay", self.tc_decay), number("tc_rise", self.tc_rise), self.dt
         return step(
             self,
             "double_exponential",

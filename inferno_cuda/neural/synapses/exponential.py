@@ -11,7 +11,7 @@ import torch
 from ...state._check import nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
-from ._lookup import spike_mode
+from ._lookup import number, spike_mode
 from ._step import step
 from .mixins import SpikeCurrentMixin
 
@@ -133,6 +133,6 @@ class SingleExponentialCurrent(SpikeCurrentMixin, InfernoSynapse):
             TypeError: if there is not exactly one tensor.
             ValueError: if its shape or device differs from the state's.
         """
-        time_constant = self.time_constant
+        time_constant = number("time_constant", self.time_constant)
         gain, decay = self.spike_charge / time_constant, math.exp(-self.dt / time_constant)
         return step(self, "exponential", inputs, (self.current_,), gain=gain, decay=(decay,))

@@ -7,7 +7,7 @@ import torch
 from ...state import RecordTensor, VirtualTensor
 from ...state._check import nonnegative
 from ..base import InfernoSynapse
-from ._lookup import DelayedCurrent, look_up, look_up_fused, outside, spike_mode
+from ._lookup import DelayedCurrent, look_up, look_up_fused, number, outside, spike_mode
 
 
 def add_record(synapse: InfernoSynapse, name: str, value: torch.Tensor) -> None:
@@ -56,7 +56,8 @@ class CurrentMixin:
 
     def delayed_current(self) -> DelayedCurrent:
         """How :meth:`current_at` works, for connections that fuse it."""
-        constant = None if self.__time_constant is None else getattr(self, self.__time_constant)
+        name = self.__time_constant
+        constant = None if name is None else number(name, getattr(self, name))
         return DelayedCurrent(self.current_, self.__mode, constant, self.__tolerance, self.__overbound, 1.0)
 
     def current_at(self, selector: torch.Tensor) -> torch.Tensor:
@@ -205,7 +206,9 @@ class SpikeDerivedCurrentMixin(SpikeMixin):
             return currents
         over = how.overbound
         currents = self._to_current(look_up(how.record, selector, how.mode, how.tolerance, None if over is None else 0))
-        return currents.masked_fill(outside(how.record, selector, how.tolerance), over) if over else currents
+        if over is None:
+            return currents
+        return currents.masked_fill(outside(how.record, selector, how.tolerance), over)
 
 
 class CurrentDerivedSpikeMixin(CurrentMixin):
