@@ -201,3 +201,19 @@ def test_accelerated_modules_are_seen_through():
     mine.__class__ = type("Mine", (theirs.neural.LIF,), {"__module__": __name__})
     with pytest.raises(ConversionError, match="Mine is a class of the user"):
         from_inferno(accelerated(mine))
+
+
+def test_submodules_of_the_user_come_along():
+    for package, convert, other in ((theirs, from_inferno, ours), (ours, to_inferno, theirs)):
+        conn = connection(package, "LinearDense")
+        conn.norm = torch.nn.LayerNorm(2)
+        conn._hidden = conn.norm
+        conn.inner = torch.nn.ModuleDict({"lif": neuron(package, "LIF"), "again": conn.norm})
+        conn.lif = conn.inner["lif"]
+        new = convert(conn)
+        assert set(new.state_dict()) == set(conn.state_dict())
+        assert new.norm is new._hidden is new.inner["again"] is not conn.norm
+        assert new.lif is new.inner["lif"] and type(new.lif) is other.neural.LIF
+        lif = neuron(package, "LIF")
+        lif.probe = torch.nn.Linear(2, 2)
+        assert torch.equal(convert(lif).probe.weight, lif.probe.weight)

@@ -142,6 +142,9 @@ def test_modules_with_more_than_their_class_has(package, convert):
     lif.__dict__["forward"] = lambda x: x
     refused(convert, lif, root="'forward'")
     conn = connection(package, "LinearDense")
+    conn.updater.register_parameter("rate", torch.nn.Parameter(torch.ones(1)))
+    refused(convert, conn, updater_="holds ['rate']")
+    conn = connection(package, "LinearDense")
     conn.updater = torch.nn.Identity()
     with pytest.raises(ConversionError, match="updater is of a class of the user"):
         convert(conn)

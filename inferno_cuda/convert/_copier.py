@@ -129,6 +129,8 @@ class Copier:
                 self.problem(path, reason)
             if isinstance(module, self.source.module) and not self.has(module) and kinds[module] not in HOOKS:
                 self._explain(path, module)
+            if self.has(module):
+                self._check_further(path, module)
         if self._problems:
             raise ConversionError(dict(sorted(self._problems.items())))
         hooks.make()
@@ -140,6 +142,13 @@ class Copier:
         for module in self._paths:
             self.value(module).training = module.training
         return new
+
+    def _check_further(self, path: str, module: nn.Module) -> None:
+        try:
+            # they can be copied only once all modules have counterparts
+            list(further(module, self._memo[id(module)]))
+        except Unfit as error:
+            self.problem(path, str(error))
 
     def _replaced(self, module: nn.Module) -> bool:
         return isinstance(module, self.source.module) and self.has(module)
