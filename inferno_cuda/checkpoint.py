@@ -12,7 +12,7 @@ from torch import nn
 
 from .state._file import CheckpointError, read, write
 from .state._load import BatchSize, load_state
-from .state._plain import PlainError, decode, encode
+from .state._plain import PlainError, decode, dense, encode
 from .state._transaction import unchanged_on_failure
 
 __all__ = ["CheckpointError", "load_checkpoint", "load_state", "save_checkpoint"]
@@ -48,10 +48,11 @@ def save_checkpoint(
 
     Raises:
         ImportError: without the package safetensors.
-        TypeError: if a value is of a type that files cannot hold.
-        ValueError: if a tensor of the model is on the meta device.
+        TypeError: if a value is of a type that files cannot hold, or a name of ``extra`` or ``generators`` no string.
+        ValueError: if a tensor of the model is not dense, or has no values (meta device, lazy modules).
         OSError: if the file cannot be written; a file that was there is as before.
     """
+    extra, generators = _named("extra", extra), _named("generators", generators)
     _warn_of_state_outside(model)
     state, shared, values = _split({**model.state_dict(), **dict(_unsaved(model))})
     beside: dict[str, torch.Tensor] = {}
@@ -61,8 +62,8 @@ def save_checkpoint(
             "values": {key: encode(value, key, beside) for key, value in values.items()},
             "shared": shared,
             "generators": _generator_states(_generators(model), beside),
-            "given": _generator_states(dict(generators or {}), beside),
-            "extra": {name: encode(value, f"extra[{name!r}]", beside) for name, value in dict(extra or {}).items()},
+            "given": _generator_states(generators, beside),
+            "extra": {name: encode(value, f"extra[{name!r}]", beside) for name, value in extra.items()},
         }
     except PlainError as error:
         raise TypeError(str(error)) from None
@@ -96,16 +97,18 @@ def load_checkpoint(
 
     Raises:
         ImportError: without the package safetensors.
+        TypeError: if a name in ``generators`` is no string.
         OSError: if the file cannot be read.
         CheckpointError: if the file is no checkpoint, is damaged, or does not fit; it names the file and the fault. The
             model and all generators are as before then.
     """
+    generators = _named("generators", generators)
     tensors, content = read(path)
     try:
         _check_content(content)
         state, extra, saved = _assemble(tensors, content)
         _check_fit(model, state)
-        present = {"generators": _generators(model), "given": dict(generators or {})}
+        present = {"generators": _generators(model), "given": generators}
         streams = [stream for kind in present for stream in _matched(kind, present[kind], saved[kind])]
         with unchanged_on_failure(model):
             for module in model.modules():
@@ -119,6 +122,15 @@ def load_checkpoint(
     for generator, stream in streams:
         generator.set_state(stream)
     return extra
+
+
+def _named(argument: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``values`` as a dictionary. JSON would turn names of other types into strings."""
+    values = dict(values or {})
+    for name in values:
+        if not isinstance(name, str):
+            raise TypeError(f"'{argument}' has the name {name!r} of type {type(name).__name__}, it must be a string")
+    return values
 
 
 def _warn_of_state_outside(model: nn.Module) -> None:
@@ -155,7 +167,7 @@ def _split(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str,
         if not isinstance(value, torch.Tensor):
             values[key] = value
             continue
-        if value.is_meta or value.layout != torch.strided or value.is_quantized:
+        if not dense(value):
             raise ValueError(f"'{key}' of the state_dict is no dense tensor with values")
         same = first.setdefault(_place(value), key) if value.numel() else key
         if same == key:
@@ -167,7 +179,8 @@ def _split(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str,
 
 def _place(tensor: torch.Tensor) -> tuple:
     """Where the elements of a tensor lie: the same for two that are one."""
-    return tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride()
+    views = tensor.is_conj(), tensor.is_neg()
+    return tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride(), *views
 
 
 def _generators(model: nn.Module) -> dict[str, torch.Generator]:
