@@ -18,7 +18,8 @@ from .state._transaction import unchanged_on_failure
 __all__ = ["CheckpointError", "load_checkpoint", "load_state", "save_checkpoint"]
 
 VERSION = 1
-_CONTENT = {"version": int, "values": dict, "shared": dict, "generators": dict, "given": dict, "extra": dict}
+_KINDS = ("values", "shared", "training", "generators", "given", "extra")
+_CONTENT = {"version": int, **dict.fromkeys(_KINDS, dict)}
 
 
 def save_checkpoint(
@@ -31,9 +32,10 @@ def save_checkpoint(
     """Writes the state of a model, from which :func:`load_checkpoint` resumes bit for bit.
 
     In the file are the ``state_dict()`` of the model, of this package, of inferno-ai or of any other kind, the updates
-    that are pending in its updaters, and the states of the random generators of its encoders. It is a safetensors file,
-    whose tensors have the names of the ``state_dict()``. An existing file is replaced in one step, once the new one is
-    complete.
+    that are pending in its updaters, the modes of its modules (training or evaluation), and the states of the random
+    generators of its encoders. Attributes that were set after construction are not in it: set them again. It is a
+    safetensors file, whose tensors have the names of the ``state_dict()``. An existing file is replaced in one step,
+    once the new one is complete.
 
     snnTorch and SpikingJelly keep the voltages of their neurons outside of the ``state_dict()``: save their models
     between sequences. A warning says where there are some.
@@ -61,6 +63,7 @@ def save_checkpoint(
             "version": VERSION,
             "values": {key: encode(value, key, beside) for key, value in values.items()},
             "shared": shared,
+            "training": {path: module.training for path, module in model.named_modules(remove_duplicate=False)},
             "generators": _generator_states(_generators(model), beside),
             "given": _generator_states(generators, beside),
             "extra": {name: encode(value, f"extra[{name!r}]", beside) for name, value in extra.items()},
@@ -82,7 +85,8 @@ def load_checkpoint(
 ) -> dict[str, Any]:
     """Brings a model to the state that :func:`save_checkpoint` wrote, or leaves it, bit for bit, as it was.
 
-    The file must fit the model: the same keys, shapes, dtypes, extras and generators. Nothing in it is executed.
+    The file must fit the model: the same keys, shapes, dtypes, extras and generators. Nothing in it is executed. The
+    modules take on the saved modes too: call ``eval()`` or ``train()`` after loading, not before.
 
     Args:
         path: the file to read.
@@ -115,6 +119,9 @@ def load_checkpoint(
                 if hasattr(module, "_unsaved"):
                     module.clear()
             model.load_state_dict(state) if batchsz is None else load_state(model, state, batchsz=batchsz)
+            for module_path, module in model.named_modules(remove_duplicate=False):
+                # the other library may have further modules inside of its own
+                module.training = content["training"].get(module_path, module.training)
     except (PlainError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         # KeyError alone prints its message in quotes
         reason = error.args[0] if isinstance(error, KeyError) and error.args else error
@@ -223,6 +230,8 @@ def _check_content(content: Any) -> None:
         raise ValueError("the file does not say what it holds")
     if content["version"] != VERSION:
         raise ValueError(f"the file is of version {content['version']}, this package reads version {VERSION}")
+    if not all(type(mode) is bool for mode in content["training"].values()):
+        raise ValueError("the file does not say which modules were training")
 
 
 def _assemble(

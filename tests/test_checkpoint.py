@@ -283,3 +283,27 @@ def test_conjugate_and_negative_views(tmp_path):
     save_checkpoint(tmp_path / "net", net)
     assert load_file(tmp_path / "net")["conj"].tolist() == [1 - 2j, 3 + 4j]
     assert back["conj"].tolist() == [1 - 2j, 3 + 4j] and back["neg"].tolist() == [-2, 4]
+
+
+def test_the_mode_is_saved_by_module(tmp_path):
+    def pair():
+        parts = {"layer": serial(inferno), "lif": CASES["ALIF"](inferno), "drop": torch.nn.Dropout()}
+        return torch.nn.ModuleDict(parts)
+
+    start, fresh = pair(), pair()
+    start["layer"].eval()
+    start["drop"].eval()
+    modes = {path: module.training for path, module in start.named_modules()}
+    steps = list(inputs(start["layer"], 20))
+    run(start["layer"], steps[:10])
+    save_checkpoint(tmp_path / "c", start)
+    load_checkpoint(tmp_path / "c", fresh)
+    assert {path: module.training for path, module in fresh.named_modules()} == modes
+    run(start["layer"], steps[10:])
+    run(fresh["layer"], steps[10:])
+    assert_same_state(states(fresh), states(start))
+    fresh.train()
+    fresh["more"] = torch.nn.Linear(1, 1)
+    with pytest.raises(CheckpointError, match="more"):
+        load_checkpoint(tmp_path / "c", fresh)
+    assert all(module.training for module in fresh.modules())
