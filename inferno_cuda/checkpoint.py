@@ -12,13 +12,14 @@ from torch import nn
 
 from .state._file import CheckpointError, read, write
 from .state._load import BatchSize, load_state
-from .state._plain import PlainError, decode, encode
+from .state._plain import PlainError, decode, dense, encode
 from .state._transaction import unchanged_on_failure
 
 __all__ = ["CheckpointError", "load_checkpoint", "load_state", "save_checkpoint"]
 
 VERSION = 1
-_CONTENT = {"version": int, "values": dict, "shared": dict, "generators": dict, "given": dict, "extra": dict}
+_KINDS = ("values", "shared", "training", "generators", "given", "extra")
+_CONTENT = {"version": int, **dict.fromkeys(_KINDS, dict)}
 
 
 def save_checkpoint(
@@ -31,9 +32,10 @@ def save_checkpoint(
     """Writes the state of a model, from which :func:`load_checkpoint` resumes bit for bit.
 
     In the file are the ``state_dict()`` of the model, of this package, of inferno-ai or of any other kind, the updates
-    that are pending in its updaters, and the states of the random generators of its encoders. It is a safetensors file,
-    whose tensors have the names of the ``state_dict()``. An existing file is replaced in one step, once the new one is
-    complete.
+    that are pending in its updaters, the modes of its modules (training or evaluation), and the states of the random
+    generators of its encoders. Attributes that were set after construction are not in it: set them again. It is a
+    safetensors file, whose tensors have the names of the ``state_dict()``. An existing file is replaced in one step,
+    once the new one is complete.
 
     snnTorch and SpikingJelly keep the voltages of their neurons outside of the ``state_dict()``: save their models
     between sequences. A warning says where there are some.
@@ -48,10 +50,11 @@ def save_checkpoint(
 
     Raises:
         ImportError: without the package safetensors.
-        TypeError: if a value is of a type that files cannot hold.
-        ValueError: if a tensor of the model is on the meta device.
+        TypeError: if a value is of a type that files cannot hold, or a name of ``extra`` or ``generators`` no string.
+        ValueError: if a tensor of the model is not dense, or has no values (meta device, lazy modules).
         OSError: if the file cannot be written; a file that was there is as before.
     """
+    extra, generators = _named("extra", extra), _named("generators", generators)
     _warn_of_state_outside(model)
     state, shared, values = _split({**model.state_dict(), **dict(_unsaved(model))})
     beside: dict[str, torch.Tensor] = {}
@@ -60,9 +63,10 @@ def save_checkpoint(
             "version": VERSION,
             "values": {key: encode(value, key, beside) for key, value in values.items()},
             "shared": shared,
+            "training": {path: module.training for path, module in model.named_modules(remove_duplicate=False)},
             "generators": _generator_states(_generators(model), beside),
-            "given": _generator_states(dict(generators or {}), beside),
-            "extra": {name: encode(value, f"extra[{name!r}]", beside) for name, value in dict(extra or {}).items()},
+            "given": _generator_states(generators, beside),
+            "extra": {name: encode(value, f"extra[{name!r}]", beside) for name, value in extra.items()},
         }
     except PlainError as error:
         raise TypeError(str(error)) from None
@@ -81,7 +85,8 @@ def load_checkpoint(
 ) -> dict[str, Any]:
     """Brings a model to the state that :func:`save_checkpoint` wrote, or leaves it, bit for bit, as it was.
 
-    The file must fit the model: the same keys, shapes, dtypes, extras and generators. Nothing in it is executed.
+    The file must fit the model: the same keys, shapes, dtypes, extras and generators. Nothing in it is executed. The
+    modules take on the saved modes too: call ``eval()`` or ``train()`` after loading, not before.
 
     Args:
         path: the file to read.
@@ -96,22 +101,27 @@ def load_checkpoint(
 
     Raises:
         ImportError: without the package safetensors.
+        TypeError: if a name in ``generators`` is no string.
         OSError: if the file cannot be read.
         CheckpointError: if the file is no checkpoint, is damaged, or does not fit; it names the file and the fault. The
             model and all generators are as before then.
     """
+    generators = _named("generators", generators)
     tensors, content = read(path)
     try:
         _check_content(content)
         state, extra, saved = _assemble(tensors, content)
         _check_fit(model, state)
-        present = {"generators": _generators(model), "given": dict(generators or {})}
+        present = {"generators": _generators(model), "given": generators}
         streams = [stream for kind in present for stream in _matched(kind, present[kind], saved[kind])]
         with unchanged_on_failure(model):
             for module in model.modules():
                 if hasattr(module, "_unsaved"):
                     module.clear()
             model.load_state_dict(state) if batchsz is None else load_state(model, state, batchsz=batchsz)
+            for module_path, module in model.named_modules(remove_duplicate=False):
+                # the other library may have further modules inside of its own
+                module.training = content["training"].get(module_path, module.training)
     except (PlainError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         # KeyError alone prints its message in quotes
         reason = error.args[0] if isinstance(error, KeyError) and error.args else error
@@ -119,6 +129,15 @@ def load_checkpoint(
     for generator, stream in streams:
         generator.set_state(stream)
     return extra
+
+
+def _named(argument: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``values`` as a dictionary. JSON would turn names of other types into strings."""
+    values = dict(values or {})
+    for name in values:
+        if not isinstance(name, str):
+            raise TypeError(f"'{argument}' has the name {name!r} of type {type(name).__name__}, it must be a string")
+    return values
 
 
 def _warn_of_state_outside(model: nn.Module) -> None:
@@ -155,7 +174,7 @@ def _split(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str,
         if not isinstance(value, torch.Tensor):
             values[key] = value
             continue
-        if value.is_meta or value.layout != torch.strided or value.is_quantized:
+        if not dense(value):
             raise ValueError(f"'{key}' of the state_dict is no dense tensor with values")
         same = first.setdefault(_place(value), key) if value.numel() else key
         if same == key:
@@ -167,7 +186,8 @@ def _split(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str,
 
 def _place(tensor: torch.Tensor) -> tuple:
     """Where the elements of a tensor lie: the same for two that are one."""
-    return tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride()
+    views = tensor.is_conj(), tensor.is_neg()
+    return tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride(), *views
 
 
 def _generators(model: nn.Module) -> dict[str, torch.Generator]:
@@ -210,6 +230,8 @@ def _check_content(content: Any) -> None:
         raise ValueError("the file does not say what it holds")
     if content["version"] != VERSION:
         raise ValueError(f"the file is of version {content['version']}, this package reads version {VERSION}")
+    if not all(type(mode) is bool for mode in content["training"].values()):
+        raise ValueError("the file does not say which modules were training")
 
 
 def _assemble(

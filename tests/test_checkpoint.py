@@ -1,8 +1,10 @@
 """Checkpoint files: what they hold, that a resumed run is the run, and that saving is all or nothing."""
 
 import os
+import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -163,6 +165,8 @@ def test_tensors_without_values_are_refused(tmp_path):
     with pytest.raises(ValueError, match="weight"):
         save_checkpoint(tmp_path / "c", torch.nn.Linear(2, 2, device="meta"))
     lazy = torch.nn.LazyLinear(2)
+    with pytest.raises(ValueError, match="weight"):
+        save_checkpoint(tmp_path / "c", lazy)
     save_checkpoint(tmp_path / "c", torch.nn.Linear(2, 2))
     with pytest.raises(CheckpointError, match="uninitialized"):
         load_checkpoint(tmp_path / "c", lazy)
@@ -215,3 +219,91 @@ def test_views_and_odd_tensors(tmp_path):
     net = Odd(1.0)
     load_checkpoint(tmp_path / "c", net)
     assert all(torch.equal(a, b) for a, b in zip(net.buffers(), Odd(2.0).buffers(), strict=True))
+
+
+def test_writers_in_one_process_do_not_meet(tmp_path):
+    nets = [torch.nn.Linear(200, 200) for _ in range(4)]
+
+    def write(net):
+        for _ in range(10):
+            save_checkpoint(tmp_path / "c", net)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, nets))
+    assert os.listdir(tmp_path) == ["c"]
+    read = torch.nn.Linear(200, 200)
+    load_checkpoint(tmp_path / "c", read)
+    assert any(torch.equal(read.weight, net.weight) and torch.equal(read.bias, net.bias) for net in nets)
+
+
+def test_a_full_disk_is_an_os_error(tmp_path):
+    net = torch.nn.Linear(100, 100)
+    save_checkpoint(tmp_path / "c", net, {"first": True})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            save_checkpoint(tmp_path / "c", net)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(tmp_path) == ["c"] and load_checkpoint(tmp_path / "c", net) == {"first": True}
+
+
+@pytest.mark.parametrize("name", [1, None, ("a", 1), b"a"])
+def test_names_are_strings(name, tmp_path):
+    net = torch.nn.Linear(1, 1)
+    for argument, value in (("extra", 1), ("generators", seeded())):
+        with pytest.raises(TypeError, match=f"'{argument}' .*{type(name).__name__}.* string"):
+            save_checkpoint(tmp_path / "c", net, **{argument: {name: value}})
+    assert not os.listdir(tmp_path)
+    save_checkpoint(tmp_path / "c", net)
+    with pytest.raises(TypeError, match="'generators'"):
+        load_checkpoint(tmp_path / "c", net, generators={name: seeded()})
+
+
+@pytest.mark.parametrize("make", [
+    lambda: torch.eye(3).to_sparse(),
+    lambda: torch.zeros(2, device="meta"),
+    lambda: torch.nn.UninitializedParameter(),
+    lambda: torch.zeros(2, dtype=torch.complex128),
+])  # fmt: skip
+def test_tensors_that_files_cannot_hold(make, tmp_path):
+    with pytest.raises(TypeError, match="odd|complex128"):
+        save_checkpoint(tmp_path / "c", torch.nn.Linear(1, 1), {"odd": [make()]})
+    assert not os.listdir(tmp_path)
+
+
+def test_conjugate_and_negative_views(tmp_path):
+    values = torch.tensor([1 + 2j, 3 - 4j])
+    save_checkpoint(tmp_path / "c", torch.nn.Linear(1, 1), {"conj": values.conj(), "neg": values.conj().imag})
+    back = load_checkpoint(tmp_path / "c", torch.nn.Linear(1, 1))
+    net = torch.nn.Module()
+    net.register_buffer("plain", values)
+    net.register_buffer("conj", values.conj())
+    save_checkpoint(tmp_path / "net", net)
+    assert load_file(tmp_path / "net")["conj"].tolist() == [1 - 2j, 3 + 4j]
+    assert back["conj"].tolist() == [1 - 2j, 3 + 4j] and back["neg"].tolist() == [-2, 4]
+
+
+def test_the_mode_is_saved_by_module(tmp_path):
+    def pair():
+        parts = {"layer": serial(inferno), "lif": CASES["ALIF"](inferno), "drop": torch.nn.Dropout()}
+        return torch.nn.ModuleDict(parts)
+
+    start, fresh = pair(), pair()
+    start["layer"].eval()
+    start["drop"].eval()
+    modes = {path: module.training for path, module in start.named_modules()}
+    steps = list(inputs(start["layer"], 20))
+    run(start["layer"], steps[:10])
+    save_checkpoint(tmp_path / "c", start)
+    load_checkpoint(tmp_path / "c", fresh)
+    assert {path: module.training for path, module in fresh.named_modules()} == modes
+    run(start["layer"], steps[10:])
+    run(fresh["layer"], steps[10:])
+    assert_same_state(states(fresh), states(start))
+    fresh.train()
+    fresh["more"] = torch.nn.Linear(1, 1)
+    with pytest.raises(CheckpointError, match="more"):
+        load_checkpoint(tmp_path / "c", fresh)
+    assert all(module.training for module in fresh.modules())

@@ -153,6 +153,8 @@ HOSTILE = {
     "later version": (lambda t, c: c.update(version=2), "version 2"),
     "missing part": (lambda t, c: drop(c, "shared"), "does not say"),
     "part of another type": (lambda t, c: c.update(extra=[]), "does not say"),
+    "number as a mode": (lambda t, c: c["training"].update(encoder=1), "does not say"),
+    "missing modes": (lambda t, c: drop(c, "training"), "does not say"),
     "shares what is not there": (lambda t, c: c["shared"].update({"tied.bias": "norm.nothing"}), "tied.bias"),
     "shares a number": (lambda t, c: c["shared"].update({"tied.bias": 3}), "tied.bias"),
     "shares under a name that is taken": (lambda t, c: c["shared"].update({WEIGHT: RING}), WEIGHT),

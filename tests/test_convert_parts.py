@@ -1,5 +1,7 @@
 """What makes a module comes along when it is converted: options, generators, updaters, odd state, names."""
 
+import functools
+
 import pytest
 import torch
 from checkpoint_cases import ENCODERS, SYNAPSES, connection, inputs, neuron, recurrent, run, synapse
@@ -201,3 +203,39 @@ def test_accelerated_modules_are_seen_through():
     mine.__class__ = type("Mine", (theirs.neural.LIF,), {"__module__": __name__})
     with pytest.raises(ConversionError, match="Mine is a class of the user"):
         from_inferno(accelerated(mine))
+
+
+def test_submodules_of_the_user_come_along():
+    for package, convert, other in ((theirs, from_inferno, ours), (ours, to_inferno, theirs)):
+        conn = connection(package, "LinearDense")
+        conn.norm = torch.nn.LayerNorm(2)
+        conn._hidden = conn.norm
+        conn.inner = torch.nn.ModuleDict({"lif": neuron(package, "LIF"), "again": conn.norm})
+        conn.lif = conn.inner["lif"]
+        new = convert(conn)
+        assert set(new.state_dict()) == set(conn.state_dict())
+        assert new.norm is new._hidden is new.inner["again"] is not conn.norm
+        assert new.lif is new.inner["lif"] and type(new.lif) is other.neural.LIF
+        lif = neuron(package, "LIF")
+        lif.probe = torch.nn.Linear(2, 2)
+        assert torch.equal(convert(lif).probe.weight, lif.probe.weight)
+
+
+def test_gradients_come_along():
+    for package, convert in BOTH:
+        model = torch.nn.ModuleDict({"conn": connection(package, "LinearDense"), "plain": torch.nn.Linear(2, 2)})
+        for param in model.parameters():
+            param.grad = torch.rand(param.shape)
+        model["conn"].bias.grad = None
+        new = convert(model)
+        assert new["conn"].bias.grad is None
+        for name, param in new.named_parameters():
+            grad = model.get_parameter(name).grad
+            assert param.grad is grad is None or (torch.equal(param.grad, grad) and param.grad is not grad), name
+
+
+def test_methods_of_other_modules_come_along():
+    model = torch.nn.ModuleDict({"lif": neuron(ours, "LIF"), "plain": torch.nn.Linear(2, 2)})
+    model.call = functools.partial(model["plain"].forward)
+    new = to_inferno(model)
+    assert new.call.func.__self__ is new["plain"]

@@ -1,5 +1,7 @@
 """What cannot be converted is listed, each module with the reason, and nothing is made or changed."""
 
+import functools
+
 import pytest
 import torch
 from checkpoint_cases import connection, inputs, neuron, run, serial
@@ -142,6 +144,9 @@ def test_modules_with_more_than_their_class_has(package, convert):
     lif.__dict__["forward"] = lambda x: x
     refused(convert, lif, root="'forward'")
     conn = connection(package, "LinearDense")
+    conn.updater.register_parameter("rate", torch.nn.Parameter(torch.ones(1)))
+    refused(convert, conn, updater_="holds ['rate']")
+    conn = connection(package, "LinearDense")
     conn.updater = torch.nn.Identity()
     with pytest.raises(ConversionError, match="updater is of a class of the user"):
         convert(conn)
@@ -184,3 +189,33 @@ def test_wrapped_parts_of_a_layer():
 
     layer = ours.neural.Serial(Wrapped(connection(ours, "LinearDense")), neuron(ours, "LIF"))
     refused(to_inferno, layer, root="Wrapped")
+
+
+@both
+@pytest.mark.parametrize("register", ["register_hook", "register_post_accumulate_grad_hook"])
+def test_hooks_on_parameters(package, convert, register):
+    conn = connection(package, "LinearDense")
+    conn.weight.requires_grad_()
+    handle = getattr(conn.weight, register)(lambda *args: None)
+    refused(convert, torch.nn.Sequential(conn), **{"0": "hook on its parameter 'weight_'"})
+    handle.remove()
+    convert(conn)
+
+
+@both
+def test_bound_methods(package, convert):
+    for wrap in (lambda f: f, lambda f: [{"f": f}], lambda f: functools.partial(f, kind=1)):
+        model = torch.nn.ModuleDict({"lif": neuron(package, "LIF"), "plain": torch.nn.Identity()})
+        model["plain"].my_hooks = wrap(model["lif"].forward)
+        refused(convert, model, plain="method 'forward' of a LIF")
+        del model["plain"].my_hooks
+        model["lif"].call = wrap(model["lif"].clear)
+        refused(convert, model, lif="method 'clear' of a LIF")
+    model = torch.nn.ModuleDict({"lif": neuron(package, "LIF"), "plain": torch.nn.Identity()})
+    model["plain"].register_forward_hook(model["lif"].forward)
+    refused(convert, model, plain="_forward_hooks")
+    model = torch.nn.ModuleDict({"lif": neuron(package, "LIF"), "plain": torch.nn.Identity()})
+    model["plain"].register_full_backward_hook(model["lif"].clear)
+    refused(convert, model, plain="_backward_hooks")
+    lif, conn = neuron(package, "LIF"), connection(package, "LinearDense")
+    refused(convert, package.neural.Serial(conn, lif, lif.forward), root="method 'forward'")

@@ -131,3 +131,80 @@ def test_models_of_inferno_ai_are_refused():
     model = torch.nn.Sequential(theirs.DeltaCurrent(3, 1.0, spike_charge=1.0))
     with pytest.raises(TypeError, match="'0' is a module of inferno-ai.*from_inferno"):
         load_state(model, model.state_dict(), batchsz=2)
+
+
+def differentiated(name):
+    """A model after a step with a gradient; a later backward reaches the input through what the model holds."""
+    model = CASES[name](inferno)
+    x = (torch.rand(2, 4) * 60).requires_grad_()
+    model(x)
+    return model, x
+
+
+def held(model):
+    return model.current if hasattr(model, "current") else model.voltage
+
+
+@pytest.mark.parametrize("name", ["LIF", "ALIF", "AdEx", "SingleExponentialCurrent"])
+@pytest.mark.parametrize("how", ["load_state_dict", "load_checkpoint", "load_state", "assign"])
+def test_a_loaded_state_is_not_part_of_the_graph_before(name, how, tmp_path):
+    start = CASES[name](inferno)
+    run(start, inputs(start, 3))
+    model, before = differentiated(name)
+    assert any(b.requires_grad for b in model.buffers())
+    if how == "load_checkpoint":
+        save_checkpoint(tmp_path / "c", start)
+        load_checkpoint(tmp_path / "c", model)
+    elif how == "load_state":
+        load_state(model, start.state_dict())
+    else:
+        model.load_state_dict(start.state_dict(), assign=how == "assign")
+    assert not any(b.requires_grad for b in model.buffers())
+    assert_same_state(states(model), states(start))
+    after = torch.rand(2, 4, requires_grad=True)
+    model(after)
+    held(model).sum().backward()
+    assert before.grad is None and after.grad.any()
+
+
+@pytest.mark.parametrize("name", ["LIF", "ALIF", "SingleExponentialCurrent"])
+@pytest.mark.parametrize("batchsz", ["state", "model"])
+def test_a_failed_load_leaves_the_graph(name, batchsz):
+    (model, x), (same, y) = differentiated(name), differentiated(name)
+    with torch.no_grad():
+        y.copy_(x)
+    same.load_state_dict(model.state_dict())
+    same.clear()
+    same(y)
+    with pytest.raises(RuntimeError, match="more"):
+        load_state(model, {**CASES[name](inferno, batch=3).state_dict(), "more": torch.ones(1)}, batchsz=batchsz)
+    for module, value in ((model, x), (same, y)):
+        module(torch.ones(2, 4))
+        held(module).sum().backward()
+        assert value.grad.any()
+    assert torch.equal(x.grad, y.grad)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_load_keeps_the_promise_to_a_graph_over_the_history(fails):
+    model, same = (connection(inferno, "LinearDense", "DeltaCurrent") for _ in range(2))
+    for conn in (model, same):
+        run(conn, inputs(conn, 4, seed=5))
+        conn.weight.requires_grad_()
+    steps = list(inputs(model, 2))
+    total = model(*steps[0]).sum()
+    assert model.synapse.spike_._held
+    if fails:
+        other = connection(inferno, "LinearDense", "DeltaCurrent", batch=3).state_dict()
+        with pytest.raises(RuntimeError, match="size mismatch"):
+            load_state(model, {**other, "weight_": torch.ones(2, 2)}, batchsz="state")
+        total = total + model(*steps[1]).sum()
+        wanted = sum(same(*x).sum() for x in steps)
+    else:
+        ring = {"_spike__data": torch.ones_like(model.synapse.spike_.value)}
+        model.synapse.load_state_dict(ring, strict=False)
+        assert not model.synapse.spike_._held
+        wanted = same(*steps[0]).sum()
+    total.backward()
+    wanted.backward()
+    assert torch.equal(model.weight.grad, same.weight.grad) and model.weight.grad.any()

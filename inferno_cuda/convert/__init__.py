@@ -19,15 +19,17 @@ def from_inferno(model: nn.Module) -> nn.Module:
     The copy has the parameters (dtype, device, ``requires_grad``), the live state, the mode and the names of the
     original, and so its ``state_dict()`` keys, and goes on as the original would; see ``docs/differences.md`` for where
     it computes differently on purpose. Modules, parameters and generators that are shared are shared in the copy.
-    Updaters, and the hooks ``Normalization`` and ``Clamping`` that are in the model, come along. What is neither of
-    inferno-ai nor of this package is copied as ``copy.deepcopy`` does it. The original is left alone.
+    Updaters, gradients, submodules and attributes that were added to a module, and the hooks ``Normalization`` and
+    ``Clamping`` that are in the model, come along. What is neither of inferno-ai nor of this package is copied as
+    ``copy.deepcopy`` does it. The original is left alone.
 
     Args:
         model: a module of inferno-ai, or one that has such modules in it.
 
     Raises:
         ConversionError: if something has no counterpart: subclasses of inferno-ai's classes, trainers, monitors, hooks
-            on modules of inferno-ai. It lists all such modules, each with the reason.
+            on modules of inferno-ai or on their parameters, bound methods of such modules that are kept somewhere. It
+            lists all such modules, each with the reason.
     """
     # without the library there can be no module of it, and the copy is a plain one
     return copied(model, Theirs() if "inferno" in sys.modules else None, Ours())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from torch import nn
 
 from ._connections import CONNECTIONS, make_connection
 from ._encoders import ENCODERS, make_encoder
-from ._hooks import HOOKS, Hooks
+from ._hooks import HOOKS, REGISTRIES, Hooks
 from ._layers import LAYERS, make_layer
 from ._library import Library, own_class
 from ._neurons import NEURONS, make_neuron
@@ -56,7 +58,12 @@ def copied(model: nn.Module, source: Library | None, target: Library) -> nn.Modu
         raise TypeError(f"'model' must be a module, but is of type {type(model).__name__}")
     # new weights are drawn at random before they get their values
     with torch.random.fork_rng(devices=()), torch.device("cpu"), torch.inference_mode(False), torch.no_grad():
-        return copy.deepcopy(model) if source is None else Copier(model, source, target).run()
+        if source is not None:
+            return Copier(model, source, target).run()
+        memo: dict[int, Any] = {}
+        new = copy.deepcopy(model, memo)
+        _copy_gradients(model.parameters(), memo)
+        return new
 
 
 class Copier:
@@ -87,7 +94,12 @@ class Copier:
         return module in self._paths
 
     def value(self, thing: Any) -> Any:
-        """The counterpart or a copy of anything; the same one for the same thing."""
+        """The counterpart or a copy of anything; the same one for the same thing.
+
+        Raises:
+            Unfit: if there is a method of a module of the library in it.
+        """
+        self._check_methods(thing)
         return copy.deepcopy(self.source.counterpart(thing, self.target), self._memo)
 
     def transform(self, function: Callable | str | None) -> Any:
@@ -105,6 +117,10 @@ class Copier:
                 raise _Elsewhere
             raise Unfit(f"its part of type {type(part).__name__} is no module of the library")
         return self._memo[id(part)]
+
+    def bound(self, function: Any) -> bool:
+        """Whether something is a method of a module of the library: a copy would run it on the counterpart."""
+        return inspect.ismethod(function) and isinstance(function.__self__, self.source.module)
 
     def kind(self, module: nn.Module) -> str | None:
         """The name of the class that a module is of; None for classes without a counterpart, as those of users."""
@@ -129,6 +145,7 @@ class Copier:
                 self.problem(path, reason)
             if isinstance(module, self.source.module) and not self.has(module) and kinds[module] not in HOOKS:
                 self._explain(path, module)
+            self._check_kept(path, module)
         if self._problems:
             raise ConversionError(dict(sorted(self._problems.items())))
         hooks.make()
@@ -136,10 +153,27 @@ class Copier:
             for name, held in list(further(module, self._memo[id(module)])):
                 setattr(self._memo[id(module)], name, self.value(held))
         new = self.value(self._model)
+        _copy_gradients((param for module in self._paths for param in module._parameters.values()), self._memo)
         hooks.register()
         for module in self._paths:
             self.value(module).training = module.training
         return new
+
+    def _check_kept(self, path: str, module: nn.Module) -> None:
+        """Notes what is on a module and cannot be copied; that is done once all modules have counterparts."""
+        try:
+            if self.has(module):
+                self._check_methods([held for _, held in further(module, self._memo[id(module)])])
+            elif not isinstance(module, self.source.module):
+                self._check_methods({name: held for name, held in vars(module).items() if name not in REGISTRIES})
+        except Unfit as error:
+            self.problem(path, str(error))
+
+    def _check_methods(self, held: Any) -> None:
+        for _, found in _held_aside(held, "", set()):
+            if self.bound(found):
+                owner = type(found.__self__).__name__
+                raise Unfit(f"holds the method '{found.__name__}' of a {owner}, which is no method of its counterpart")
 
     def _replaced(self, module: nn.Module) -> bool:
         return isinstance(module, self.source.module) and self.has(module)
@@ -186,10 +220,21 @@ def _walk(module: nn.Module, path: str, seen: set[int]) -> Iterator[tuple[str, n
             yield from _walk(child, f"{path}.{name}" if path else name, seen)
 
 
-def _held_aside(held: Any, name: str, seen: set[int]) -> Iterator[tuple[str, nn.Module]]:
-    if isinstance(held, nn.Module):
+def _held_aside(held: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Modules and bound methods in what a module holds."""
+    if isinstance(held, nn.Module) or inspect.ismethod(held):
         yield name, held
-    elif isinstance(held, dict | list | tuple | set) and id(held) not in seen:
+        return
+    if isinstance(held, functools.partial):
+        held = {"func": held.func, "args": held.args, "keywords": held.keywords}
+    if isinstance(held, dict | list | tuple | set) and id(held) not in seen:
         seen.add(id(held))
         for key, value in held.items() if isinstance(held, dict) else enumerate(held):
             yield from _held_aside(value, f"{name}[{key!r}]" if name else str(key), seen)
+
+
+def _copy_gradients(params: Iterable[nn.Parameter | None], memo: dict[int, Any]) -> None:
+    for param in params:
+        # modules may have copies of their own making
+        if param is not None and param.grad is not None and id(param) in memo:
+            memo[id(param)].grad = param.grad.detach().clone()

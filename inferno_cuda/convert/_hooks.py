@@ -25,6 +25,8 @@ _OTHERS = (
     "_load_state_dict_pre_hooks",
     "_load_state_dict_post_hooks",
 )
+# where a module has its hooks
+REGISTRIES = (*_OF_CALLS.values(), *_OTHERS)
 
 
 class Hooks:
@@ -63,12 +65,17 @@ class Hooks:
         carried, source = self._carried(module), self._copier.source
         for name in _OF_CALLS.values():
             for key, function in getattr(module, name).items():
-                if (name, key) not in carried and (replaced or source.is_hook(function)):
+                alone = not (replaced or source.is_hook(function) or self._copier.bound(function))
+                if (name, key) not in carried and not alone:
                     yield f"has a hook in '{name}' that cannot come along"
-        for name in _OTHERS if replaced else ():
+        for name in _OTHERS:
+            functions = [getattr(f, "hook", f) for f in getattr(module, name).values()]
             # what a class of the library registers itself is on the copy as well
-            if any(not source.owns(getattr(f, "hook", f)) for f in getattr(module, name).values()):
+            if any(not source.owns(f) if replaced else self._copier.bound(f) for f in functions):
                 yield f"has a hook in '{name}' that cannot come along"
+        for name, param in module._parameters.items() if replaced else ():
+            if param is not None and (param._backward_hooks or param._post_accumulate_grad_hooks):
+                yield f"has a hook on its parameter '{name}' that cannot come along"
 
     def make(self) -> None:
         """Makes the counterparts, on copies of the modules that they act on."""

@@ -12,6 +12,8 @@ from ..state import RecordTensor
 from ..state._handle import Handle, normal
 
 Fit = Callable[[torch.Tensor], torch.Tensor]
+# what classes of inferno-ai have as submodules and their counterparts keep otherwise
+_PARTS = {"_hooked_module", "_pos", "_neg"}
 
 
 class Unfit(Exception):
@@ -43,9 +45,6 @@ def transfer(source: nn.Module, new: nn.Module, value: Callable[[Any], Any], fit
     if extras.keys() != held.keys():
         raise Unfit(f"has the extras {sorted(extras)} where its counterpart has {sorted(held)}")
     new.set_extra_state(extras)
-    for _ in further(source, new):
-        # only to see that all can be: they may lead to modules that have no counterpart yet
-        pass
 
 
 def _fitting(name: str, tensor: torch.Tensor, new: nn.Module, extras: dict[str, Any], fit: Fit | None) -> torch.Tensor:
@@ -84,16 +83,23 @@ def _set_buffer(new: nn.Module, name: str, tensor: torch.Tensor | None) -> None:
 
 
 def further(source: nn.Module, new: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Names and values of public attributes that the user put on a module; its class does not make them.
+    """Names and values of public attributes and of submodules that the user put on a module; its class makes none.
 
     Raises:
-        Unfit: if the counterpart cannot have one of them.
+        Unfit: if the counterpart cannot have one of them, or the user put a parameter or a buffer on the module.
     """
-    for name, held in vars(source).items():
-        if name.startswith("_") or name in vars(new):
+    for kind in ("_parameters", "_buffers"):
+        more = sorted(set(getattr(source, kind)) - set(getattr(new, kind)))
+        if more:
+            raise Unfit(f"holds {more}, which its counterpart does not hold")
+    attributes = {name: held for name, held in vars(source).items() if not name.startswith("_")}
+    children = {name: held for name, held in source._modules.items() if name not in _PARTS | set(new._modules)}
+    for name, held in {**attributes, **children}.items():
+        if name in vars(new):
             continue
-        if hasattr(type(source), name):
+        if hasattr(type(source), name) or (name in children and hasattr(new, name)):
             raise Unfit(f"has an attribute '{name}' in place of what its class has under that name")
-        if isinstance(held, Handle) or type(held).__module__.startswith("inferno."):
+        foreign = type(held).__module__.startswith("inferno.") and not isinstance(held, nn.Module)
+        if isinstance(held, Handle) or foreign:
             raise Unfit(f"has a further attribute '{name}' of type {type(held).__name__}")
         yield name, held

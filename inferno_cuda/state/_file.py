@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,25 +39,35 @@ def write(path: str | os.PathLike, tensors: Mapping[str, torch.Tensor], info: An
     """
     library = _safetensors()
     text = json.dumps(info, allow_nan=False, separators=(",", ":"))
+    _check_dtypes(tensors, library)
     storages: set[int] = set()
     ready = {name: _ready(tensor, storages) for name, tensor in tensors.items()}
     metadata = {"format": "pt", "kind": KIND, "content": text, "checksum": _checksum(ready, text)}
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # of this call alone: threads and processes may write to the same path
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    partial.touch(exist_ok=False)
     try:
-        partial.touch()
         # that of any other file that the user makes, not that which the library gives its own
         mode = partial.stat().st_mode
         try:
             library.torch.save_file(ready, partial, metadata=metadata)
-        except (KeyError, ValueError, library.SafetensorError) as error:
-            raise TypeError(f"safetensors cannot hold a tensor of the state: {error}") from error
+        except library.SafetensorError as error:
+            raise OSError(f"'{path}' cannot be written: {error}") from error
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
         partial.chmod(mode)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _check_dtypes(tensors: Mapping[str, torch.Tensor], library: Any) -> None:
+    for dtype, name in {tensor.dtype: name for name, tensor in tensors.items()}.items():
+        try:
+            library.torch.save({name: torch.empty(0, dtype=dtype)})
+        except (KeyError, ValueError, TypeError, library.SafetensorError) as error:
+            raise TypeError(f"'{name}' is of {dtype}, which safetensors cannot hold") from error
 
 
 def read(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], Any]:
@@ -90,7 +101,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], Any]:
 
 def _ready(tensor: torch.Tensor, storages: set[int]) -> torch.Tensor:
     """The values on the CPU, in a storage that is not yet one of ``storages``."""
-    tensor = tensor.detach().cpu().contiguous()
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
     storage = tensor.untyped_storage()
     if storage.nbytes() != tensor.numel() * tensor.element_size() or storage.data_ptr() in storages:
         tensor = tensor.clone()

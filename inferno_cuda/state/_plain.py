@@ -8,9 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch.nn.parameter import UninitializedTensorMixin
 
 # deeper than any state is nested, and far from the limits of Python's stack
 DEEPEST = 50
+
+
+def dense(tensor: torch.Tensor) -> bool:
+    """If a tensor has values, and files can hold those."""
+    if isinstance(tensor, UninitializedTensorMixin) or tensor.is_meta:
+        return False
+    return tensor.layout == torch.strided and not tensor.is_quantized
 
 
 class PlainError(Exception):
@@ -34,6 +42,8 @@ def encode(value: Any, where: str, tensors: dict[str, torch.Tensor], depth: int 
     if kind is float:
         return value if math.isfinite(value) else {"float": repr(value)}
     if isinstance(value, torch.Tensor):
+        if not dense(value):
+            raise PlainError(f"'{where}' is no dense tensor with values")
         name = f"@{len(tensors)}"
         tensors[name] = value
         return {"tensor": name}

@@ -93,11 +93,26 @@ class Module(nn.Module):
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
     ) -> None:
+        self._leave_graphs(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
         for name, held in self._state_buffers():
             if held is state_dict.get(prefix + name):
                 # assign=True: later steps must not write to what was loaded
                 self._buffers[name] = normal(held.detach().clone())
+
+    def _leave_graphs(self, state_dict: Mapping[str, Any], prefix: str) -> None:
+        """Puts copies in place of buffers that belong to an autograd graph, for those that are about to be loaded.
+
+        Written in place, they would stay a part of the graph: a later backward would reach into the time before.
+        """
+        promised = {handle._data_name: handle for handle in self._handles() if getattr(handle, "_held", False)}
+        for name, held in list(self._buffers.items()):
+            if prefix + name not in state_dict or held is None or isinstance(held, UninitializedTensorMixin):
+                continue
+            if held.grad_fn is not None or name in promised:
+                self._buffers[name] = normal(held.detach().clone())
+            if name in promised:
+                promised[name]._held = False
 
     def _check_extra_name(self, name: str) -> None:
         if not isinstance(name, str):
