@@ -293,7 +293,7 @@ ORDERS = list(itertools.permutations(range(4)))
     options=st.fixed_dictionaries(LAYOUT_OPTIONS),
     shape=st.sampled_from([(2, 3, 4, 5), (2, 1, 4, 5), (2, 3, 1, 1)]),
     orders=st.tuples(*[st.sampled_from(ORDERS)] * 3),
-    kinds=st.tuples(*[st.sampled_from(["number", "channel", "last", "plane"])] * 2),
+    kinds=st.tuples(*[st.sampled_from(["number", "channel", "last", "plane", "turned"])] * 2),
     state=st.sampled_from(["none", "one layout", "two layouts"]),
     gaps=st.booleans(),
     seed=st.integers(0, 99),
@@ -301,7 +301,7 @@ ORDERS = list(itertools.permutations(range(4)))
 def test_results_lie_in_memory_as_the_library_s(synaptic, options, shape, orders, kinds, state, gaps, seed):
     generator = torch.Generator().manual_seed(seed)
     channel, plane = torch.rand(shape[1], 1, 1, generator=generator), torch.rand(shape[2:], generator=generator)
-    values = {"number": 0.8, "channel": channel, "last": plane[0], "plane": plane}
+    values = {"number": 0.8, "channel": channel, "last": plane[0], "plane": plane, "turned": plane.mT.contiguous().mT}
     beta, threshold = (values[kind] for kind in kinds)
     if synaptic:
         neuron = snn.Synaptic(0.7, beta, threshold=threshold, **options)

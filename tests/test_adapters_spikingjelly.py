@@ -425,3 +425,14 @@ def test_a_library_without_a_version_is_skipped(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", missing)
     (row,) = inferno_cuda.accelerate(nn.Sequential(nn.Linear(2, 2), neuron.IFNode()))
     assert not row.runs and "spikingjelly is of an unknown version" in row.reason
+
+
+def test_a_precision_that_is_set_first_stays():
+    """The library's tools find neurons by their exact class."""
+    nodes = nn.Sequential(neuron.IFNode(), neuron.LIFNode())
+    nodes[0]._neuron_precision = (torch.float16, "fp32", "fp32")
+    first, second = inferno_cuda.accelerate(nodes)
+    assert type(nodes[0]) is neuron.IFNode and "it has a precision of its own" in first.reason
+    assert second.runs and type(nodes[1]) is not neuron.LIFNode
+    inferno_cuda.revert(nodes)
+    assert type(nodes[1]) is neuron.LIFNode
