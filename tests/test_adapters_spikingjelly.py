@@ -1,6 +1,7 @@
 """SpikingJelly's neurons on our op: bit-equal to the library's own on random programs, gradients and state included."""
 
 import copy
+import importlib.metadata
 import pickle
 import subprocess
 import sys
@@ -260,9 +261,54 @@ def test_layouts(kernel_calls):
     with torch.no_grad():
         for _ in range(2):
             assert_identical(ours(x), theirs(x))
+        functional.reset_net(theirs), functional.reset_net(ours)
         ours.v = theirs.v = torch.rand(2, 1, 1, 4).expand(2, 6, 5, 4)
         assert_identical(ours(x), theirs(x))
-    assert len(kernel_calls) == 3
+    assert not kernel_calls  # such voltages lie in memory as the library's code alone lays them out
+
+
+def laid_out(kind, shape, steps, generator):
+    """Inputs, time first, whose steps lie in memory in one of several ways."""
+    if kind == "batch first":
+        x = torch.rand(shape[0], *steps, *shape[1:], generator=generator)
+        return x.transpose(0, 1) if steps else x
+    x = torch.rand(*steps, *shape, generator=generator)
+    if kind == "channels last":
+        return x.movedim(-3, -1).contiguous().movedim(-1, -3)
+    return x.mT.contiguous().mT if kind == "transposed" else x
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    node=NODES,
+    kinds=st.tuples(*[st.sampled_from(["contiguous", "channels last", "transposed", "batch first"])] * 3),
+    shape=st.sampled_from([(2, 3, 4, 5), (2, 3, 1, 1), (3, 4, 5)]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    seed=st.integers(0, 99),
+)
+def test_results_lie_in_memory_as_the_library_s(node, kinds, shape, dtype, seed):
+    generator = torch.Generator().manual_seed(seed)
+    theirs, ours = pair(node)
+    steps = () if theirs.step_mode == "s" else (3,)
+    with torch.no_grad():
+        for kind in kinds:
+            x = laid_out(kind, shape, steps, generator).to(dtype) * 2
+            results = [(one(x), one.v, one.v_seq) for one in (ours, theirs)]
+            for a, b in zip(*results, strict=True):
+                assert_same_values(a, b)
+                if isinstance(a, torch.Tensor):
+                    strides = [[n for n, size in zip(t.stride(), t.shape, strict=True) if size > 1] for t in (a, b)]
+                    assert strides[0] == strides[1]
+
+
+@pytest.mark.parametrize("mode", ["s", "m"])
+def test_the_kernel_runs_in_the_order_of_channels_last(kernel_calls, mode):
+    _, ours = pair(neuron.LIFNode(step_mode=mode))
+    x = torch.rand(6, 3, 4, 5).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        spikes = ours(x if mode == "s" else x.unflatten(0, (2, 3)))
+    assert spikes.view_as(spikes).movedim(-3, -1).is_contiguous() and ours.v.movedim(-3, -1).is_contiguous()
+    assert len(kernel_calls) == 1
 
 
 def test_what_is_set_later_counts():
@@ -308,6 +354,22 @@ def test_subclasses():
         def single_step_functional_forward(self, inputs, states, **kwargs):
             return super().single_step_functional_forward((inputs[0] * 2,), states, **kwargs)
 
+    class OwnForward(neuron.LIFNode):
+        def forward(self, x):
+            return super().forward(x) + 0
+
+    class OwnState(neuron.IFNode):
+        def materialize_states(self, inputs, states, step_mode):
+            return super().materialize_states(inputs, states, step_mode)
+
+    class AlwaysMulti(neuron.LIFNode):
+        step_mode = "m"
+
+    for cls, name in ((OwnForward, "forward"), (OwnState, "materialize_states")):
+        (row,) = inferno_cuda.accelerate(cls())
+        assert not row.runs and f"overrides {name} of" in row.reason
+    (row,) = inferno_cuda.accelerate(AlwaysMulti())
+    assert row.runs  # the library's forward reads it
     (row,) = inferno_cuda.accelerate(Renamed())
     assert row.runs
     (row,) = inferno_cuda.accelerate(Own())
@@ -343,3 +405,34 @@ def test_transforms_and_compilers_run_the_library_s_code(kernel_calls):
         compiled = torch.compile(ours, backend="eager")
         assert_identical(compiled(x[0]), theirs(x[0]))
     assert not kernel_calls
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_a_trace_has_the_library_s_operations(kernel_calls):
+    _, ours = pair(neuron.LIFNode())
+    with torch.no_grad():
+        traced = torch.jit.trace(ours, torch.rand(2, 3), check_trace=False)
+        assert "inferno_cuda" not in str(traced.inlined_graph)
+    assert not kernel_calls
+
+
+def test_a_library_without_a_version_is_skipped(monkeypatch):
+    """A copy of it in the user's own source."""
+
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    (row,) = inferno_cuda.accelerate(nn.Sequential(nn.Linear(2, 2), neuron.IFNode()))
+    assert not row.runs and "spikingjelly is of an unknown version" in row.reason
+
+
+def test_a_precision_that_is_set_first_stays():
+    """The library's tools find neurons by their exact class."""
+    nodes = nn.Sequential(neuron.IFNode(), neuron.LIFNode())
+    nodes[0]._neuron_precision = (torch.float16, "fp32", "fp32")
+    first, second = inferno_cuda.accelerate(nodes)
+    assert type(nodes[0]) is neuron.IFNode and "it has a precision of its own" in first.reason
+    assert second.runs and type(nodes[1]) is not neuron.LIFNode
+    inferno_cuda.revert(nodes)
+    assert type(nodes[1]) is neuron.LIFNode

@@ -75,6 +75,25 @@ def test_coefficients_that_are_tensors(native_or_skip, rule, dtype, shapes, give
     assert_native_equals_reference(rule, inputs, voltage, current, **chosen)
 
 
+@pytest.mark.parametrize("steps", [(), (3,)], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_results_lie_in_memory_as_the_voltage(backend, rule, dtype, steps):
+    shape = (2, 3, 4, 5)
+    coefficients = {"decay": (3, 1, 1), "threshold": (4, 5), "amount": (3, 4, 1), "factor": (5,)}
+    coefficients = {name: torch.rand(size) + 0.5 for name, size in coefficients.items()}
+    inputs, (voltage, current) = drawn((*steps, *shape), dtype, 1), state(rule[0], shape, dtype, 2)
+    expected = run(rule, inputs, voltage, current, **coefficients)
+    moved = voltage.movedim(1, -1).contiguous().movedim(-1, 1)
+    fired = run(rule, inputs, moved, current, **coefficients)
+    assert_all_identical(fired, expected)
+    for result in fired:
+        assert result is None or result.movedim(-3, -1).is_contiguous()
+    gaps = torch.stack([voltage, voltage], -1)[..., 0]
+    for result in run(rule, inputs.mT.contiguous().mT, gaps, current, **coefficients):
+        assert result is None or result.is_contiguous()
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_a_sequence_is_its_steps(backend, dtype, rule):
@@ -163,6 +182,17 @@ BAD = [
     ({"threshold": torch.zeros(1, 4)}, ValueError, r"threshold had shape \(1, 4\)"),
     ({"factor": torch.zeros(4, dtype=torch.complex64)}, TypeError, "factor was torch.complex64"),
     ({"decay": torch.zeros((), device="meta")}, ValueError, "decay was on meta"),
+    ({"model": ["leaky"]}, ValueError, r"model was \['leaky'\]; it must be one of 'leaky'"),
+    ({"threshold": None}, TypeError, "threshold was None; it must be a number or a tensor"),
+    ({"decay": "0.9"}, TypeError, "decay was '0.9'; it must be a number or a tensor"),
+    ({"decay": [0.9]}, TypeError, r"decay was \[0.9\]; it must be a number or a tensor"),
+    ({"tau": None}, TypeError, "tau was None; it must be a number"),
+    ({"tau": torch.tensor(2.0)}, TypeError, "tau was a tensor; it must be a number"),
+    ({"rest": None}, TypeError, "rest was None; it must be a number"),
+    ({"rest": torch.tensor(2.0)}, TypeError, "rest was a tensor; it must be a number"),
+    ({"inputs": [1.0] * 4}, TypeError, "inputs was .*; it must be a tensor"),
+    ({"voltage": None}, TypeError, "voltage was None; it must be a tensor"),
+    ({"model": "synaptic", "current": 0.5}, TypeError, "current was 0.5; it must be a tensor or None"),
     ({"inputs": torch.zeros(4, requires_grad=True)}, RuntimeError, "requires a gradient"),
     ({"decay": torch.tensor(0.5, requires_grad=True)}, RuntimeError, "requires a gradient"),
 ]

@@ -9,7 +9,6 @@ step; inputs are not scaled. Spikes are float32 whatever the state is, times ``g
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 
 import torch
@@ -17,8 +16,9 @@ from torch import nn
 
 from ..ops import Fired, integrate_fire
 from ..ops.common import needs_graph
+from ..ops.integrate_fire import memory_order
 from ._adapter import Adapter
-from ._plain import is_plain, no_kernel
+from ._plain import is_plain, no_kernel, version_problem
 
 VERSION = "1."  # whose formulas these are
 # Its surrogates whose forward pass is the comparison with 0 alone.
@@ -76,6 +76,8 @@ def _coefficient(module: nn.Module, name: str, like: torch.Tensor) -> torch.Tens
         fits = value.ndim <= like.ndim and all(own in (1, of) for own, of in zip(value.shape, shape, strict=True))
         if not fits or torch.promote_types(value.dtype, like.dtype) != like.dtype:
             return None
+        if value.ndim > 1 and not value.is_contiguous():
+            return None  # the results would lie in memory as it does
     return value if value.dtype == like.dtype else value.to(like.dtype)
 
 
@@ -99,6 +101,15 @@ def _states(module: nn.Module, inputs: torch.Tensor, given: dict) -> dict[str, t
     return states
 
 
+def _keep_layout(states: list[torch.Tensor], decays: list[torch.Tensor]) -> bool:
+    """Whether the library's results lie in memory as the state does, as the op's do."""
+    if all(state.is_contiguous() for state in states):
+        return True
+    if any(state.stride() != states[0].stride() for state in states) or memory_order(states[0]) is None:
+        return False
+    return all(sum(size != 1 for size in decay.shape) < 2 for decay in decays)
+
+
 def _step(module: nn.Module, model: str, inputs: object, **given: torch.Tensor | None) -> Fired | None:
     """A step of the op, its results kept as the library keeps them; None if the library's own code is to run."""
     if not is_plain(inputs) or (module.init_hidden and any(state is not None for state in given.values())):
@@ -113,6 +124,8 @@ def _step(module: nn.Module, model: str, inputs: object, **given: torch.Tensor |
     decay, threshold, factor, *current_decay = coefficients
     if factor.dtype == torch.float64 and factor.ndim:
         return None  # its spikes would be float64
+    if not _keep_layout(list(states.values()), [decay, *current_decay]):
+        return None
     fired = integrate_fire(
         model,
         inputs,
@@ -160,9 +173,9 @@ class FusedSynaptic:
 
 
 def _refuse(module: nn.Module) -> str | None:
-    version = importlib.metadata.version("snntorch")
-    if not version.startswith(VERSION):
-        return f"snntorch is {version}, and its formulas are known for {VERSION}x alone"
+    problem = version_problem("snntorch", VERSION)
+    if problem is not None:
+        return problem
     if _reset_of(module) is None:
         return "state_function and reset_mechanism_val do not agree on the reset"
     return no_kernel(module.mem.device) or _problem(module)

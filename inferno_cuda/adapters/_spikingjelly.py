@@ -8,7 +8,6 @@ the threshold is subtracted from its voltage, otherwise the voltage is set to ``
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +18,7 @@ from torch import nn
 from ..ops import Fired, integrate_fire
 from ..ops.common import needs_graph
 from ._adapter import Adapter
-from ._plain import is_plain, no_kernel
+from ._plain import is_plain, no_kernel, version_problem
 
 VERSION = "2."  # whose formulas these are
 _SURROGATE_MODULE = "spikingjelly.activation_based.surrogate"
@@ -29,7 +28,11 @@ _SURROGATES = {
     *("PiecewiseLeakyReLU", "PiecewiseQuadratic", "QPseudoSpike", "Rect", "S2NN", "Sigmoid", "SoftSign"),
     *("SquarewaveFourierSeries", "SuperSpike"),
 }
-_RELIES = ("single_step_functional_forward", "multi_step_functional_forward", "_v_seq_source", "_append_v_seq")
+_RELIES = (
+    *("forward", "single_step_functional_forward", "multi_step_functional_forward", "materialize_states"),
+    *("_v_seq_source", "_append_v_seq"),
+)
+_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}  # by the number of dimensions
 
 
 def _problem(module: nn.Module) -> str | None:
@@ -52,6 +55,17 @@ def _lif_problem(module: nn.Module) -> str | None:
     return _problem(module) if isinstance(module.tau, float) else "tau is no number"
 
 
+def _keeps_layout(voltage: torch.Tensor) -> bool:
+    """Whether the library's results lie in memory as the voltage does, as the op's do.
+
+    It stacks the steps, which keeps the order of channels alone.
+    """
+    if voltage.is_contiguous():
+        return True
+    layout = _CHANNELS_LAST.get(voltage.ndim)
+    return layout is not None and voltage.is_contiguous(memory_format=layout)
+
+
 def _steps(module: nn.Module, x: object, mode: str, others: tuple, record: bool) -> Fired | None:
     """The op over one step or a sequence, its last voltage kept; None if the library's own code is to run."""
     if others or not is_plain(x) or not x.is_cpu or x.numel() == 0 or x.ndim < (2 if mode == "m" else 1):
@@ -59,13 +73,13 @@ def _steps(module: nn.Module, x: object, mode: str, others: tuple, record: bool)
     if module._fused_problem() is not None:
         return None
     voltage, *_ = module.materialize_states((x,), tuple(module._memories.values()), mode)
-    if type(voltage) is not torch.Tensor or needs_graph(voltage):
+    if type(voltage) is not torch.Tensor or needs_graph(voltage) or not _keeps_layout(voltage):
         return None
     soft = module.v_reset is None
     model, tau = module._fused_charge()
     fired = integrate_fire(
         model,
-        x.contiguous(),
+        x,
         voltage,
         reset="subtract" if soft else "set",
         threshold=module.v_threshold,
@@ -113,10 +127,7 @@ class FusedLIFNode(FusedIFNode):
 
 
 def _refuse(module: nn.Module, problem: Callable[[nn.Module], str | None]) -> str | None:
-    version = importlib.metadata.version("spikingjelly")
-    if not version.startswith(VERSION):
-        return f"spikingjelly is {version}, and its formulas are known for {VERSION}x alone"
-    return no_kernel("cpu") or problem(module)
+    return version_problem("spikingjelly", VERSION) or no_kernel("cpu") or problem(module)
 
 
 def _runs(module: nn.Module) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from numbers import Real
 
 import torch
 from torch.autograd import forward_ad
@@ -17,6 +18,7 @@ RESETS = ("none", "subtract", "zero", "set")  # in the order of the kernels
 _COEFFICIENTS = ("decay", "current_decay", "threshold", "amount", "factor")
 _CODES = {model: code for code, model in enumerate(CHARGE_MODELS)}
 Coefficient = float | torch.Tensor
+_NUMBERS = (Real, torch.SymInt, torch.SymFloat)
 
 if status.loaded:
     _raw = torch.ops.inferno_cuda.integrate_fire.default
@@ -28,8 +30,21 @@ if status.loaded:
         return [torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in like]
 
 
-def _check(model, inputs, voltage, current, reset, delayed, tau, coefficients, record_resets):
-    if model not in CHARGE_MODELS:
+def _named(value):
+    return "a tensor" if isinstance(value, torch.Tensor) else repr(value)
+
+
+def _check_tensors(inputs, voltage, current):
+    if isinstance(inputs, torch.Tensor) and isinstance(voltage, torch.Tensor):
+        if current is None or isinstance(current, torch.Tensor):
+            return
+    for name, value in (("inputs", inputs), ("voltage", voltage), ("current", current)):
+        if not isinstance(value, torch.Tensor) and (value is not None or name != "current"):
+            raise TypeError(f"{name} was {value!r}; it must be a tensor{' or None' * (name == 'current')}")
+
+
+def _check(model, inputs, voltage, current, reset, delayed, tau, rest, coefficients, record_resets):
+    if not isinstance(model, str) or model not in CHARGE_MODELS:
         raise ValueError(f"model was {model!r}; it must be one of {', '.join(map(repr, CHARGE_MODELS))}")
     kind = CHARGE_MODELS[model]
     if reset not in kind.resets:
@@ -37,6 +52,9 @@ def _check(model, inputs, voltage, current, reset, delayed, tau, coefficients, r
     for name, flag in (("delayed", delayed), ("record_resets", record_resets)):
         if flag and not kind.late:
             raise ValueError(f"{name} was {flag!r}; it must be False for {model!r}, which resets in the spike's step")
+    for name, value in (("tau", tau), ("rest", rest)):
+        if not isinstance(value, _NUMBERS):
+            raise TypeError(f"{name} was {_named(value)}; it must be a number")
     if tau == 0:
         raise ValueError("tau was 0; it must be another number")
     check_floating("voltage", voltage)
@@ -59,6 +77,8 @@ def _check(model, inputs, voltage, current, reset, delayed, tau, coefficients, r
     for name, value in coefficients.items():
         if isinstance(value, torch.Tensor):
             _check_coefficient(name, value, voltage)
+        elif not isinstance(value, _NUMBERS):
+            raise TypeError(f"{name} was {_named(value)}; it must be a number or a tensor")
 
 
 def _check_coefficient(name, value, voltage):
@@ -88,8 +108,10 @@ def _packed(model, reset, delayed, record_voltages, record_resets, coefficients,
 
     Raises:
         KeyError, ValueError: there is no such model or reset, or ``tau`` is 0.
-        TypeError: tensors have no values here.
+        TypeError: tensors have no values here, or a number is none.
     """
+    if not (isinstance(tau, _NUMBERS) and isinstance(rest, _NUMBERS)):
+        raise TypeError("tau and rest are numbers")  # a tensor's values may be others when it is met again
     if tau == 0:
         raise ValueError("tau is 0")
     return pack(_numbers(model, reset, delayed, record_voltages, record_resets, coefficients, tau, rest))
@@ -116,6 +138,60 @@ def _for_kernel(value, voltage, compute):
         return None
     value = value.to(compute)
     return value.contiguous() if _merges(value, voltage) else value.expand_as(voltage).contiguous()
+
+
+def _compute_type(voltage):
+    return torch.float64 if voltage.dtype == torch.float64 else torch.float32
+
+
+@functools.lru_cache(maxsize=512)
+def _order(shape, strides):
+    order = sorted(range(len(shape)), key=lambda place: -strides[place])
+    dense = 1
+    for place in reversed(order):
+        if shape[place] != 1 and strides[place] != dense:
+            return None
+        dense *= shape[place]
+    return tuple(order)
+
+
+def memory_order(tensor: torch.Tensor) -> tuple[int, ...] | None:
+    """The order of dimensions in which a tensor is contiguous.
+
+    None if there is none, since there are gaps or elements share memory, or if a compiler is to choose layouts.
+    """
+    if type(tensor) is not torch.Tensor or torch.compiler.is_compiling():
+        return None
+    return _order(tensor.shape, tensor.stride())
+
+
+def _ordered(order, inputs, voltage, current, coefficients):
+    """Views in which the voltage is contiguous, and copies of what is not contiguous in its order."""
+    voltage, rows = voltage.permute(order), _rows(order, inputs.ndim)
+    current = None if current is None else current.permute(order).contiguous()
+    values = []
+    for value in coefficients:
+        if isinstance(value, torch.Tensor) and value.ndim:
+            whole = value.reshape(*[1] * (len(order) - value.ndim), *value.shape).permute(order)
+            value = _for_kernel(whole, voltage, _compute_type(voltage))
+        values.append(value)
+    return inputs.permute(rows).contiguous(), voltage, current, values
+
+
+def _rows(order, ndim):
+    """The order of a sequence with time first, or of a step."""
+    return order if ndim == len(order) else (0, *(place + 1 for place in order))
+
+
+@functools.lru_cache(maxsize=512)
+def _inverse(order):
+    return tuple(sorted(range(len(order)), key=order.__getitem__))
+
+
+def _back(fired, order):
+    """Results of such views in the order of what was given."""
+    back = {ndim: _inverse(_rows(order, ndim)) for ndim in {fired.spikes.ndim, len(order)}}
+    return Fired(*(t if t is None else t.permute(back[t.ndim]) for t in fired))
 
 
 def integrate_fire(
@@ -176,15 +252,17 @@ def integrate_fire(
             and ``"synaptic"``.
 
     Returns:
-        :class:`Fired`: spikes, of the shape and dtype of the inputs, and the state after the last step. Half types
+        :class:`Fired`: spikes, of the shape and dtype of the inputs, and the state after the last step. All lie in
+        memory as `voltage` does, time first, if that is without gaps; otherwise they are contiguous. Half types
         compute in float32; current and voltage are rounded where they are kept or compared, so that a sequence equals
         its steps one by one.
 
     Raises:
         ValueError: unknown model, a reset that it does not have, wrong shape or device, ``tau`` of 0.
-        TypeError: wrong dtype.
+        TypeError: wrong type or dtype.
         RuntimeError: a tensor requires a gradient; there is no backward pass.
     """
+    _check_tensors(inputs, voltage, current)
     amount = threshold if amount is None else amount
     coefficients = (decay, current_decay, threshold, amount, factor)
     numbers, tensors = [], []
@@ -195,17 +273,30 @@ def integrate_fire(
     if torch.is_grad_enabled() or forward_ad._current_level >= 0:
         if needs_graph(inputs, voltage, current, *tensors):
             raise RuntimeError("integrate_fire: a tensor requires a gradient, which this op drops; see torch.no_grad()")
+    order = None if voltage.is_contiguous() else memory_order(voltage)
     if type(voltage) is torch.Tensor and voltage.is_cpu and native_on_cpu() and not torch.compiler.is_compiling():
         try:
             how = _packed(model, reset, delayed, record_voltages, record_resets, tuple(numbers), tau, rest)
-            outputs = _raw_packed(inputs, voltage, current, *tensors, how)
+            if order is None:
+                given = inputs.contiguous(), voltage.contiguous(), None if current is None else current.contiguous()
+            else:
+                *given, tensors = _ordered(order, inputs, voltage, current, tensors)
+            outputs = _raw_packed(*given, *tensors, how)
         except (RuntimeError, TypeError, ValueError, KeyError):
-            pass  # the checks below name what was wrong; what the kernel does not read as it is is copied
+            pass  # the checks below name what was wrong; coefficients that the kernel does not read are copied
         else:
-            return _fired(outputs, current is not None, record_voltages, record_resets)
+            fired = _fired(outputs, current is not None, record_voltages, record_resets)
+            return fired if order is None else _back(fired, order)
     named = dict(zip(_COEFFICIENTS, coefficients, strict=True))
-    _check(model, inputs, voltage, current, reset, delayed, tau, named, record_resets)
-    compute = torch.float64 if voltage.dtype == torch.float64 else torch.float32
+    _check(model, inputs, voltage, current, reset, delayed, tau, rest, named, record_resets)
+    if order is not None:
+        *given, values = _ordered(order, inputs, voltage, current, coefficients)
+        fired = integrate_fire(
+            model, *given, reset=reset, delayed=delayed, **dict(zip(_COEFFICIENTS, values, strict=True)), tau=tau,
+            rest=rest, record_voltages=record_voltages, record_resets=record_resets,
+        )  # fmt: skip
+        return _back(fired, order)
+    compute = _compute_type(voltage)
     if runs_native(voltage, "integrate_fire"):
         outputs = _raw(
             inputs.contiguous(),
@@ -222,7 +313,7 @@ def integrate_fire(
 
 
 def _run_reference(model, inputs, voltage, current, reset, delayed, numbers, record_voltages, record_resets):
-    compute = torch.float64 if voltage.dtype == torch.float64 else torch.float32
+    compute = _compute_type(voltage)
     numbers = {name: torch.as_tensor(n, dtype=compute, device=voltage.device) for name, n in numbers.items()}
     sequence = inputs.ndim > voltage.ndim
     fired = reference.integrate_fire(
