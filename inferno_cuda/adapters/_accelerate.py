@@ -10,7 +10,7 @@ from torch import nn
 
 from ..state import _check
 from ._adapter import Adapter
-from ._copy import copy_model
+from ._copy import copy_of
 from ._registry import find, library_of, problem
 from ._report import Outcome, Report, Row, Verification, table
 from ._swap import Accelerated, accelerate_module, is_accelerated, library_class, revert_module
@@ -45,8 +45,8 @@ def accelerate(
             False, the module stays as it is. ``fqn`` is its name in the model, empty for the model itself.
         verify: what to call the model with, to compare both versions from the present state before anything is
             changed: a tensor, a tuple of positional arguments, a dict of keyword arguments, or a list of these, one
-            a step. The steps run on copies, without hooks or gradients: model, hooks and random generators stay
-            untouched.
+            a step. The steps run on copies, of the model and of the inputs, without hooks or gradients: model, inputs,
+            hooks and random generators stay untouched.
 
     Returns:
         what became of each module of a known library, and what ``verify`` found; ``print`` shows it as a table.
@@ -141,7 +141,7 @@ def _outcome(
 
 def _verified(model: nn.Module, decisions: list[_Decision], steps: list[Call]) -> Verification:
     """The library's version against the one that the decisions lead to."""
-    library, ours = copy_model(model), copy_model(model)
+    library, ours = copy_of(model), copy_of(model)
     for module in library.modules():
         if is_accelerated(module):
             revert_module(module)
