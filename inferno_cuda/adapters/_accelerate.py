@@ -41,8 +41,9 @@ def accelerate(
     Args:
         model: any module; the ones below it are taken too.
         strict: raise instead of leaving a module of a known library as it is.
-        filter_fn: called as ``filter_fn(module, fqn)`` for every module that could be accelerated; where it returns
-            False, the module stays as it is. ``fqn`` is its name in the model, empty for the model itself.
+        filter_fn: called as ``filter_fn(module, fqn)`` for every module of a known library that is not accelerated yet;
+            where it returns False, the module stays as it is, which is no skip. ``fqn`` is its name in the model, empty
+            for the model itself.
         verify: what to call the model with, to compare both versions from the present state before anything is
             changed: a tensor, a tuple of positional arguments, a dict of keyword arguments, or a list of these, one
             a step. The steps run on copies, of the model and of the inputs, without hooks or gradients: model, inputs,
@@ -129,13 +130,13 @@ def _outcome(
     """What is to become of a module, and what runs then or why nothing does."""
     if isinstance(module, Accelerated):
         return Outcome.ALREADY, adapter.runs(module)
+    if filter_fn is not None and not filter_fn(module, fqn):
+        return Outcome.LEFT_OUT, ""
     if adapter is None:
         return Outcome.SKIPPED, "there is no adapter for it"
     reason = problem(module, cls, adapter)
     if reason is not None:
         return Outcome.SKIPPED, reason
-    if filter_fn is not None and not filter_fn(module, fqn):
-        return Outcome.LEFT_OUT, ""
     return Outcome.ACCELERATED, adapter.runs(module)
 
 
