@@ -320,3 +320,63 @@ def test_a_program_that_is_made_on_fake_tensors_is_made_again():
         assert torch.equal(made(x), expected(x))
     assert vars(made.connection)["_fused_program"] is not first
     same_state(made, expected)
+
+
+def stored(owner, name, put):
+    """An attribute of numbers that becomes a tensor of the module."""
+    number = getattr(owner, name)
+    delattr(owner, name)
+    put(owner, name, torch.tensor(float(number)))
+
+
+def as_parameter(owner, name, value):
+    setattr(owner, name, torch.nn.Parameter(value, requires_grad=False))
+
+
+KINDS = {"parameter": as_parameter, "buffer": lambda owner, name, value: owner.register_buffer(name, value)}
+
+
+@pytest.mark.parametrize("put", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("number", ["neuron thresh_v", "neuron resistance", "synapse spike_charge"])
+def test_a_number_that_becomes_a_tensor_of_the_module_is_noticed(put, number):
+    part, name = number.split()
+    check(lambda each: stored(getattr(each, part), name, put))
+
+
+def with_property(cls, name, value):
+    ignored = property(lambda self: value, lambda self, given: None)
+    return type(f"Own{cls.__name__}", (cls,), {name: ignored})
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_number_that_is_a_property(kept):
+    made, expected = layer(), layer()
+    for each in (made, expected):
+        for part, name, value in ((each.neuron, "thresh_v", -56.0), (each.synapse, "spike_charge", 120.0)):
+            part.__class__ = with_property(type(part), name, value)
+            if not kept:
+                del vars(part)[name]
+    inferno_cuda.accelerate(made, strict=True)
+    spiked = 0
+    for x in inputs(12, made):
+        spikes = expected(x)
+        spiked += int(spikes.sum())
+        assert torch.equal(made(x), spikes)
+    same_state(made, expected)
+    assert spiked
+    kept = [vars(module)["_fused_program"] for module in (made.connection, made.neuron)]
+    assert all(type(program) is programs.Program for program in kept)
+
+
+def test_a_weight_that_becomes_a_buffer_is_noticed():
+    def change(each):
+        weight = each.connection.weight_.detach()
+        del each.connection.weight_
+        each.connection.register_buffer("weight_", weight)
+
+    made, expected = layer(), layer()
+    inferno_cuda.accelerate(made)
+    for k, x in enumerate(inputs(8, made)):
+        if k == 4:
+            change(made), change(expected)
+        assert torch.equal(made(x), expected(x))

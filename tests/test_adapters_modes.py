@@ -89,3 +89,69 @@ def test_on_a_gpu(delays):
                 made[0].delay = made[0].delay * 0.7
         assert torch.equal(plain(x * 20), fast(x * 20))
     assert_state(plain, fast, **CLOSE)
+
+
+def history(s):
+    return "_pos_current__data" if "_pos_current__data" in s._buffers else "_spike__data"
+
+
+def as_array(s):
+    name = history(s)
+    array = s._buffers[name].numpy().copy()
+    s._buffers[name] = torch.from_numpy(array)
+    return lambda: torch.from_numpy(array).clone()
+
+
+@pytest.mark.parametrize("name", SYNAPSES)
+def test_a_history_in_the_memory_of_an_array_is_not_written_to(name):
+    plain, fast = pair(lambda: synapse(theirs, name))
+    seen = as_array(fast)
+    before = seen()
+    for x in spikes(12, 2, 5).float():
+        assert torch.equal(plain(x), fast(x))
+    assert torch.equal(seen(), before)
+    assert_state(plain, fast)
+
+
+@pytest.mark.parametrize("name", SYNAPSES)
+def test_a_history_in_shared_memory_is_not_written_to(name):
+    plain, fast = pair(lambda: synapse(theirs, name))
+    fast.share_memory()
+    places = {name: data.data_ptr() for name, data in fast._buffers.items() if name.endswith("__data")}
+    for x in spikes(12, 2, 5).float():
+        assert torch.equal(plain(x), fast(x))
+    assert all(fast._buffers[name].data_ptr() != place for name, place in places.items())
+    assert not any(fast._buffers[name].is_shared() for name in places)
+    assert_state(plain, fast)
+
+
+@pytest.mark.parametrize("name", SYNAPSES)
+def test_a_history_made_in_inference_mode_is_an_ordinary_one_afterwards(name):
+    plain, fast = pair(lambda: synapse(theirs, name))
+    # what is held is copied, here to a tensor of inference mode
+    held = list(fast.buffers())
+    for mode in (torch.inference_mode, torch.no_grad):
+        with mode():
+            for x in spikes(3, 2, 5).float():
+                assert torch.equal(plain(x), fast(x))
+        held.clear()
+    assert not any(data.is_inference() for key, data in fast._buffers.items() if key.endswith("__data"))
+    for s in (plain, fast):
+        s.dt = 0.5
+        s.load_state_dict(s.state_dict())
+    for x in spikes(5, 2, 5).float():
+        assert torch.equal(plain(x), fast(x))
+    assert_state(plain, fast)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize("name", ["LIF", "ALIF", "DeltaCurrent", "DoubleExponentialCurrent"])
+def test_a_trace_has_no_ops_of_ours(name):
+    make = neuron if name in NEURONS else synapse
+    plain, fast = pair(lambda: make(theirs, name))
+    inputs = spikes(9, 2, 5).float() * 600
+    traced = [torch.jit.trace(made, inputs[0], check_trace=False) for made in (plain, fast)]
+    kinds = [[node.kind() for node in each.inlined_graph.nodes()] for each in traced]
+    assert kinds[0] == kinds[1]
+    for x in inputs:
+        assert torch.equal(traced[0](x), traced[1](x))

@@ -146,7 +146,7 @@ def test_d17_copies_of_inferno_s_modules_are_independent():
         original = make()
         shape = original.batchedshape if hasattr(original, "batchedshape") else original.batched_inshape
         original(torch.ones(shape) * 20)
-        made = _copy.copy_model(original)
+        made = _copy.copy_of(original)
         assert_state(original, made)
         before = {name: x.clone() for name, x in tensors(original).items()}
         made(torch.ones(shape) * 20)
@@ -165,7 +165,7 @@ def test_copies_share_what_the_original_shares():
             self.row = self.whole[0]
             self.graph = self.a.weight * 2
 
-    made = _copy.copy_model(Tied())
+    made = _copy.copy_of(Tied())
     assert made.a.weight is made.b.weight and isinstance(made.a.weight, nn.Parameter)
     made.whole.fill_(7.0)
     assert torch.equal(made.row, torch.full((2,), 7.0)) and not made.graph.requires_grad
@@ -185,3 +185,57 @@ def test_what_is_no_input_is_named(verify):
     with pytest.raises(TypeError, match="'verify' has a (bool|int|NoneType|str), it must be a tensor"):
         inferno_cuda.accelerate(model, verify=verify)
     assert type(model.neurons).__name__ == "ALIF"
+
+
+class InPlace(nn.Module):
+    """Its first layer writes to what it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.relu, self.neurons = nn.ReLU(inplace=True), neuron(theirs, "LIF")
+
+    def forward(self, x, more):
+        return self.neurons(self.relu(x).mul_(0.7) + more["bias"].add_(1.0))
+
+
+def test_inputs_that_the_model_writes_to():
+    x, bias = currents(1, 2, 5)[0], torch.full((5,), 2.0)
+    before = x.clone(), bias.clone()
+    found = inferno_cuda.accelerate(InPlace(), verify=[(x, {"bias": bias})] * 9).verification
+    assert (found.output_difference, found.state_difference, found.spike_mismatches) == (0.0, 0.0, 0)
+    assert torch.equal(x, before[0]) and torch.equal(bias, before[1])
+
+
+def test_inputs_with_a_graph():
+    leaf = torch.ones(2, 5, requires_grad=True)
+    assert inferno_cuda.accelerate(Noisy("LIF"), verify=leaf * 2).verification.output_difference == 0.0
+
+
+class Record(Toy):
+    """Keeps the spikes of the last four steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("kept", torch.zeros(4, 3, dtype=torch.bool))
+        self.memories["steps"] = 10
+
+    def forward(self, x):
+        self.kept = torch.cat([self._spikes(x)[None], self.kept[:-1]])
+        return self.kept[0]
+
+    def _spikes(self, x):
+        return x > 0
+
+
+class WrongAtFirst:
+    def _spikes(self, x):
+        self.memories["steps"] += 1
+        return super()._spikes(x) ^ (self.memories["steps"] == 11)
+
+
+@pytest.mark.parametrize(("steps", "mismatches"), [(1, 6), (3, 6), (4, 6), (5, 3)])
+def test_a_spike_that_stays_in_the_state_is_counted_once_there(monkeypatch, steps, mismatches):
+    adapter = Adapter("toys", Record, WrongAtFirst, lambda module: "wrong", lambda module: None)
+    monkeypatch.setattr(_registry, "_adapters", lambda: {Record: adapter})
+    found = inferno_cuda.accelerate(Record(), verify=[torch.ones(3)] * steps).verification
+    assert found.spike_mismatches == mismatches

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..state import _check
 from ._adapter import Adapter
-from ._copy import copy_model
+from ._copy import copy_of
 from ._registry import find, library_of, problem
 from ._report import Outcome, Report, Row, Verification, table
 from ._swap import Accelerated, accelerate_module, is_accelerated, library_class, revert_module
@@ -41,12 +41,13 @@ def accelerate(
     Args:
         model: any module; the ones below it are taken too.
         strict: raise instead of leaving a module of a known library as it is.
-        filter_fn: called as ``filter_fn(module, fqn)`` for every module that could be accelerated; where it returns
-            False, the module stays as it is. ``fqn`` is its name in the model, empty for the model itself.
+        filter_fn: called as ``filter_fn(module, fqn)`` for every module of a known library that is not accelerated yet;
+            where it returns False, the module stays as it is, which is no skip. ``fqn`` is its name in the model, empty
+            for the model itself.
         verify: what to call the model with, to compare both versions from the present state before anything is
             changed: a tensor, a tuple of positional arguments, a dict of keyword arguments, or a list of these, one
-            a step. The steps run on copies, without hooks or gradients: model, hooks and random generators stay
-            untouched.
+            a step. The steps run on copies, of the model and of the inputs, without hooks or gradients: model, inputs,
+            hooks and random generators stay untouched.
 
     Returns:
         what became of each module of a known library, and what ``verify`` found; ``print`` shows it as a table.
@@ -129,19 +130,19 @@ def _outcome(
     """What is to become of a module, and what runs then or why nothing does."""
     if isinstance(module, Accelerated):
         return Outcome.ALREADY, adapter.runs(module)
+    if filter_fn is not None and not filter_fn(module, fqn):
+        return Outcome.LEFT_OUT, ""
     if adapter is None:
         return Outcome.SKIPPED, "there is no adapter for it"
     reason = problem(module, cls, adapter)
     if reason is not None:
         return Outcome.SKIPPED, reason
-    if filter_fn is not None and not filter_fn(module, fqn):
-        return Outcome.LEFT_OUT, ""
     return Outcome.ACCELERATED, adapter.runs(module)
 
 
 def _verified(model: nn.Module, decisions: list[_Decision], steps: list[Call]) -> Verification:
     """The library's version against the one that the decisions lead to."""
-    library, ours = copy_model(model), copy_model(model)
+    library, ours = copy_of(model), copy_of(model)
     for module in library.modules():
         if is_accelerated(module):
             revert_module(module)

@@ -34,3 +34,7 @@ class Adapter:
 
     relies: tuple[str, ...] = ()
     """Names that ``overrides`` takes to be the library's, though it does not replace them."""
+
+    private: tuple[str, ...] = ()
+    """Attributes of a module, with dots between those of attributes, that ``overrides`` and ``refuse`` read and that
+    another version of the library may not have."""

@@ -12,7 +12,7 @@ import io
 import pickle
 import types
 import weakref
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -32,15 +32,20 @@ _SHARED = (
 _HOOKS = tuple(name for name in vars(nn.Module()) if "hooks" in name)
 
 
-def copy_model(model: nn.Module) -> nn.Module:
-    """A copy of a model that shares no state with it, and has no hooks: these may reach what is not copied.
+_T = TypeVar("_T")
+
+
+def copy_of(x: _T) -> _T:
+    """A copy of a model, or of what it is called with, that shares no state with the original.
+
+    Modules of a copy have no hooks: these may reach what is not copied.
 
     Raises:
-        TypeError, pickle.PicklingError: a module holds an object that cannot be copied, an open file for example.
+        TypeError, pickle.PicklingError: a part of it is an object that cannot be copied, an open file for example.
     """
     buffer, tensors = io.BytesIO(), _Tensors()
     pickler = _Pickler(buffer, tensors)
-    pickler.dump(model)
+    pickler.dump(x)
     buffer.seek(0)
     return _Unpickler(buffer, pickler.kept).load()
 

@@ -27,11 +27,26 @@ def _uses(buffers: dict[str, Any], name: str) -> tuple[int, int, int, int]:
 _ALONE = None if None in (_tensor_uses, _storage_uses) else _uses({"alone": torch.zeros(2)}, "alone")
 
 
+def _ours(data: torch.Tensor) -> bool:
+    """Whether torch alone has the memory: arrays, files and other processes have memory that cannot grow, or is shared.
+
+    Memory of a GPU always counts as shared.
+    """
+    storage = data.untyped_storage()
+    return storage.resizable() and not (data.is_cpu and storage.is_shared())
+
+
+def _outlasts_inference(data: torch.Tensor) -> bool:
+    """Whether a tensor made in inference mode is met outside of it, where most operations refuse it."""
+    return data.is_inference() and not torch.is_inference_mode_enabled()
+
+
 def writable(buffers: dict[str, Any], name: str) -> torch.Tensor:
     """A buffer if nothing else refers to it or its memory, otherwise a copy.
 
     The caller must not refer to the buffer itself meanwhile.
     """
-    if _ALONE is not None and _uses(buffers, name) == _ALONE:
+    alone = _ALONE is not None and _uses(buffers, name) == _ALONE
+    if alone and _ours(buffers[name]) and not _outlasts_inference(buffers[name]):
         return buffers[name]
     return buffers[name].clone()

@@ -20,8 +20,8 @@ def owned(module: nn.Module, *handles: str) -> bool:
 
 
 def plain(*tensors: torch.Tensor) -> bool:
-    """Whether an op takes these as they are: no transform of torch is under way, and no graph is asked for."""
-    if forward_ad._current_level >= 0 or torch.compiler.is_compiling():
+    """Whether an op takes these as they are: no transform or trace of torch is under way, and no graph is asked for."""
+    if forward_ad._current_level >= 0 or torch.compiler.is_compiling() or torch.jit.is_tracing():
         return False
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return False

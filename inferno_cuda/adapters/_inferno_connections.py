@@ -186,8 +186,9 @@ def adapters() -> tuple[Adapter, ...]:
         neural.LinearDirect: _FusedDirect,
         neural.Conv2D: FusedConv,
     }
+    private = ("synapse_",)
     return tuple(
-        Adapter(LIBRARY, base, cls, partial(_runs, cls._fused_op), partial(_refuse, cls._fused_op), _RELIES)
+        Adapter(LIBRARY, base, cls, partial(_runs, cls._fused_op), partial(_refuse, cls._fused_op), _RELIES, private)
         for base, cls in fused.items()
     )
 

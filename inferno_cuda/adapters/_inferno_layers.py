@@ -103,9 +103,23 @@ def adapters() -> tuple[Adapter, ...]:
     """The adapters of inferno-ai's layers."""
     from inferno import neural
 
-    steps = {neural.Serial: _SerialStep, neural.RecurrentSerial: _RecurrentSerialStep}
+    steps = {
+        neural.Serial: (_SerialStep, ("_transform", *_names("Serial", "connection", "neuron"))),
+        neural.RecurrentSerial: (
+            _RecurrentSerialStep,
+            _names(
+                *("RecurrentSerial", "feedfwd_connection", "feedback_connection", "lateral_connection"),
+                *("feedfwd_neuron", "feedback_neuron"),
+            ),
+        ),
+    }
     relies = ("wiring", "get_neuron", "__getattr__", "__setattr__")
     return tuple(
-        Adapter(LIBRARY, base, overrides, lambda _: "its parts, called directly", lambda _: None, relies)
-        for base, overrides in steps.items()
+        Adapter(LIBRARY, base, overrides, lambda _: "its parts, called directly", lambda _: None, relies, private)
+        for base, (overrides, private) in steps.items()
     )
+
+
+def _names(layer: str, *parts: str) -> tuple[str, ...]:
+    """Attributes in which a layer has its parts, and their names."""
+    return "connections_", "neurons_", *(f"_{layer}__{part}_name" for part in parts)

@@ -176,12 +176,20 @@ def passive() -> tuple[type[nn.Module], ...]:
     return (observe.MonitorPool,)
 
 
+_PRIVATE = {
+    _LatestRecord: ("_RecordReducer__inplace", "_extras", "data_._ShapedTensor__owner"),
+    _StateMonitorStep: ("_StateMonitor__observed_attr", "filter_", "map_", "reducer_"),
+    _AccumulatorStep: ("_pos", "_neg", "_pos_cache.__wrapped__.__closure__", "_neg_cache.__wrapped__.__closure__"),
+}
+
+
 def adapters() -> tuple[Adapter, ...]:
     """The adapters of what runs in every step of learning."""
     from inferno import learn, neural, observe
 
     def adapter(base: type[nn.Module], overrides: type, runs: str, *relies: str) -> Adapter:
-        return Adapter(LIBRARY, base, overrides, lambda _: runs, lambda _: None, relies)
+        private = next((names for mixin, names in _PRIVATE.items() if issubclass(overrides, mixin)), ())
+        return Adapter(LIBRARY, base, overrides, lambda _: runs, lambda _: None, relies, private)
 
     record = ("fold", "push", "data", "inplace", "__setattr__")
     trace = "one record, traced in two operations"

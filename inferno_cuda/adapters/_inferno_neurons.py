@@ -210,6 +210,7 @@ class _FusedAdEx(_CurrentAdaptive):
     _fused_parameters = _FusedEIF._fused_parameters
 
 
+_PRIVATE = ("step_time", "voltage_._ShapedTensor__owner", "refrac_._ShapedTensor__owner", "_refrac__data")
 _RELIES = ("voltage", "refrac", "threshold_adaptation", "current_adaptation", "_integrate_v", "__setattr__")
 
 
@@ -242,7 +243,10 @@ def adapters() -> tuple[Adapter, ...]:
         neural.Izhikevich: _FusedIzhikevich,
         neural.AdEx: _FusedAdEx,
     }
-    return tuple(
-        Adapter(LIBRARY, base, overrides, partial(_runs, overrides._fused_model), _refuse, _RELIES)
-        for base, overrides in fused.items()
-    )
+
+    def adapter(base: type[nn.Module], overrides: type) -> Adapter:
+        adapts = issubclass(overrides, AdaptiveStep)
+        private = (*_PRIVATE, overrides._fused_adaptation, overrides._fused_reduction) if adapts else _PRIVATE
+        return Adapter(LIBRARY, base, overrides, partial(_runs, overrides._fused_model), _refuse, _RELIES, private)
+
+    return tuple(adapter(base, overrides) for base, overrides in fused.items())

@@ -6,9 +6,9 @@ so are the reach that a record has after a change of its delay (D-02) and time c
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -20,9 +20,17 @@ from ._registry import definer
 _MODES = {"interp_previous": "previous", "interp_nearest": "nearest", "interp_expdecay": "expdecay"}
 
 
-@functools.cache
+_KINDS: WeakKeyDictionary[type[nn.Module], str | None] = WeakKeyDictionary()
+
+
 def kind_of(cls: type[nn.Module]) -> str | None:
     """How a class of synapses looks its currents up; None for one that has a way of its own."""
+    if cls not in _KINDS:
+        _KINDS[cls] = _find_kind(cls)
+    return _KINDS[cls]
+
+
+def _find_kind(cls: type[nn.Module]) -> str | None:
     neural = sys.modules["inferno.neural"]
     kinds = {
         neural.DeltaCurrent: "delta",

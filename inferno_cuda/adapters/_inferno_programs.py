@@ -41,14 +41,27 @@ def _watched(module: nn.Module) -> bool:
 
 
 class _Attributes:
-    """Attributes of a module that are numbers or functions, and whether they still are what they were."""
+    """Attributes of a module that are numbers or functions, and whether they still are what they were.
+
+    They are the module's own: what is a parameter, a buffer or a property is not seen here.
+    """
 
     def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
         self._read = itemgetter(*names)
         self._values = self._read(vars(module))
 
+    @staticmethod
+    def can_follow(module: nn.Module, names: Sequence[str]) -> bool:
+        """Whether the values that the module works with are those in its ``vars``."""
+        return all(name in vars(module) and not hasattr(type(module), name) for name in names)
+
     def unchanged(self, module: nn.Module) -> bool:
-        return all(map(is_, self._read(vars(module)), self._values))
+        try:
+            values = self._read(vars(module))
+        except KeyError:
+            # one has become a parameter or a buffer since
+            return False
+        return all(map(is_, values, self._values))
 
 
 class Program:
@@ -72,13 +85,11 @@ class _NeuronProgram(Program):
     def __init__(self, neuron: nn.Module, numbers: dict[str, float]) -> None:
         super().__init__(neuron)
         self._numbers = numbers
-        names = ["step_time", neuron._fused_tau, *neuron._fused_parameters.values()]
         self._adaptive = isinstance(neuron, AdaptiveStep)
         if self._adaptive:
-            names.append(neuron._fused_reduction)
             given = vars(neuron)[neuron._fused_reduction]
             self._reduction = next((name for function, name in REDUCTIONS if given is function), None)
-        self._attributes = _Attributes(neuron, names)
+        self._attributes = _Attributes(neuron, _numbered(neuron))
 
     def fits(self, neuron: nn.Module) -> bool:
         return self.cls is type(neuron) and self._attributes.unchanged(neuron)
@@ -140,7 +151,8 @@ class _ConnectionProgram(Program):
         buffers = synapse._buffers
         record, dtype = buffers["_spike__data"], buffers["_current__ref"].dtype
         real = type(x) is type(record) is type(self._pointer) is torch.Tensor
-        if not real or _watched(synapse) or x.ndim < 2 or dtype not in TYPES:
+        weight, bias = connection._parameters.get("weight_"), connection._parameters.get("bias_")
+        if not real or weight is None or _watched(synapse) or x.ndim < 2 or dtype not in TYPES:
             return None
         if x.dtype not in (torch.bool, dtype) or record.dtype != torch.bool or not plain(x, record):
             return None
@@ -151,7 +163,6 @@ class _ConnectionProgram(Program):
         currents = ops.synapse_step_("delta", x, (spikes, self._pointer), gain=self._gain, dtype=dtype)
         buffers["_spike__data"] = spikes
         synapse._extras["_spike__pointer"] = 0
-        weight, bias = connection._parameters["weight_"], connection._parameters.get("bias_")
         return connection._fused_undelayed(currents, weight, bias).view(self._shape)
 
 
@@ -163,8 +174,15 @@ _SYNAPSE = (
 )
 
 
+def _numbered(neuron: nn.Module) -> list[str]:
+    """Names of the attributes that decide on a step of neurons."""
+    names = ["step_time", neuron._fused_tau, *neuron._fused_parameters.values()]
+    return [*names, neuron._fused_reduction] if isinstance(neuron, AdaptiveStep) else names
+
+
 def _of_neuron(neuron: nn.Module) -> Program:
-    numbers = numbers_of(neuron) if owned(neuron, "voltage_", "refrac_") else None
+    known = _Attributes.can_follow(neuron, _numbered(neuron)) and owned(neuron, "voltage_", "refrac_")
+    numbers = numbers_of(neuron) if known else None
     return Program(neuron) if numbers is None else _NeuronProgram(neuron, numbers)
 
 
@@ -172,10 +190,11 @@ def _of_connection(connection: nn.Module) -> Program:
     synapse = connection._modules["synapse_"]
     delayed = connection._parameters.get("delay_") is not None
     known = isinstance(synapse, FusedDelta) and not isinstance(connection, FusedConv)
+    known = known and _Attributes.can_follow(synapse, _SYNAPSE)
     if not known or delayed or not owned(synapse, "spike_") or vars(synapse)["_InfernoSynapse__inplace"]:
         return Program(connection)
     numbers = (synapse.spike_charge, synapse.dt)
-    usual = all(type(number) in (int, float) for number in numbers) and connection._parameters["weight_"] is not None
+    usual = all(type(number) in (int, float) for number in numbers)
     return _ConnectionProgram(connection) if usual else Program(connection)
 
 

@@ -129,6 +129,22 @@ _RELIES = (
 )
 
 
+def _lookups(mixin: str, overbound: str) -> tuple[str, ...]:
+    return tuple(f"_{mixin}__{name}" for name in ("interp", "interp_kwargs", "tolerance", overbound))
+
+
+_PRIVATE = (
+    *("_InfernoSynapse__inplace", "_DelayedMixin__step_time", "_extras", "_spike__constraints", "_spike__data"),
+    *("spike_._ShapedTensor__owner", *_lookups("SpikeMixin", "overbound")),
+)
+_LOOKUPS = {
+    FusedDelta: ("_current__ref", *_lookups("SpikeDerivedCurrentMixin", "current_overbound")),
+    _FusedDeltaPlus: _lookups("CurrentMixin", "overbound"),
+    _FusedSingle: _lookups("CurrentMixin", "overbound"),
+    _FusedDouble: ("_DoubleExponentialCurrent__tolerance", "_DoubleExponentialCurrent__current_overbound"),
+}
+
+
 def _refuse(synapse: nn.Module) -> str | None:
     rings = [ring_of(synapse, name) for name in ("spike_", "current_", "pos_current_", "neg_current_")]
     if rings[0] is None:
@@ -156,7 +172,9 @@ def adapters() -> tuple[Adapter, ...]:
         neural.SingleExponentialCurrent: _FusedSingle,
         neural.DoubleExponentialCurrent: _FusedDouble,
     }
-    return tuple(
-        Adapter(LIBRARY, base, overrides, partial(_runs, overrides._fused_model), _refuse, _RELIES)
-        for base, overrides in fused.items()
-    )
+
+    def adapter(base: type[nn.Module], overrides: type) -> Adapter:
+        private = _PRIVATE + _LOOKUPS[overrides]
+        return Adapter(LIBRARY, base, overrides, partial(_runs, overrides._fused_model), _refuse, _RELIES, private)
+
+    return tuple(adapter(base, overrides) for base, overrides in fused.items())

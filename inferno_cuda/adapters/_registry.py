@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator
 from types import ModuleType
 
 from torch import nn
 
 from ._adapter import Adapter
+from ._library import loaded, version_problem
+from ._swap import accelerated_class
 
 LIBRARIES = {
     "inferno": (
@@ -31,9 +32,8 @@ def _sources(library: str) -> Iterator[ModuleType]:
 
 
 def _loaded() -> Iterator[str]:
-    """Libraries that the program has imported: a model of no other can exist."""
-    modules = ((library, sys.modules.get(library)) for library in LIBRARIES)
-    return (library for library, module in modules if getattr(module, "__name__", None) == library)
+    """Libraries that the program has imported, and that have the modules which the adapters are for."""
+    return (library for library in LIBRARIES if loaded(library) and _of(library))
 
 
 _FOUND: dict[str, dict[type[nn.Module], Adapter]] = {}
@@ -42,7 +42,11 @@ _FOUND: dict[str, dict[type[nn.Module], Adapter]] = {}
 def _of(library: str) -> dict[type[nn.Module], Adapter]:
     # kept once there are some: a program may import the part of a library that has its neurons later than the rest
     if not _FOUND.get(library):
-        _FOUND[library] = {adapter.base: adapter for source in _sources(library) for adapter in source.adapters()}
+        try:
+            _FOUND[library] = {adapter.base: adapter for source in _sources(library) for adapter in source.adapters()}
+        except (ImportError, AttributeError):
+            # another package of this name, or a version without these classes
+            return {}
     return _FOUND[library]
 
 
@@ -67,7 +71,7 @@ def library_of(cls: type[nn.Module]) -> str | None:
     if cls.forward is nn.Module.forward or issubclass(cls, _passive()):
         return None
     packages = (base.__module__.partition(".")[0] for base in cls.__mro__)
-    return next((package for package in packages if package in LIBRARIES), None)
+    return next((package for package in packages if package in LIBRARIES and loaded(package)), None)
 
 
 def definer(cls: type, name: str) -> type | None:
@@ -81,15 +85,47 @@ def _replaced(overrides: type) -> set[str]:
     return {name for base in classes for name in vars(base) if not name.startswith("_")}
 
 
+def class_problem(cls: type[nn.Module], adapter: Adapter) -> str | None:
+    """Why no module of a class, which an adapter is for, can be accelerated; None if they can."""
+    wrong = version_problem(adapter.library)
+    if wrong is not None:
+        return wrong
+    own = [name for name in _names(adapter) if definer(cls, name) is not definer(adapter.base, name)]
+    return f"{cls.__name__} overrides {', '.join(own)} of {adapter.base.__name__}" if own else None
+
+
+def subclass_problem(cls: type[nn.Module], adapter: Adapter) -> str | None:
+    """Why there is no accelerated class; there is one afterwards if this is None."""
+    try:
+        accelerated_class(cls, adapter.overrides)
+    except Exception as error:  # whatever a class or its metaclass raises is the reason
+        return f"{cls.__name__} cannot be subclassed: {error}"
+    return None
+
+
 def problem(module: nn.Module, cls: type[nn.Module], adapter: Adapter) -> str | None:
     """Why a module of this class, which an adapter is for, stays as it is; None if it can be accelerated."""
-    names = sorted(_replaced(adapter.overrides) | set(adapter.relies))
-    own = [name for name in names if definer(cls, name) is not definer(adapter.base, name)]
-    if own:
-        return f"{cls.__name__} overrides {', '.join(own)} of {adapter.base.__name__}"
-    own = [name for name in names if name in vars(module)]
+    reason = class_problem(cls, adapter)
+    if reason is not None:
+        return reason
+    own = [name for name in _names(adapter) if name in vars(module)]
     if own:
         return f"{', '.join(own)} is set on the module itself"
+    missing = [path for path in adapter.private if not _has(module, path)]
+    if missing:
+        return f"it has no {', '.join(missing)}, as the version of {adapter.library} has that the adapter is for"
     if hasattr(module, "parametrizations"):
         return "it has parametrizations"
-    return adapter.refuse(module)
+    return adapter.refuse(module) or subclass_problem(cls, adapter)
+
+
+def _names(adapter: Adapter) -> list[str]:
+    return sorted(_replaced(adapter.overrides) | set(adapter.relies))
+
+
+def _has(x: object, path: str) -> bool:
+    for name in path.split("."):
+        if not hasattr(x, name):
+            return False
+        x = getattr(x, name)
+    return True

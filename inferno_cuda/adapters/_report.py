@@ -43,9 +43,12 @@ class Verification:
 
     Attributes:
         steps: number of steps.
-        output_difference: largest absolute difference of any output.
-        state_difference: largest absolute difference of any parameter, buffer or other tensor of a module.
-        spike_mismatches: number of spikes that only one of the two has: in what is bool, or consists of zeros and ones.
+        output_difference: largest absolute difference of any output in any step.
+        state_difference: largest absolute difference of any parameter, buffer or other tensor of a module after any
+            step.
+        spike_mismatches: number of spikes that only one of the two has, in what is bool, or consists of zeros and ones:
+            in the outputs of all steps, and in the state after the last one. A spike that is both an output and still
+            part of the state then counts in each.
     """
 
     steps: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copyreg
-import functools
 from typing import Any
 
 from torch import nn
@@ -40,9 +39,25 @@ class Accelerated:
         return make, arguments, *rest
 
 
-@functools.cache
+_MADE = "_inferno_cuda_accelerated"
+"""What a class has its accelerated classes as, which live as long as it does."""
+
+
 def accelerated_class(cls: type[nn.Module], overrides: type) -> type[nn.Module]:
-    """The one class with the methods of ``overrides`` in front of ``cls``."""
+    """The one class with the methods of ``overrides`` in front of ``cls``.
+
+    Raises:
+        Exception: what ``cls`` or its metaclass raises where a subclass is made.
+    """
+    made = vars(cls).get(_MADE, {})
+    if overrides not in made:
+        made[overrides] = _subclass(cls, overrides)
+        # a metaclass may have a __setattr__ of its own, which this is not meant for
+        type.__setattr__(cls, _MADE, made)
+    return made[overrides]
+
+
+def _subclass(cls: type[nn.Module], overrides: type) -> type[nn.Module]:
     name = f"Accelerated{cls.__name__}"
     own = {
         "__module__": cls.__module__,
@@ -77,10 +92,10 @@ def revert_module(module: nn.Module) -> None:
 
 def remake(cls: type[nn.Module], *arguments: Any) -> nn.Module:
     """An accelerated module without attributes, for copies and pickles; of the library's class if nothing fits it."""
-    from ._registry import find
+    from ._registry import class_problem, find, subclass_problem
 
     module = cls.__new__(cls, *arguments)
     adapter = find(cls)
-    if adapter is not None:
+    if adapter is not None and class_problem(cls, adapter) is None and subclass_problem(cls, adapter) is None:
         accelerate_module(module, adapter.overrides)
     return module

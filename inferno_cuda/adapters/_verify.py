@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ._copy import copy_of
 from ._report import Verification
 from ._swap import CACHE
 
@@ -44,25 +45,34 @@ def compare(library: nn.Module, ours: nn.Module, steps: Sequence[Call]) -> Verif
     """The differences of two models that begin with the same state, over some steps without gradients.
 
     Where gradients are asked for, the library's own code may run, and there would be nothing to compare.
-    Both draw the same random numbers from torch's generators, which are put back in the end.
+    Both draw the same random numbers from torch's generators, which are put back in the end. Each gets copies of the
+    inputs, since a model may write to them.
 
     Raises:
+        TypeError, pickle.PicklingError: if an input cannot be copied.
         ValueError: if the models return no tensors.
     """
     outputs, states = _Difference(), _Difference()
     with torch.random.fork_rng(_devices(library)), torch.no_grad():
-        for arguments, keywords in steps:
+        for step in steps:
             start = _generators(library)
-            expected = library(*arguments, **keywords)
+            expected = _run(library, step)
             after = _generators(library)
             _set_generators(start)
-            actual = ours(*arguments, **keywords)
+            actual = _run(ours, step)
             _set_generators(after)
             if not any(isinstance(value, torch.Tensor) for value in _flat(expected).values()):
                 raise ValueError(f"'verify' led to an output of type {type(expected).__name__}, which holds no tensors")
             outputs.add(_flat(expected), _flat(actual))
+            # a spike stays in the state for some steps: those that differ in the end are counted, and none twice
+            states.mismatches = 0
             states.add(_state(library), _state(ours))
     return Verification(len(steps), outputs.largest, states.largest, outputs.mismatches + states.mismatches)
+
+
+def _run(model: nn.Module, step: Call) -> Any:
+    arguments, keywords = copy_of(step)
+    return model(*arguments, **keywords)
 
 
 def _devices(model: nn.Module) -> list[int]:
@@ -104,7 +114,7 @@ def _state(model: nn.Module) -> dict[str, torch.Tensor | float]:
 
 
 class _Difference:
-    """The largest difference seen so far, and the number of spikes that differ."""
+    """The largest difference seen so far, and the number of spikes that differed."""
 
     def __init__(self) -> None:
         self.largest = 0.0
