@@ -119,10 +119,16 @@ def _packed(model, reset, delayed, record_voltages, record_resets, coefficients,
 
 def _fired(outputs, has_current, record_voltages, record_resets):
     """The kernel's list with its places named."""
-    spikes, voltage, *others = outputs
-    current = others.pop(0) if has_current else None
-    voltages = others.pop(0) if record_voltages else None
-    return Fired(spikes, voltage, current, voltages, others.pop(0) if record_resets else None)
+    # by index: for the compiler of torch 2.11 the rest of a list is a tuple, which has no pop
+    after_current = 2 + bool(has_current)
+    after_voltages = after_current + bool(record_voltages)
+    return Fired(
+        outputs[0],
+        outputs[1],
+        outputs[2] if has_current else None,
+        outputs[after_current] if record_voltages else None,
+        outputs[after_voltages] if record_resets else None,
+    )
 
 
 def _merges(value, voltage):
