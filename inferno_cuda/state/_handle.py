@@ -76,7 +76,10 @@ class OwnedHandle(Handle):
         return owner
 
     def _get(self, attribute: str) -> Any:
-        return getattr(self._living_owner(), attribute)
+        owner = self._living_owner()
+        # where a module finds it in the end, without the search through everything else
+        held = owner.__dict__.get("_extras", {}).get(attribute)
+        return held if held.__class__ in (float, bool) else getattr(owner, attribute)
 
     def _clear_names(self, owner: Any) -> None:
         """Make room on ``owner``: nothing of an earlier handle of this name may survive."""

@@ -57,9 +57,9 @@ class PlanCache:
             delay.shape,
             delay.dtype,
             delay.device,
-            record.recordsz,
             record.dt,
             record.duration,
+            record.inclusive,  # the three give the number of slots
             how.mode,
             how.time_constant,
             how.tolerance,
