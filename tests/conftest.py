@@ -58,3 +58,20 @@ def rng():
 def pytest_report_header():
     kernels = "loaded" if native_status.loaded else native_status.problem
     return f"inferno_cuda {inferno_cuda.__version__}, kernels {kernels}; devices {', '.join(testing.devices())}"
+
+
+@pytest.fixture
+def kernel_calls(monkeypatch):
+    """The calls of integrate_fire by the adapters of other libraries."""
+    from inferno_cuda import ops
+    from inferno_cuda.adapters import _snntorch, _spikingjelly
+
+    calls = []
+
+    def counted(*arguments, **options):
+        calls.append(arguments)
+        return ops.integrate_fire(*arguments, **options)
+
+    for adapter in (_snntorch, _spikingjelly):
+        monkeypatch.setattr(adapter, "integrate_fire", counted)
+    return calls
