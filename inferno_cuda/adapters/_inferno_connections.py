@@ -55,13 +55,6 @@ class FusedConnection:
     def _fused_to_synapse(self, x: torch.Tensor) -> torch.Tensor:
         return x.flatten(1) if x.ndim > 1 else self.like_synaptic(x)
 
-
-class _FusedDense(FusedConnection):
-    def _fused_undelayed(
-        self, currents: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-    ) -> torch.Tensor:
-        return F.linear(currents, weight, bias)
-
     def _fused_delayed(
         self,
         data: torch.Tensor,
@@ -71,7 +64,15 @@ class _FusedDense(FusedConnection):
         bias: torch.Tensor | None,
         scale: float,
     ) -> torch.Tensor:
-        return ops.delayed_dense(data, pointer, weight, plan, bias=bias, scale=scale)
+        """The sum over one part of the current."""
+        return getattr(ops, self._fused_op)(data, pointer, weight, plan, bias=bias, scale=scale)
+
+
+class _FusedDense(FusedConnection):
+    def _fused_undelayed(
+        self, currents: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        return F.linear(currents, weight, bias)
 
 
 class _FusedDirect(FusedConnection):
@@ -81,17 +82,6 @@ class _FusedDirect(FusedConnection):
         self, currents: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor:
         return currents * weight if bias is None else currents * weight + bias
-
-    def _fused_delayed(
-        self,
-        data: torch.Tensor,
-        pointer: torch.Tensor,
-        weight: torch.Tensor,
-        plan: ops.DelayPlan,
-        bias: torch.Tensor | None,
-        scale: float,
-    ) -> torch.Tensor:
-        return ops.delayed_direct(data, pointer, weight, plan, bias=bias, scale=scale)
 
 
 class FusedConv(FusedConnection):
