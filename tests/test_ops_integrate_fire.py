@@ -216,7 +216,7 @@ def test_without_gradients_tensors_may_require_them(backend):
 def test_compile_fullgraph(native, device, rule):
     def steps(x, voltage, current, threshold):
         fired = run(rule, x, voltage, current, threshold=threshold)
-        return fired._replace(spikes=fired.spikes * 2)
+        return fired.spikes * 2, *fired[1:]
 
     voltage, current = (t if t is None else t.to(device) for t in state(rule[0], (2, 9), torch.float32, 2))
     arguments = (drawn((3, 2, 9), torch.float32, 1).to(device), voltage, current, torch.full((9,), 0.7, device=device))
