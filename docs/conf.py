@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent / "_extensions")]
 
-import inferno_cuda  # noqa: E402
+import inferno_cuda  # noqa: E402, found through the line above
 
 project = "inferno_cuda"
 author = "the authors of inferno_cuda"

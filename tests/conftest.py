@@ -43,6 +43,13 @@ def device(request):
     return request.param
 
 
+@pytest.fixture(scope="session")
+def native_or_skip():
+    """As ``native``, for tests of hypothesis, which take no fixture that is made anew for each test."""
+    if not native_status.loaded:
+        pytest.skip(native_status.problem)
+
+
 @pytest.fixture
 def native():
     """For tests that compare our kernels with the reference."""

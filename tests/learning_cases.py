@@ -1,10 +1,11 @@
 """Layers of inferno-ai that can learn, and their inputs."""
 
+import pytest
 import torch
-from inferno import neural as theirs
 
 import inferno_cuda
 
+theirs = pytest.importorskip("inferno.neural")
 CELL = {"rest_v": -60.0, "reset_v": -65.0, "thresh_v": -50.0, "refrac_t": 2.0, "time_constant": 20.0}
 
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-theirs = pytest.importorskip("inferno.neural")
+import inferno_cuda
 
-import inferno_cuda  # noqa: E402
+theirs = pytest.importorskip("inferno.neural")
 
 CELL = {"rest_v": -60.0, "reset_v": -65.0, "thresh_v": -50.0, "refrac_t": 2.0, "time_constant": 20.0}
 B = 2

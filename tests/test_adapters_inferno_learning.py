@@ -5,14 +5,13 @@ import math
 
 import pytest
 import torch
+from learning_cases import accelerated, layer, spikes
+
+import inferno_cuda
 
 theirs = pytest.importorskip("inferno.neural")
 observe = pytest.importorskip("inferno.observe")
 functional = pytest.importorskip("inferno.functional")
-
-from learning_cases import accelerated, layer, spikes  # noqa: E402
-
-import inferno_cuda  # noqa: E402
 
 TRACES = [observe.CumulativeTraceReducer, observe.NearestTraceReducer]
 FALSE, TRUE = torch.zeros(3, 4, dtype=torch.bool), torch.ones(3, 4, dtype=torch.bool)

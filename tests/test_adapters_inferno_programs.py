@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-theirs = pytest.importorskip("inferno.neural")
+import inferno_cuda
+from inferno_cuda.adapters import _inferno_programs as programs
 
-import inferno_cuda  # noqa: E402
-from inferno_cuda.adapters import _inferno_programs as programs  # noqa: E402
+theirs = pytest.importorskip("inferno.neural")
 
 B = 3
 LINEAR = {"rest_v": -60.0, "refrac_t": 2.0, "resistance": 1.0}

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
+from learning_cases import accelerated, layer, spikes
+
+import inferno_cuda
 
 learn = pytest.importorskip("inferno.learn")
-
-from learning_cases import accelerated, layer, spikes  # noqa: E402
-
-import inferno_cuda  # noqa: E402
 
 
 def learned(make, rates=(5e-2, -3e-2), steps=30, trainer_options=None, **options):

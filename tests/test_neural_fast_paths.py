@@ -24,12 +24,6 @@ ADEX = {
 }
 
 
-@pytest.fixture
-def native():
-    if not ops.native_status.loaded:
-        pytest.skip(ops.native_status.problem)
-
-
 def of_both_backends(call):
     with inferno_cuda.backend("torch"):
         expected = call()

@@ -354,12 +354,6 @@ def test_plan_kernel_equals_reference(native_or_skip, slots, dt, tolerance, mode
         assert_identical(plans[1].factor, plans[0].factor)
 
 
-@pytest.fixture(scope="module")
-def native_or_skip():
-    if not ops.native_status.loaded:
-        pytest.skip(ops.native_status.problem)
-
-
 def test_portable_exp_is_accurate():
     x = torch.cat([torch.linspace(-745, 709, 200001, dtype=torch.float64), torch.tensor([0.0, -0.0, torch.nan])])
     ours, theirs = reference.exp(x), torch.exp(x)

@@ -42,12 +42,6 @@ def test_kernel_equals_reference(native, device, dtype, rule, shape):
         assert_native_equals_reference(rule, inputs, voltage, current)
 
 
-@pytest.fixture(scope="module")
-def native_or_skip():
-    if not ops.native_status.loaded:
-        pytest.skip(ops.native_status.problem)
-
-
 # shapes of coefficients that broadcast to (2, 3, 4, 5); the last two are in several runs of dimensions
 SHAPES = [(), (1,), (5,), (4, 5), (3, 1, 1), (1, 3, 4, 1), (2, 3, 4, 5), (2, 1, 1, 1), (3, 1, 5), (2, 1, 4, 1)]
 

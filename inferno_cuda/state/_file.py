@@ -87,7 +87,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], Any]:
             metadata = file.metadata() or {}
             if metadata.get("kind") != KIND:
                 raise CheckpointError(f"'{path}' is a safetensors file, but not one that save_checkpoint wrote")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dictionary
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (library.SafetensorError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise CheckpointError(f"'{path}' is no safetensors file, or a damaged one: {error}") from error
     text = metadata.get("content", "")
