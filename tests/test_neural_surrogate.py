@@ -199,6 +199,18 @@ def test_detach_does_not_disturb_a_backward_pass_to_come(backend, name):
     assert torch.equal(x.grad, y.grad)
 
 
+@pytest.mark.parametrize("cut", [cut_by_clear, cut_by_detach])
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_adaptations_that_stood_still_are_needed_by_the_graph_too(backend, name, cut):
+    cells, x = neurons(name).eval(), drive(12).requires_grad_()
+    spikes, _ = stepped(cells, x[:6])
+    cut(cells)
+    with torch.no_grad():
+        stepped(cells.train(), x[6:])
+    spikes.sum().backward()
+    assert x.grad[:6].any()
+
+
 def test_detach_reaches_the_parts_of_a_module():
     class Model(inferno_cuda.Module):
         def __init__(self):
