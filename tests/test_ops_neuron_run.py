@@ -226,7 +226,9 @@ def test_compiles_in_one_graph(native):
         return (found.spikes * torch.arange(5.0)).sum() + found.voltage.sum()
 
     with torch.no_grad():
-        assert_identical(torch.compile(step, backend="aot_eager", fullgraph=True)(series, threshold), step(series, threshold))
+        assert_identical(
+            torch.compile(step, backend="aot_eager", fullgraph=True)(series, threshold), step(series, threshold)
+        )
     expected = torch.autograd.grad(step(series, threshold), (series, threshold))
     compiled = torch.compile(step, backend="aot_eager", fullgraph=True)(series, threshold)
     for found, right in zip(torch.autograd.grad(compiled, (series, threshold)), expected, strict=True):

@@ -76,7 +76,9 @@ def test_more_steps_than_are_kept_by_default(native, model):
     assert_close(*both(model, steps=70, surrogate=SURROGATES[2], learned="scalar"), 1e-9)
 
 
-@pytest.mark.parametrize("steps, shape", [(0, (3, 5)), (1, (1, 1)), (4, (2, 0)), (3, (2, 3, 7)), (3, (35, 300)), (2, (4,))])
+@pytest.mark.parametrize(
+    "steps, shape", [(0, (3, 5)), (1, (1, 1)), (4, (2, 0)), (3, (2, 3, 7)), (3, (35, 300)), (2, (4,))]
+)
 def test_edge_shapes(native, steps, shape):
     for model in ("lif", "izhikevich"):
         assert_close(*both(model, steps=steps, shape=shape, surrogate=SURROGATES[0]), 1e-10)
@@ -88,7 +90,9 @@ def test_shapes_of_parameters(native, size):
     found = []
     for function in (ops.neuron_run, reference.neuron_run):
         threshold = torch.full(size, -45.0, requires_grad=True)
-        results = run(function, "lif", shape=(2, 3, 7), dtype=torch.float64, thresh_v=threshold, surrogate=SURROGATES[0])
+        results = run(
+            function, "lif", shape=(2, 3, 7), dtype=torch.float64, thresh_v=threshold, surrogate=SURROGATES[0]
+        )
         found.append(torch.autograd.grad((results.spikes * torch.arange(7)).sum(), threshold)[0])
     assert found[0].shape == size and found[0].dtype == torch.float32
     torch.testing.assert_close(found[0], found[1])
@@ -163,8 +167,8 @@ def test_second_derivatives(native):
         spikes = ops.neuron_run("lif", voltage, refrac, series, surrogate=SURROGATES[0], **LIF).spikes
         return torch.autograd.grad((spikes * torch.arange(5)).sum(), series, create_graph=True)[0]
 
-    with pytest.raises(RuntimeError, match="differentiate twice"):
-        first().sum().backward()
+    with pytest.raises(RuntimeError, match="no second derivatives"):
+        first()
     with inferno_cuda.backend("torch"):
         assert torch.autograd.grad(first().square().sum(), series)[0].any()
 
@@ -197,11 +201,11 @@ def test_memory_kept_for_the_backward_pass(native):
 def test_opcheck_of_the_backward_pass(native):
     raw = torch.ops.inferno_cuda.neuron_run_backward.default
     voltage, refrac, series = sequence(5, (2, 7))
-    options = of_model("alif", (2, 7))
+    adapting = [of_model("alif", (2, 7))[name] for name in ("adaptation", "constants")]
     marks = [torch.rand(2, 2, 7), torch.rand(2, 2, 7), torch.rand(2, 7, 2)]
     numbers = [1.0, 3.0, -50.0, -60.0, 1.0, 0.9, -65.0]
     arguments = (
-        series, voltage, refrac, options["adaptation"], options["constants"], [torch.full((7,), -50.0)], [2], numbers, 1,
-        1, True, marks, torch.rand(5, 2, 7), None, torch.rand(7, 2), None, 2, 0, 1.0, False, 15, [2, 6],
+        series, voltage, refrac, *adapting, [torch.full((7,), -50.0)], [2], numbers,
+        1, 1, True, marks, torch.rand(5, 2, 7), None, torch.rand(7, 2), None, 2, 0, 1.0, False, 15, [2, 6],
     )  # fmt: skip
     torch.library.opcheck(raw, arguments, test_utils=("test_schema", "test_faketensor"))
