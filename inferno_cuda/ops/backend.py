@@ -15,6 +15,7 @@ MODES = ("auto", "native", "torch")
 OPS = (
     "neuron_step",
     "synapse_step",
+    "synapse_run",
     "integrate_fire",
     "history_push",
     "history_gather",

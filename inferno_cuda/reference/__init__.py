@@ -21,7 +21,8 @@ from .neuron import (
     threshold_adaptation,
     threshold_constants,
 )
-from .synapse import synapse_advance, synapse_step_
+from .synapse import spike_count, synapse_advance, synapse_step_
+from .synapse_run import synapse_run, synapse_run_backward
 
 __all__ = [
     "CHARGE_MODELS",
@@ -52,8 +53,11 @@ __all__ = [
     "neuron_step",
     "quadratic_membrane",
     "reduce_batch",
+    "spike_count",
     "sum_kinds",
     "synapse_advance",
+    "synapse_run",
+    "synapse_run_backward",
     "synapse_step_",
     "threshold_adaptation",
     "threshold_constants",
