@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
 from ..state import Module
+from ._coverage import Advanced, Chunk, Wanted, covers
 from .mixins import BatchShapeMixin
+from .sequence import Runnable
 
 
 def missing(instance: object, base: str, member: str) -> NotImplementedError:
@@ -16,10 +19,11 @@ def missing(instance: object, base: str, member: str) -> NotImplementedError:
     return NotImplementedError(f"{type(instance).__name__}({base}) must implement {member}")
 
 
-class Neuron(Module, ABC):
+class Neuron(Runnable, Module, ABC):
     """A group of neurons with one kind of dynamics. Defines the interface only."""
 
     _ops: tuple[str, ...] = ()
+    _recorded = {"spike": "output", "current": "input"}
 
     def __init__(self) -> None:
         Module.__init__(self)
@@ -111,6 +115,33 @@ class Neuron(Module, ABC):
             the spikes of this step, ``(B, *shape)``, bool.
         """
         raise missing(self, "Neuron", "the method 'forward'")
+
+    def _run_sequence(self, inputs: torch.Tensor, record: tuple[str, ...] = (), **kwargs) -> Any:
+        """Runs ``(T, B, *shape)`` at once; None, with nothing changed, where only single steps will do.
+
+        Returns:
+            what has the attributes ``spikes``, and if ``record`` has "voltage" ``voltages``, and if it has "refrac"
+            ``refracs``: each ``(T, B, *shape)``, after each step.
+        """
+        return None
+
+    def _runs_apart(self) -> bool:
+        return covers(self, "_run_sequence")
+
+    def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
+        names, (inputs, *others) = {one.attribute for one in wanted}, chunk.arguments
+        known = {"voltage", "refrac", *self._recorded}
+        if not names <= known or any(one.part is not self for one in wanted) or others:
+            return None
+        if not covers(self, "_run_sequence") or inputs.shape[1:] != self.batchedshape:
+            return None
+        made = self._run_sequence(inputs, tuple(name for name in ("voltage", "refrac") if name in names), **kwargs)
+        if made is None:
+            return None
+        values = {"voltage": made.voltages, "refrac": made.refracs, "current": inputs}
+        if "spike" in names:
+            values["spike"] = made.spikes != 0
+        return Advanced(made.spikes, {one: values[one.attribute] for one in wanted})
 
 
 class InfernoNeuron(BatchShapeMixin, Neuron):
