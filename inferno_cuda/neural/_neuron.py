@@ -10,6 +10,7 @@ import torch
 
 from ..state import Module
 from ._coverage import Advanced, Chunk, Wanted, covers
+from ._sequence import Sequence as StepSequence
 from .mixins import BatchShapeMixin
 from .sequence import Runnable
 
@@ -116,12 +117,13 @@ class Neuron(Runnable, Module, ABC):
         """
         raise missing(self, "Neuron", "the method 'forward'")
 
-    def _run_sequence(self, inputs: torch.Tensor, record: tuple[str, ...] = (), **kwargs) -> Any:
-        """Runs ``(T, B, *shape)`` at once; None, with nothing changed, where only single steps will do.
+    def _run_sequence(self, inputs: torch.Tensor, record: tuple[str, ...] = (), **kwargs) -> StepSequence | None:
+        """What as many calls as ``inputs``, ``(T, B, *shape)``, has steps would give; None if these have to be made.
 
-        Returns:
-            what has the attributes ``spikes``, and if ``record`` has "voltage" ``voltages``, and if it has "refrac"
-            ``refracs``: each ``(T, B, *shape)``, after each step.
+        Args:
+            inputs: input currents, in nA.
+            record: names of properties to be read after every step.
+            **kwargs: those of the calls.
         """
         return None
 
@@ -133,12 +135,13 @@ class Neuron(Runnable, Module, ABC):
         known = {"voltage", "refrac", *self._recorded}
         if not names <= known or any(one.part is not self for one in wanted) or others:
             return None
-        if not covers(self, "_run_sequence") or inputs.shape[1:] != self.batchedshape:
+        shaped = isinstance(inputs, torch.Tensor) and inputs.shape[1:] == self.batchedshape
+        if not shaped or not covers(self, "_run_sequence"):
             return None
         made = self._run_sequence(inputs, tuple(name for name in ("voltage", "refrac") if name in names), **kwargs)
         if made is None:
             return None
-        values = {"voltage": made.voltages, "refrac": made.refracs, "current": inputs}
+        values = {**made.records, "current": inputs}
         if "spike" in names:
             values["spike"] = made.spikes != 0
         return Advanced(made.spikes, {one: values[one.attribute] for one in wanted})
