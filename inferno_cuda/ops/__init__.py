@@ -9,6 +9,7 @@ from .integrate_fire import Fired, integrate_fire
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
 from .synapse import synapse_step_
+from .synapse_run import synapse_run
 
 __all__ = [
     "Choice",
@@ -32,5 +33,6 @@ __all__ = [
     "neuron_step_",
     "native_on_cpu",
     "native_status",
+    "synapse_run",
     "synapse_step_",
 ]

@@ -14,7 +14,9 @@ from .native import status
 MODES = ("auto", "native", "torch")
 OPS = (
     "neuron_step",
+    "neuron_run",
     "synapse_step",
+    "synapse_run",
     "integrate_fire",
     "history_push",
     "history_gather",
