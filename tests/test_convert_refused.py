@@ -225,4 +225,4 @@ def test_bound_methods(package, convert):
 def test_linear_interpolation_of_spikes(synapse):
     make = synapse.partialconstructor(1.0, interp_mode="linear")
     model = ours.neural.LinearDense(3, 2, 1.0, synapse=make, delay=2.0)
-    refused(to_inferno, model, root="its synapse", synapse_="interpolates 'linear'")
+    refused(to_inferno, model, root="interpolates 'linear'", synapse_="interpolates 'linear'")
