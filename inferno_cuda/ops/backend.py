@@ -16,6 +16,7 @@ OPS = (
     "neuron_step",
     "neuron_run",
     "synapse_step",
+    "synapse_run",
     "integrate_fire",
     "history_push",
     "history_gather",
@@ -23,6 +24,9 @@ OPS = (
     "delayed_dense",
     "delayed_direct",
     "delayed_conv2d",
+    "delayed_dense_run",
+    "delayed_direct_run",
+    "delayed_conv2d_run",
 )
 
 
@@ -75,8 +79,9 @@ class backend:
 
     ``auto`` takes our kernels where there are some for the device and the reference elsewhere; ``native`` raises
     instead of taking the reference; ``torch`` always takes the reference. The setting takes effect at once; used as a
-    context manager, the previous one comes back at the end. In every mode, backward passes, the functional
-    ``history_push`` and gathers that need a gradient are pure torch: there are no kernels for them.
+    context manager, the previous one comes back at the end. In every mode, backward passes of neurons'
+    steps, the functional ``history_push`` and gathers that need a gradient are pure torch: there are no kernels for
+    them.
 
     Raises:
         ValueError: for any other name.
