@@ -100,30 +100,28 @@ def test_other_dtypes(backend, dtype):
     assert_same_state(states(once), states(each))
 
 
-def test_hooks_see_every_step(backend):
-    seen = []
-    for part in ("connection", "neuron", "synapse"):
-        layer, plain = serial(), serial()
-        handle = getattr(layer, part).register_forward_hook(lambda m, a, out: seen.append(layer.neuron.voltage.clone()))
+@pytest.mark.parametrize("part", ["connection", "synapse", "neuron", "layer"])
+def test_hooks_see_the_state_of_every_step(backend, part):
+    traces = []
+    for runs in (True, False):
+        layer, seen = serial(), []
+        watched = layer if part == "layer" else getattr(layer, part)
+        watched.register_forward_hook(lambda *_, n=layer.neuron, to=seen: to.append(n.voltage.clone()))
         inputs = spikes(6, 6)
-        assert_equal(layer.run(inputs), plain.run(inputs))
-        assert len(seen) == 6
-        voltages = [plain.neuron.voltage]
+        _ = layer.run(inputs) if runs else by_hand(layer, inputs, 6)
+        traces.append(torch.stack(seen))
+    assert_identical(*traces)
+    assert len(traces[0]) == 6
+
+
+def test_global_hooks_see_every_step():
+    calls = []
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda module, *_: calls.append(type(module)))
+    try:
+        serial("LIF").run(spikes(6, 6))
+    finally:
         handle.remove()
-        seen.clear()
-        assert_same_state(states(layer), states(plain))
-        assert voltages[0].shape == (B, 5)
-
-
-def test_a_hook_between_parts_sees_the_state_of_its_step(backend):
-    layer, plain, seen, wanted = serial(), serial(), [], []
-    layer.connection.register_forward_hook(lambda m, a, out: seen.append(layer.neuron.voltage.clone()))
-    inputs = spikes(6, 6)
-    for x in inputs:
-        wanted.append(plain.neuron.voltage.clone())
-        plain(x)
-    layer.run(inputs)
-    assert_equal(torch.stack(seen), torch.stack(wanted))
+    assert calls.count(LIF) == calls.count(Serial) == 6
 
 
 def test_a_transform_that_looks_at_the_neurons(backend):

@@ -77,7 +77,7 @@ def stateless(module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor] | Non
     if kind is nn.Flatten and module.start_dim == 1:
         return lambda x: x.flatten(2, module.end_dim if module.end_dim < 0 else module.end_dim + 1)
     for dims, kinds in _IMAGES.items():
-        if kind in kinds:
+        if kind in kinds and not getattr(module, "return_indices", False):
             return lambda x: _by_image(module, x, dims)
     return None
 
