@@ -47,8 +47,9 @@ DOUBLE = DoubleExponentialCurrent.partialconstructor(30.0, 5.0, 1.0)
 
 def dense(inputs, outputs, delay=3.0, synapse=DOUBLE, seed=0):
     torch.manual_seed(seed)
+    delays = None if delay is None else lambda d: 3 * torch.rand_like(d)
     return LinearDense(inputs, outputs, 1.0, synapse=synapse, delay=delay, batch_size=B, bias=True,
-                       weight_init=lambda w: 3 * w, delay_init=None if delay is None else lambda d: 3 * torch.rand_like(d))  # fmt: skip
+                       weight_init=lambda w: 3 * w, delay_init=delays)  # fmt: skip
 
 
 def serial(neuron="ALIF", delay=3.0, inputs=6, outputs=5, **options):
