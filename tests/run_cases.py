@@ -133,6 +133,10 @@ MODULES = {
     "own layer": (Own, lambda t: {"a": (spikes(t, 6),)}),
     "any module": (Leaky, lambda t: currents(t, 6)),
     "stack": (lambda: torch.nn.Sequential(serial(), serial(inputs=5, outputs=4)), lambda t: spikes(t, 6)),
+    "stack with a recurrent layer": (
+        lambda: torch.nn.Sequential(serial(outputs=6), recurrent()),
+        lambda t: spikes(t, 6),
+    ),
     "stack with a linear part": (
         lambda: torch.nn.Sequential(torch.nn.Flatten(), NEURONS["LIF"](6), torch.nn.Identity()),
         lambda t: currents(t, 2, 3),
