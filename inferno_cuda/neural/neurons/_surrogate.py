@@ -6,9 +6,6 @@ from collections.abc import Callable
 
 import torch
 
-from ... import reference
-from ...surrogate import Surrogate
-
 SpikeGradient = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -26,8 +23,10 @@ class SurrogateMixin:
 
     @property
     def surrogate(self) -> SpikeGradient | None:
-        """What stands for the derivative of a spike: one of :mod:`inferno_cuda.surrogate`, or a function of the voltage
-        less the threshold (mV) of which the gradient is taken, and nothing else. None: spikes are bool.
+        """What stands for the derivative of a spike, or None for bool spikes without one.
+
+        One of ``inferno_cuda.surrogate``, or a function of the voltage less the threshold, in mV, of which the gradient
+        is taken, and nothing else.
 
         Setting it changes no state and no values: with a surrogate spikes are 0 and 1 in the dtype of the state.
 
@@ -59,8 +58,3 @@ class SurrogateMixin:
         if not isinstance(value, bool):
             raise TypeError(f"'detach_reset' was {value!r}; it must be a bool")
         self._detach_reset = value
-
-    def _has_kernel(self) -> bool:
-        """Whether the surrogate is one of the kernels."""
-        surrogate = self.surrogate
-        return isinstance(surrogate, Surrogate) and surrogate.name in reference.SURROGATES
