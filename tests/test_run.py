@@ -204,3 +204,16 @@ def test_without_gradients_nothing_has_a_graph(backend):
     with torch.no_grad():
         out, recording = layer.run(currents(5, 6).requires_grad_(), record="voltage")
     assert not out.requires_grad and not recording["voltage"].requires_grad
+
+
+@pytest.mark.parametrize("name", ["LIF", "AdEx"])
+def test_runs_of_neurons_are_one_graph(native, name):
+    once, each, inputs = NEURONS[name](), NEURONS[name](), currents(7, 5)
+
+    def run(x):
+        return once.run(x, record="voltage", every=2, neurons=slice(3))
+
+    compiled = torch.compile(run, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        assert_equal(compiled(inputs), each.run(inputs, record="voltage", every=2, neurons=slice(3)))
+    assert_same_state(states(once), states(each))

@@ -119,9 +119,9 @@ class _Loop:
 
 def _chunk_size(module: nn.Module, given: Source, recording: list[Trace], bounded: bool, progress: bool) -> int | None:
     """Steps of a chunk; None for all that come at once."""
-    if given.steps is None:
-        return None
     size = given.steps
+    if size is None or torch.compiler.is_compiling():  # a graph has every chunk in it
+        return size
     if bounded or not given.whole:
         groups = {id(m): m for m in module.modules() if isinstance(getattr(m, "batchedshape", None), tuple)}
         state = sum(4 * torch.Size(m.batchedshape).numel() for m in groups.values())
