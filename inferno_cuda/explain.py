@@ -16,9 +16,6 @@ HEADER = ("module", "class", "op", "device", "backend", "why not faster")
 _OF_THE_LIBRARY = "the library's own steps, in torch"
 _WITH_GRADIENTS = {
     "neuron_step": "forward on the chosen backend, backward in torch",
-    "delayed_dense": "forward on the chosen backend, backward in torch",
-    "delayed_direct": "forward on the chosen backend, backward in torch",
-    "delayed_conv2d": "forward on the chosen backend, backward in torch",
     "history_push": "a copy of the history, in torch",
     "history_gather": "in torch",
     "synapse_step": "a copy of the history, in torch",

@@ -132,8 +132,8 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         delays with those it knows: read it again for each write through ``.data``, do not keep the result over a step.
 
         ``connection.delay.requires_grad_()`` makes them learn, with a synapse that interpolates ``"linear"`` or
-        ``"expdecay"``. Delays that learn stay within ``[0, delayedby]``: those that an optimizer moved outside are moved
-        to the nearer end at the next step.
+        ``"expdecay"``. Delays that learn stay within ``[0, delayedby]``: those that an optimizer moved outside are
+        moved to the nearer end at the next step.
 
         Raises:
             TypeError: if the new value is not a tensor or its dtype does not convert to that of the parameter.
