@@ -150,8 +150,10 @@ def run(
 
     Neurons, connections and feed-forward layers of this package take many steps in one call of a kernel where nothing
     has to see single steps: hooks, monitors among them, and a subclass with a ``forward`` of its own do. Everything
-    else, which may be any module, is called step by step. The state is carried on, so a run of all steps is the same
-    as one after the other of their parts. Gradients flow through all steps as if they had been called.
+    else, which may be any module, is called step by step. Products and convolutions of torch, those of connections
+    without delays among them, take all steps as rows, and round as they do for so many rows; all else is the same bit
+    for bit. The state is carried on, so a run of all steps is the same as one after the other of their parts. Gradients
+    flow through all steps as if they had been called.
 
     Args:
         module: a module whose ``forward`` is one step.
