@@ -91,9 +91,9 @@ def _ops(module: nn.Module) -> list[str]:
 
 
 def _about_gradients(module: nn.Module, op: str, trains: bool) -> str:
-    if not torch.is_grad_enabled() or op not in _WITH_GRADIENTS:
+    said = _OF_THE_LIBRARY if hasattr(module, "_accelerates") else _WITH_GRADIENTS.get(op)
+    if not torch.is_grad_enabled() or said is None:
         return ""
-    said = _OF_THE_LIBRARY if hasattr(module, "_accelerates") else _WITH_GRADIENTS[op]
     if any(parameter.requires_grad for parameter in module.parameters(recurse=False)):
         return f"gradients needed: {said}"
     return f"where its input needs gradients: {said}" if trains else ""
