@@ -85,6 +85,11 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             self.delay = delay_init(self.delay)
 
     @property
+    def delayedby(self) -> float | None:
+        """Longest delay of the synapse, in ms, or None for a connection without delays."""
+        return None if self._parameters.get("delay_") is None else self._modules["synapse_"].delay
+
+    @property
     def _ops(self) -> tuple[str, ...]:
         return (self._fused_op,) if self.delayedby and fuses(self.synapse_) else ()
 
@@ -124,7 +129,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             TypeError: if weights, biases and currents have different dtypes, or as the synapse does.
             RuntimeError: if a gradient with respect to the delays would be needed.
         """
-        synapse = self.synapse_
+        synapse = self._modules["synapse_"]
         data = self._brought(inputs)
         if not self.delayedby:
             self._check_step(self._present_dtype(synapse))
@@ -157,19 +162,19 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         return self.like_synaptic(data)
 
     def _fused_step(self, synapse: Synapse, data: list[torch.Tensor], kwargs: dict[str, Any]) -> torch.Tensor:
-        delay = self.delay_
+        delay, weight, bias = self._parameters["delay_"], self._parameters["weight_"], self._parameters.get("bias_")
         if delay.requires_grad and torch.is_grad_enabled():
             raise RuntimeError("there are no gradients with respect to 'delay', call delay.requires_grad_(False)")
         how = synapse.delayed_current()
-        parts = (how,) if how.minus is None else (how, how.minus)
-        for part in parts:
-            self._check_step(self._recorded_dtype(part))
-        plans = [cache.get(delay, part) for cache, part in zip((self._plans, self._minus_plans), parts, strict=False)]
+        minus = how.minus
+        self._check_step(self._recorded_dtype(how))
+        if minus is not None:
+            self._check_step(self._recorded_dtype(minus))
+        plan = self._plans.get(delay, how)
+        minus_plan = None if minus is None else self._minus_plans.get(delay, minus)
         synapse(*data, **kwargs)
-        out = fused_sum(self._delayed, how, self.weight_, self.bias, plans[0])
-        for part, plan in zip(parts[1:], plans[1:], strict=True):
-            out = out - fused_sum(self._delayed, part, self.weight_, None, plan)
-        return out
+        out = fused_sum(self._delayed, how, weight, bias, plan)
+        return out if minus is None else out - fused_sum(self._delayed, minus, weight, None, minus_plan)
 
     def _present_dtype(self, synapse: Synapse) -> torch.dtype:
         """The dtype of the currents that a step of the synapse gives; that of the weights where it cannot be told."""
@@ -182,8 +187,9 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
 
     def _recorded_dtype(self, how: DelayedCurrent) -> torch.dtype:
         """The dtype of the currents that a fused sum finds; it takes recorded spikes in the dtype of the weights."""
-        recorded = getattr(how.record.value, "dtype", self.weight_.dtype)
-        return self.weight_.dtype if recorded == torch.bool else recorded
+        weight = self._parameters["weight_"].dtype
+        recorded = getattr(how.record.value, "dtype", weight)
+        return weight if recorded == torch.bool else recorded
 
     def _check_step(self, current: torch.dtype) -> None:
         """What would make the sum fail is found here, before the synapse advances."""
