@@ -14,6 +14,8 @@ void direct_block(const DelayedSumArgs& a, const Samples<H, C>& samples, int64_t
   const int64_t count = std::min(chunk, a.ring.batch - batch);
   const Run run{1, 0, count, a.ring.batch_stride};
   C sums[block][chunk];
+  for (int64_t o = begin; o < end; ++o)
+    samples.prefetch(tap_of<T, Slot>(a, o), o * a.ring.rest_stride + batch * a.ring.batch_stride, run);
   for (int64_t o = begin; o < end; ++o) std::fill(sums[o - begin], sums[o - begin] + count, C(0));
   for (int64_t o = begin; o < end; ++o) {
     const Tap<C> tap = tap_of<T, Slot>(a, o);

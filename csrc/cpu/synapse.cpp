@@ -166,8 +166,8 @@ const T* in_one_piece(const T* data, int64_t stride, int64_t count, T* buffer) {
   return buffer;
 }
 
-// Whether lanes along the batch follow each other in every ring, so that several are one. Their ends would cost more than
-// the arithmetic where the batch is small.
+// Whether lanes along the batch follow each other in every ring, so that several are one. Their ends would cost more
+// than the arithmetic where the batch is small.
 bool lanes_follow(const SynapseStepArgs& a) {
   const auto follow = [&](const Ring& ring) { return ring.batch_stride == 1 && ring.rest_stride == a.batch; };
   bool all = a.injected_count == 0 && follow(a.spikes.ring);

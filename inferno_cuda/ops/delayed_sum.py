@@ -7,7 +7,6 @@ result is the same, bit for bit, on every backend and device, for any batch size
 from __future__ import annotations
 
 import torch
-
 from torch.autograd import forward_ad
 
 from .. import reference
