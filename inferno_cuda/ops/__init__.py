@@ -7,12 +7,14 @@ from .history import history_gather, history_push, history_push_
 from .integrate_fire import Fired, integrate_fire
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
+from .neuron_run import NeuronRun, neuron_run
 from .synapse import synapse_step_
 
 __all__ = [
     "Choice",
     "DelayPlan",
     "Fired",
+    "NeuronRun",
     "active_mode",
     "backend",
     "choose",
@@ -24,6 +26,7 @@ __all__ = [
     "history_push",
     "history_push_",
     "integrate_fire",
+    "neuron_run",
     "neuron_step",
     "neuron_step_",
     "native_on_cpu",

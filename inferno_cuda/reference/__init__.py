@@ -21,15 +21,20 @@ from .neuron import (
     threshold_adaptation,
     threshold_constants,
 )
+from .neuron_run import NeuronRun, neuron_run
+from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import synapse_advance, synapse_step_
 
 __all__ = [
     "CHARGE_MODELS",
     "MODELS",
+    "SURROGATES",
     "ChargeModel",
     "Fired",
     "Lookup",
     "NeuronModel",
+    "NeuronRun",
+    "SurrogateForm",
     "adapt_samples",
     "current_adaptation",
     "current_constants",
@@ -41,6 +46,7 @@ __all__ = [
     "exp",
     "exponential_membrane",
     "fire",
+    "heaviside",
     "history_gather",
     "history_push",
     "history_push_",
@@ -49,10 +55,13 @@ __all__ = [
     "linear_membrane",
     "linear_reset",
     "lookup",
+    "neuron_run",
     "neuron_step",
     "quadratic_membrane",
     "reduce_batch",
     "sum_kinds",
+    "surrogate_derivative",
+    "surrogate_smooth",
     "synapse_advance",
     "synapse_step_",
     "threshold_adaptation",
