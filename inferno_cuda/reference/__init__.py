@@ -17,11 +17,12 @@ from .neuron import (
     neuron_step,
     quadratic_membrane,
     reduce_batch,
+    step_threshold,
     sum_kinds,
     threshold_adaptation,
     threshold_constants,
 )
-from .neuron_run import NeuronRun, neuron_run
+from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_threshold, threshold_rule
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import synapse_advance, synapse_step_
 
@@ -59,11 +60,15 @@ __all__ = [
     "neuron_step",
     "quadratic_membrane",
     "reduce_batch",
+    "smooth_threshold",
+    "step_threshold",
     "sum_kinds",
     "surrogate_derivative",
     "surrogate_smooth",
+    "surrogate_threshold",
     "synapse_advance",
     "synapse_step_",
     "threshold_adaptation",
     "threshold_constants",
+    "threshold_rule",
 ]
