@@ -180,6 +180,42 @@ struct DelayedConv2dArgs : DelayedSumArgs {
 void delayed_conv2d_cpu(const DelayedConv2dArgs& a, int64_t begin, int64_t end);  // (filter, output row) pairs
 void delayed_conv2d_cuda(const DelayedConv2dArgs& a, void* stream);
 
+// Observations one after another, [time, batch, rest].
+struct Sequence {
+  const void* data;
+  int64_t time_stride, batch_stride, rest_stride;
+};
+
+// Delayed sums of every step of a sequence, and their gradients. Every map is a convolution of channels of pixels: dense
+// has one pixel, direct one pixel and, for each output, only the channel of its number. Inputs count channels and
+// pixels, outputs filters and places; a term of a filter is (channel, row, column) of the kernel.
+struct DelayedRunArgs {
+  Scalar type;       // of weight, bias, out, grad, and of series unless that is bool
+  bool bool_series;  // series holds 0 or 1, which stand for 0 and `scale`
+  bool byte_slots, linear, direct;
+  int64_t steps, slots, batch, channels, filters;
+  ConvAxis rows, columns;  // pixel strides are not used: rest is (channel, row, column)
+  Sequence series;         // [slots - 1 + steps, batch, inputs]: the past, then the steps
+  Sequence grad;           // [steps, batch, outputs]
+  const void* weight;      // [filters, terms]
+  const void* bias;        // [filters], or null
+  const void* slot;        // [filters, terms], see DelayPlanArgs
+  const void* factor;      // [filters, terms], in the compute type, or null
+  void* out;               // contiguous: [steps, batch, outputs], or of the gradient of series
+  void* older;             // [filters, terms], in the compute type: the sum over time, batch and places of grad times
+  void* newer;             // the sample of age slot; newer: times the one after it, or null
+  double scale, overbound;
+};
+
+int64_t delayed_run_units(const DelayedRunArgs& a, int64_t times);  // parts of a sequence of `times` that are independent
+
+void delayed_run_cpu(const DelayedRunArgs& a, int64_t begin, int64_t end);         // units x filters
+void delayed_run_series_cpu(const DelayedRunArgs& a, int64_t begin, int64_t end);  // units x channels
+void delayed_run_taps_cpu(const DelayedRunArgs& a, int64_t begin, int64_t end);    // filters
+void delayed_run_cuda(const DelayedRunArgs& a, void* stream);
+void delayed_run_series_cuda(const DelayedRunArgs& a, void* stream);
+void delayed_run_taps_cuda(const DelayedRunArgs& a, void* stream);
+
 // How neurons charge and when they fire, and what becomes of the voltage of those that fired; see
 // core/integrate_fire.h.
 enum class ChargeModel : int32_t { leaky, synaptic, perfect, relaxing, filtering };

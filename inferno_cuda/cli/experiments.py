@@ -100,6 +100,25 @@ def _synapse_step(device, dtype, rng):
             yield f"pointer {k}, {what}", pointer
 
 
+def _synapse_run(device, dtype, rng):
+    for model, kind in itertools.product(SYNAPSES, (torch.bool, dtype)):
+        decay, injections = SYNAPSES[model]
+        inputs, _ = testing.random_ring((5, BATCH, INPUTS), kind, device=device, generator=rng)
+        newest = [_uniform(-1, 1, (BATCH, INPUTS), dtype, rng).to(device) for _ in range(ops.synapse.MODELS[model])]
+        injected = [_uniform(-1, 1, inputs.shape, dtype, rng).to(device) for _ in range(injections)]
+        leaves = [x.requires_grad_() for x in (inputs, *newest, *injected) if x.is_floating_point()]
+        current, recorded = ops.synapse_run(
+            model, inputs, newest, gain=0.7, decay=decay, injected=injected, dtype=dtype
+        )
+        yield f"current, {model}, {kind}", current.detach()
+        for k, part in enumerate(recorded):
+            yield f"recorded {k}, {model}, {kind}", part.detach()
+        if leaves:
+            cost = _uniform(-1, 1, inputs.shape, dtype, rng).to(device)
+            for k, gradient in enumerate(torch.autograd.grad(current, leaves, cost)):
+                yield f"gradient {k}, {model}, {kind}", gradient
+
+
 # the resets of each model, and whether they can wait for the next step
 RESETS = {
     "leaky": (("none", "subtract", "zero"), (True, False)),
@@ -198,6 +217,7 @@ _delayed_conv2d = _delayed_sum(ops.delayed_conv2d, (2, 9, 7), (3, 2, 3, 2), stri
 EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "neuron_step": (_neuron_step, testing.DTYPES),
     "synapse_step": (_synapse_step, testing.DTYPES),
+    "synapse_run": (_synapse_run, testing.DTYPES),
     "integrate_fire": (_integrate_fire, testing.DTYPES),
     "history_push": (_history_push, EVERY),
     "history_gather": (_history_gather, EVERY),

@@ -16,6 +16,7 @@ OPS = (
     "neuron_step",
     "neuron_run",
     "synapse_step",
+    "synapse_run",
     "integrate_fire",
     "history_push",
     "history_gather",
@@ -23,6 +24,9 @@ OPS = (
     "delayed_dense",
     "delayed_direct",
     "delayed_conv2d",
+    "delayed_dense_run",
+    "delayed_direct_run",
+    "delayed_conv2d_run",
 )
 
 

@@ -5,6 +5,31 @@ import torch
 from .history import history_push_
 
 
+class _Spike(torch.autograd.Function):
+    """1 where an input is not zero, with the gradient of the input itself: a straight-through estimator."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(inputs, dtype):
+        return (inputs != 0).to(dtype)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.dtype = inputs[0].dtype
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient.to(ctx.dtype), None
+
+
+def spike_count(inputs, dtype):
+    """Whether there is a spike, 1 or 0 of a dtype. Gradients pass straight through to floating inputs."""
+    if inputs.requires_grad and torch.is_grad_enabled():
+        return _Spike.apply(inputs, dtype)
+    return (inputs != 0).to(dtype)
+
+
 def synapse_advance(model, inputs, newest, *, gain, decay, injected, dtype):
     """The present currents, and the currents to be recorded, from those recorded last.
 
@@ -18,10 +43,11 @@ def synapse_advance(model, inputs, newest, *, gain, decay, injected, dtype):
     exponential          newest * decay + gain * inputs               the recorded
     double_exponential   the same twice, with a decay each            first - second
     ===================  ===========================================  =======================
+
+    The gradient of a delta synapse is that of ``gain * inputs``.
     """
     compute = torch.float64 if dtype == torch.float64 else torch.float32
-    count = (inputs != 0) if model == "delta" else inputs
-    drive = count.to(compute) * gain
+    drive = (spike_count(inputs, compute) if model == "delta" else inputs.to(compute)) * gain
     for current in injected:
         drive = drive + current.to(compute)
     if model == "delta":

@@ -123,6 +123,34 @@ class RecordTensor(Ring):
             self._assign(self._laid_out(ops.history_push(data, self._pointer_tensor.clone(), obs)))
             self._advance(1)
 
+    def push_sequence(self, obs: torch.Tensor, inplace: bool = False) -> None:
+        """Add T observations, ``(T, *obs)`` with the oldest first, as T calls of :meth:`push` do.
+
+        The last N are written and the pointer moves on by T.
+
+        Raises:
+            ValueError: ``obs`` has not the shape of observations.
+        """
+        if obs.ndim == 0:
+            raise ValueError("'obs' of shape () must have the shape (T, *obs) of observations")
+        self._push_last(obs[max(0, obs.shape[0] - self.recordsz) :], obs.shape[0], inplace)
+
+    def _push_last(self, obs: torch.Tensor, steps: int, inplace: bool = False) -> None:
+        """:meth:`push_sequence` of ``steps`` observations, of which these are the last, at most N."""
+        data = self._data
+        if ignored(data) and steps:
+            data = self.initialize(obs.shape[1:], device=obs.device)
+        if not ignored(data) and obs.shape[1:] != data.shape[1:]:
+            _check.same_shape("obs", obs[:1].squeeze(0), data.shape[1:], "a stored observation")
+        if steps:
+            self._store(self._slots(data, len(obs) - steps, len(obs)), obs, inplace)
+            self._advance(steps)
+
+    def _all_but_oldest(self) -> torch.Tensor:
+        """All but the oldest observation, ``(N - 1, *obs)``, the newest last; a copy."""
+        data = self._data
+        return data.index_select(0, self._slots(data, data.shape[0] - 1, data.shape[0] - 1))
+
     def read(self, offset: int = 1) -> torch.Tensor:
         """The observation at ``offset``, counted modulo N. RuntimeError without storage."""
         return self._at(self._initialized("read from"), int(offset))

@@ -158,14 +158,16 @@ def _checked_step(
         _check_gain(gain, inputs.shape)
     if has_tangent(inputs, *injected, gain if isinstance(gain, torch.Tensor) else None):
         raise RuntimeError("'inputs' or 'spike_charge' has a tangent: synapses have no forward-mode derivatives")
+    graph = torch.is_grad_enabled() and any(x.requires_grad for x in (inputs, *injected))
+    graph = not synapse.inplace and (graph or any(record._data.requires_grad for record in currents))
     spikes = None
     if inputs.dtype != torch.bool and inputs.dtype != dtype:
         # a number too small for the currents' dtype is a spike all the same
         spikes = inputs != 0
-        inputs = spikes if model == "delta" else inputs.to(dtype)
-    forced = synapse.inplace or model == "delta"
-    graph = torch.is_grad_enabled() and any(x.requires_grad for x in (inputs, *injected))
-    graph = not forced and (graph or any(record._data.requires_grad for record in currents))
+        if model != "delta":
+            inputs = inputs.to(dtype)
+        elif not graph:
+            inputs = spikes
     if graph or isinstance(gain, torch.Tensor):
         spikes = inputs != 0 if spikes is None else spikes
         return _step_in_torch(synapse, model, inputs, spikes, currents, dtype, gain, decay, injected)

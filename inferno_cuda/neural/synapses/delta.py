@@ -11,6 +11,7 @@ from ...state._check import nonzero
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import spike_mode
+from ._sequence import Series, sequence
 from ._step import step
 from .mixins import SpikeDerivedCurrentMixin
 
@@ -104,7 +105,7 @@ class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
         self.spike_.reset(False)
 
     def forward(self, *inputs: torch.Tensor, **kwargs) -> torch.Tensor:
-        """Simulates one step.
+        """Simulates one step. Gradients reach the input as if its magnitude counted, but not through recorded spikes.
 
         Args:
             *inputs: one tensor, ``(B, *shape)``; where it is not zero there is a spike.
@@ -117,3 +118,8 @@ class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
             ValueError: if its shape or device differs from the state's.
         """
         return step(self, "delta", inputs, gain=self.spike_charge / self.dt, dtype=self._buffers["_current__ref"].dtype)
+
+    def _sequence(self, inputs: tuple[torch.Tensor, ...], past: bool) -> tuple[torch.Tensor, Series] | None:
+        """T steps at once, see :func:`._sequence.sequence`."""
+        dtype = self._buffers["_current__ref"].dtype
+        return sequence(self, "delta", inputs, past, gain=self.spike_charge / self.dt, dtype=dtype)

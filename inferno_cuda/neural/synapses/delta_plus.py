@@ -11,6 +11,7 @@ from ...state._check import nonzero
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import spike_mode
+from ._sequence import Series, sequence
 from ._step import step
 from .mixins import SpikeCurrentMixin
 
@@ -126,3 +127,7 @@ class DeltaPlusCurrent(SpikeCurrentMixin, InfernoSynapse):
         if not inputs:
             raise TypeError("DeltaPlusCurrent takes the spikes, and then currents; 'inputs' is empty")
         return step(self, "delta_plus", inputs, (self.current_,), gain=self.spike_charge / self.dt)
+
+    def _sequence(self, inputs: tuple[torch.Tensor, ...], past: bool) -> tuple[torch.Tensor, Series] | None:
+        """T steps at once, see :func:`._sequence.sequence`."""
+        return sequence(self, "delta_plus", inputs, past, (self.current_,), gain=self.spike_charge / self.dt)

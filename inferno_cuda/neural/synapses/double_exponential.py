@@ -13,6 +13,7 @@ from ...state._check import nonnegative, nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import DelayedCurrent, look_up, look_up_fused, number, spike_mode
+from ._sequence import Series, sequence
 from ._step import step
 from .mixins import SpikeMixin, add_record
 
@@ -200,15 +201,20 @@ class DoubleExponentialCurrent(SpikeMixin, InfernoSynapse):
             TypeError: if there is not exactly one tensor.
             ValueError: if its shape or device differs from the state's.
         """
-        tc_decay, tc_rise, dt = number("tc_decay", self.tc_decay), number("tc_rise", self.tc_rise), self.dt
+        gain, decay = self._filter()
         return step(
-            self,
-            "double_exponential",
-            inputs,
-            (self.pos_current_, self.neg_current_),
-            gain=self.spike_charge / (tc_decay - tc_rise),
-            decay=(math.exp(-dt / tc_decay), math.exp(-dt / tc_rise)),
+            self, "double_exponential", inputs, (self.pos_current_, self.neg_current_), gain=gain, decay=decay
         )
+
+    def _sequence(self, inputs: tuple[torch.Tensor, ...], past: bool) -> tuple[torch.Tensor, Series] | None:
+        """T steps at once, see :func:`._sequence.sequence`."""
+        (gain, decay), records = self._filter(), (self.pos_current_, self.neg_current_)
+        return sequence(self, "double_exponential", inputs, past, records, gain=gain, decay=decay)
+
+    def _filter(self) -> tuple[float, tuple[float, float]]:
+        """The current of one spike, in nA, and what a step leaves of each part."""
+        tc_decay, tc_rise, dt = number("tc_decay", self.tc_decay), number("tc_rise", self.tc_rise), self.dt
+        return self.spike_charge / (tc_decay - tc_rise), (math.exp(-dt / tc_decay), math.exp(-dt / tc_rise))
 
 
 def _look_up(how: DelayedCurrent, selector: torch.Tensor) -> torch.Tensor:

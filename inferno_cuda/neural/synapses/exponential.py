@@ -12,6 +12,7 @@ from ...state._check import nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import number, spike_mode
+from ._sequence import Series, sequence
 from ._step import step
 from .mixins import SpikeCurrentMixin
 
@@ -133,6 +134,15 @@ class SingleExponentialCurrent(SpikeCurrentMixin, InfernoSynapse):
             TypeError: if there is not exactly one tensor.
             ValueError: if its shape or device differs from the state's.
         """
+        gain, decay = self._filter()
+        return step(self, "exponential", inputs, (self.current_,), gain=gain, decay=decay)
+
+    def _sequence(self, inputs: tuple[torch.Tensor, ...], past: bool) -> tuple[torch.Tensor, Series] | None:
+        """T steps at once, see :func:`._sequence.sequence`."""
+        gain, decay = self._filter()
+        return sequence(self, "exponential", inputs, past, (self.current_,), gain=gain, decay=decay)
+
+    def _filter(self) -> tuple[float, tuple[float]]:
+        """The current of one spike, in nA, and what a step leaves of a current."""
         time_constant = number("time_constant", self.time_constant)
-        gain, decay = self.spike_charge / time_constant, math.exp(-self.dt / time_constant)
-        return step(self, "exponential", inputs, (self.current_,), gain=gain, decay=(decay,))
+        return self.spike_charge / time_constant, (math.exp(-self.dt / time_constant),)

@@ -1,0 +1,124 @@
+"""T steps that all synapses share: one op for all currents, and one write to every history."""
+
+from __future__ import annotations
+
+import torch
+
+from ... import ops, reference
+from ...ops.common import has_tangent
+from ...state import RecordTensor
+from .._coverage import covers
+from ..base import InfernoSynapse
+from ._step import _real
+
+Series = tuple[torch.Tensor, ...]
+
+
+def sequence(
+    synapse: InfernoSynapse,
+    model: str,
+    inputs: tuple[torch.Tensor, ...],
+    past: bool,
+    currents: tuple[RecordTensor, ...] = (),
+    *,
+    gain: float,
+    decay: tuple[float, ...] = (),
+    dtype: torch.dtype | None = None,
+) -> tuple[torch.Tensor, Series] | None:
+    """T steps of a synapse that records its spikes in ``spike_`` and the currents of a model of ``ops``.
+
+    Args:
+        synapse: the synapse.
+        model: which of ``ops.synapse_run``'s models it is.
+        inputs: as for a step, each with the steps in front: ``(T, B, *shape)``; numbers are the same in every step.
+        past: whether the connection looks the past up.
+        currents: the records of currents, as many as the model has.
+        gain: current of one spike, in nA.
+        decay: what is left of each recorded current after a step.
+        dtype: of the currents, where none are recorded.
+
+    Returns:
+        The currents of every step, ``(T, B, *shape)``, in nA; and what the records that ``delayed_current`` names held
+        before and get, ``(N - 1 + T, B, *shape)`` each with the oldest first, or nothing without ``past``. Spikes with
+        a gradient are recorded as bool, but given here as the currents that they stand for, in which gradients flow.
+        None, with nothing changed, where only single steps will do: hooks watch them, a subclass has its own, or the
+        gain is a tensor.
+
+    Raises:
+        TypeError: if an input is no tensor of real numbers, or there are too many or none.
+        ValueError: if one has the wrong shape, or lies on another device than the state.
+        RuntimeError: if the steps would drop a tangent of forward-mode differentiation.
+    """
+    if not covers(synapse, "_sequence") or isinstance(gain, torch.Tensor):
+        return None
+    dtype = currents[0]._data.dtype if currents else dtype
+    x, injected = _checked(synapse, model, inputs, dtype)
+    if has_tangent(x, *injected):
+        raise RuntimeError("'inputs' has a tangent: synapses have no forward-mode derivatives")
+    newest = [record._newest() for record in currents]
+    if synapse.inplace:
+        x, *others = (tensor.detach() for tensor in (x, *injected, *newest))
+        injected, newest = others[: len(injected)], others[len(injected) :]
+    counted = x
+    if x.dtype != torch.bool and x.dtype != dtype:
+        # a number too small for the currents' dtype is a spike all the same
+        counted = reference.spike_count(x, dtype) if model == "delta" else x.to(dtype)
+    current, recorded = ops.synapse_run(
+        model, counted, newest, gain=gain, decay=decay, injected=injected, dtype=dtype
+    )
+    series = _series(synapse.spike_, currents, x, current, recorded, gain) if past else ()
+    synapse.spike_._push_last(_last(x, synapse.spike_) != 0, x.shape[0], synapse.inplace)
+    for record, obs in zip(currents, recorded, strict=True):
+        record._push_last(_last(obs, record), x.shape[0], synapse.inplace)
+    return current, series
+
+
+def _checked(
+    synapse: InfernoSynapse, model: str, inputs: tuple[torch.Tensor | float, ...], dtype: torch.dtype
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The spikes among the inputs, and the currents, broadcast and cast."""
+    history = synapse.spike_.value
+    if not inputs or (len(inputs) > 1 and model != "delta_plus"):
+        wanted = "the spikes, and then currents" if model == "delta_plus" else "one input, the spikes"
+        raise TypeError(f"{type(synapse).__name__} takes {wanted}; 'inputs' has {len(inputs)}")
+    x = _real("'inputs[0]'", inputs[0], history.device)
+    shape = history.shape[1:]
+    if x.ndim == 0 or x.shape[1:] != shape:
+        raise ValueError(f"'inputs[0]' has the shape {tuple(x.shape)}, it must be {('T', *shape)}")
+    return x, [_over_time(f"'inputs[{k}]'", y, x, shape, history.device, dtype) for k, y in enumerate(inputs[1:], 1)]
+
+
+def _over_time(
+    name: str, y: torch.Tensor | float, x: torch.Tensor, shape: torch.Size, device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
+    if isinstance(y, int | float):
+        return torch.full((), float(y), dtype=dtype, device=device).expand(x.shape)
+    y = _real(name, y, device).to(dtype)
+    try:
+        if y.ndim == 0 or y.shape[0] != x.shape[0]:
+            raise RuntimeError("not as many steps")
+        return y.reshape(y.shape[:1] + (1,) * (x.ndim - y.ndim) + y.shape[1:]).expand(x.shape)
+    except RuntimeError:
+        wanted = f"{x.shape[0]} steps, each of which broadcasts to {tuple(shape)}"
+        raise ValueError(f"{name} has the shape {tuple(y.shape)}, it must be {wanted}") from None
+
+
+def _series(
+    spikes: RecordTensor,
+    currents: tuple[RecordTensor, ...],
+    x: torch.Tensor,
+    current: torch.Tensor,
+    recorded: Series,
+    gain: float,
+) -> Series:
+    if currents:
+        return tuple(torch.cat([r._all_but_oldest(), new]) for r, new in zip(currents, recorded, strict=True))
+    before = spikes._all_but_oldest()
+    if not current.requires_grad:
+        return (torch.cat([before, x if x.dtype == torch.bool else x != 0]),)
+    stood_for, _ = ops.synapse_run("delta", before, (), gain=gain, dtype=current.dtype)
+    return (torch.cat([stood_for, current]),)
+
+
+def _last(obs: torch.Tensor, record: RecordTensor) -> torch.Tensor:
+    return obs[max(0, obs.shape[0] - record.value.shape[0]) :]
