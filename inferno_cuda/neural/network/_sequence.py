@@ -58,7 +58,7 @@ def looks_at_nothing(value: Any, layer: nn.Module) -> bool:
     if isinstance(value, types.FunctionType):
         return all(looks_at_nothing(x, layer) for x in _seen_by(value) if x is not value)
     if isinstance(value, nn.Module):
-        return advance.runs_apart(value) and not any(value.buffers())
+        return advance.stateless(value) is not None and not watched(value)
     # operators of torch.nn.functional and the like
     return isinstance(value, types.MethodDescriptorType | types.BuiltinMethodType)
 

@@ -223,6 +223,7 @@ def _run(
     with Interrupt() as interrupt, _bar(given.steps, progress) as bar:
         try:
             for part in given.chunks(size):
+                interrupt.check()
                 before = loop.done
                 loop.take(part, interrupt)
                 bar.update(loop.done - before)

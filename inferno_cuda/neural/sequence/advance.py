@@ -48,7 +48,7 @@ def runs_apart(module: nn.Module) -> bool:
     if type(module) is nn.Sequential:
         return not watched(module) and all(map(runs_apart, module))
     own = getattr(module, "_runs_apart", None)
-    return _pure(module) is not None if own is None else own()
+    return stateless(module) is not None if own is None else own()
 
 
 def _stack(module: nn.Sequential, chunk: Chunk, wanted: tuple[Wanted, ...]) -> Advanced | None:
@@ -58,7 +58,7 @@ def _stack(module: nn.Sequential, chunk: Chunk, wanted: tuple[Wanted, ...]) -> A
         return None
     (value,), recorded = chunk.arguments, {}
     for member in members:
-        function = _pure(member)
+        function = stateless(member)
         if function is not None and isinstance(value, torch.Tensor) and value.ndim > 1:
             value = function(value)
             continue
@@ -67,7 +67,7 @@ def _stack(module: nn.Sequential, chunk: Chunk, wanted: tuple[Wanted, ...]) -> A
     return Advanced(value, recorded)
 
 
-def _pure(module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor] | None:
+def stateless(module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor] | None:
     """How a module of torch without state is applied to all steps; None for all others."""
     kind = type(module)
     if kind in _ALIKE:
@@ -77,7 +77,7 @@ def _pure(module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor] | None:
     if kind is nn.Flatten and module.start_dim == 1:
         return lambda x: x.flatten(2, module.end_dim if module.end_dim < 0 else module.end_dim + 1)
     for dims, kinds in _IMAGES.items():
-        if kind in kinds:
+        if kind in kinds and not getattr(module, "return_indices", False):
             return lambda x: _by_image(module, x, dims)
     return None
 
