@@ -129,7 +129,7 @@ class Module(nn.Module):
             the module itself.
         """
         for module in self.modules():
-            if isinstance(module, Module):
+            if isinstance(module, Module) and any(b is not None and b.requires_grad for b in module._buffers.values()):
                 module._cut(list(module._buffers))
         return self
 
