@@ -179,8 +179,10 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
 
     def _planned(self, synapse: Synapse) -> list[tuple[DelayedCurrent, ops.DelayPlan]]:
         """What is looked up, first what is added, then what is subtracted. The state is left alone."""
-        self._project_delays()
-        delay, how = self._parameters["delay_"], synapse.delayed_current()
+        delay = self._parameters["delay_"]
+        if delay.requires_grad:
+            self._project_delays()
+        how = synapse.delayed_current()
         minus = how.minus
         self._check_step(self._recorded_dtype(how))
         if minus is not None:
