@@ -77,7 +77,6 @@ def _compare(present: Sequence[Contender], device: str) -> str:
         problem = disagreement(expected, contender.build(DOUBLE, device)()) if contender.compared else ""
         if problem:
             return f"{contender.name}: {problem}"
-        gc.collect()
     return ""
 
 
@@ -97,8 +96,7 @@ def run_case(case: TrainingCase, device: str, timer: Callable) -> TrainingResult
         if contender.compiles:
             result.compiling[contender.name] = _first(call, device)
         result.seconds[contender.name] = timer(call)
-        del call
-        gc.collect()
+        del call  # before the next one takes its memory
     if case.memory:
         result.memory = {c.name: training_memory.measure(case, c, device) for c in present}
     return result
@@ -124,6 +122,7 @@ def run_suite(device: str, wanted: tuple[str, ...], timer: Callable, bandwidth: 
     for case in (case for case in TRAINING if case.name.startswith(wanted)):
         print(f"{case.what}\n  {case.note}", flush=True)
         results.append(run_case(case, device, timer))
+        gc.collect()
         print("\n".join(contender_row(results[-1])) + "\n", flush=True)
     rates = [model for model in NEURONS if f"neurons-{model.lower()}".startswith(wanted)]
     measured: list[NeuronRate] = []

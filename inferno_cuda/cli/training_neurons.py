@@ -53,13 +53,13 @@ def passes(model: str, device: str) -> tuple[Callable[[], torch.Tensor], Callabl
 
     @torch.no_grad()
     def forward() -> torch.Tensor:
-        cells.clear()
+        cells.clear(keep_adaptations=False)
         return run(cells, currents)
 
     learned = currents.clone().requires_grad_()
 
     def both() -> tuple[torch.Tensor, ...]:
-        cells.clear()
+        cells.clear(keep_adaptations=False)
         return torch.autograd.grad(run(cells, learned), (learned,), arriving)
 
     return forward, both

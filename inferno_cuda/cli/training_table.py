@@ -23,12 +23,13 @@ def contender_row(result: TrainingResult) -> list[str]:
         return [f"  not timed, {result.problem}"]
     beside, memory = result.case.beside, bool(result.memory)
     header = ["", "median (IQR)", "by ours"]
-    header += [f"without {beside.split()[0]}"] * bool(beside) + ["peak memory", "by ours"] * memory
+    header += [f"without {beside.split()[0]}"] if beside else []
+    header += ["peak memory", "by ours"] if memory else []
     lines = [_line(header)]
     for name, timing in result.seconds.items():
         share = f"({100 * timing.iqr / timing.median:.0f}%)"
         cells = [name, f"{seconds_text(timing.median)} {share:>5}", times_text(result.ratio(name))]
-        cells += [times_text(result.ratio_beside(name))] * bool(beside)
+        cells += [times_text(result.ratio_beside(name))] if beside else []
         cells += _memory_cells(result, name) if memory else []
         if name in result.compiling:
             cells.append(f"first pass {seconds_text(result.compiling[name])}")
