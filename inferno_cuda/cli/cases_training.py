@@ -17,11 +17,12 @@ from torch import nn
 
 from .. import ops, surrogate
 from .case import Output
-from .training_case import OURS, Contender, Pass, TrainingCase, backward, normal
+from .training_case import DOUBLE, OURS, Contender, Pass, TrainingCase, backward, normal
 
 DECAY, SHARPNESS = 0.5, 2.0
 LINEAR, ALONE = (500, 10, 512), (32, 64, 4096)  # time steps, samples, neurons
 DELAYED = {"steps": 250, "batch": 64, "inputs": 256, "outputs": 256, "longest": 64}  # the longest delay in time steps
+COMPARED = 4  # of those samples: in float64, the convolution of others takes minutes
 LIF = {"refrac_t": 0.0, "thresh_v": 1.0, "rest_v": 0.0, "reset_v": 0.0, "decay": DECAY, "resistance": 1 / (1 - DECAY)}
 
 Neurons = Callable[[torch.Tensor], torch.Tensor]
@@ -127,6 +128,8 @@ def _contenders(build: Callable[[Callable[[], Neurons], torch.dtype, str], Pass]
 def _delays(dtype: torch.dtype, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The series with zeros in the past, weights, delays in steps and off the grid, and what arrives from behind."""
     steps, batch, inputs, outputs, longest = DELAYED.values()
+    if dtype == DOUBLE:
+        batch = min(batch, COMPARED)
     series = normal((longest + steps, batch, inputs), dtype, device)
     series[:longest] = 0
     weight = normal((outputs, inputs), dtype, device, 2) / inputs**0.5
