@@ -24,6 +24,7 @@ def small(monkeypatch):
     """Short sequences of few neurons, and nothing that compiles."""
     monkeypatch.setattr(cases_training, "LINEAR", (30, 3, 16))
     monkeypatch.setattr(cases_training, "ALONE", (20, 3, 40))
+    monkeypatch.setattr(cases_training, "LARGE", (20, 3, 50))
     sizes = {"steps": 12, "batch": 3, "inputs": 7, "outputs": 5, "longest": 6}
     monkeypatch.setattr(cases_training, "DELAYED", sizes)
     monkeypatch.setattr(training_neurons, "SHAPE", (6, 2, 30))
@@ -56,10 +57,18 @@ def a_case(*contenders, **options):
 def test_contenders_agree_and_are_timed(small, case):
     result = training.run_case(case, "cpu", timer)
     assert result.problem == ""
-    present = [one.name for one in case.contenders if not one.missing]
-    assert list(result.seconds) == present and result.missing == [c.name for c in case.contenders if c.missing]
+    everyone = case.on("cpu")
+    present = [one.name for one in everyone if not one.missing]
+    assert list(result.seconds) == present and result.missing == [c.name for c in everyone if c.missing]
     assert list(result.memory) == (present if case.memory else [])
-    assert set(result.compiling) == {one.name for one in case.contenders if one.compiles}
+    assert set(result.compiling) == {one.name for one in everyone if one.compiles}
+
+
+def test_what_takes_a_gpu_is_left_out_elsewhere():
+    everyone, here = CASES["lif"].contenders, CASES["lif"].on("cpu")
+    assert {one.name for one in everyone if one not in here} == {"SpikingJelly, cupy", "SpikingJelly, triton"}
+    assert CASES["lif"].on("cuda") == everyone
+    assert {case.name for case in CASES.values() if case.device} == {"lif-half"}
 
 
 @pytest.mark.parametrize("name", ["linear-lif", "lif"])
@@ -77,7 +86,7 @@ def test_gradients_reach_weights_and_delays(small):
 
 @pytest.mark.parametrize("name", ["linear-lif", "lif", "delays"])
 def test_passes_can_be_repeated(small, name):
-    for one in CASES[name].contenders:
+    for one in CASES[name].on("cpu"):
         if not one.missing:
             call = one.build(DOUBLE, "cpu")
             assert training.disagreement(call(), call()) == ""
@@ -161,9 +170,10 @@ def test_the_suite_prints_and_writes_everything(small, tmp_path, capsys):
     file = tmp_path / "all.json"
     assert cli.main(["bench", "--device", "cpu", "--suite", "training", "--quick", "--json", str(file)]) == 0
     shown, report = capsys.readouterr().out, json.loads(file.read_text())
-    assert "neuron-steps per second" in shown and all(case.what in shown for case in CASES.values())
+    run = [case for case in CASES.values() if not case.device]
+    assert "neuron-steps per second" in shown and all(case.what in shown for case in run)
     assert report["suite"] == "training" and report["copy_bytes_per_s"] == 1e10
-    assert [case["name"] for case in report["cases"]] == list(CASES)
+    assert [case["name"] for case in report["cases"]] == [case.name for case in run]
     assert [rate["model"] for rate in report["neurons"]] == list(training_neurons.NEURONS)
     assert report["cases"][0]["seconds"]["torch loop"]["runs"] >= 3
 

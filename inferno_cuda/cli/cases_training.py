@@ -20,7 +20,7 @@ from .case import Output
 from .training_case import DOUBLE, OURS, Contender, Pass, TrainingCase, backward, normal
 
 DECAY, SHARPNESS = 0.5, 2.0
-LINEAR, ALONE = (500, 10, 512), (32, 64, 4096)  # time steps, samples, neurons
+LINEAR, ALONE, LARGE = (500, 10, 512), (32, 64, 4096), (32, 64, 65536)  # time steps, samples, neurons
 DELAYED = {"steps": 250, "batch": 64, "inputs": 256, "outputs": 256, "longest": 64}  # the longest delay in time steps
 COMPARED = 4  # of those samples: in float64, the convolution of others takes minutes
 LIF = {"refrac_t": 0.0, "thresh_v": 1.0, "rest_v": 0.0, "reset_v": 0.0, "decay": DECAY, "resistance": 1 / (1 - DECAY)}
@@ -54,7 +54,7 @@ def _snntorch(**options) -> Neurons:
     return neurons
 
 
-def _spikingjelly() -> Neurons:
+def _spikingjelly(backend: str) -> Neurons:
     library = importlib.import_module("spikingjelly.activation_based")
     node = importlib.import_module(f"{library.__name__}.neuron").LIFNode(
         tau=1 / (1 - DECAY),
@@ -62,6 +62,7 @@ def _spikingjelly() -> Neurons:
         surrogate_function=importlib.import_module(f"{library.__name__}.surrogate").ATan(alpha=SHARPNESS),
         step_mode="m",
     )
+    node.backend = backend
 
     def neurons(currents: torch.Tensor) -> torch.Tensor:
         node.reset()
@@ -90,8 +91,9 @@ def _loop(compiled: bool) -> Neurons:
 
 
 def _alone(make: Callable[[], Neurons], dtype: torch.dtype, device: str) -> Pass:
-    neurons, currents = make(), normal(ALONE, dtype, device).requires_grad_()
-    arriving = normal(ALONE, dtype, device, 2)
+    shape = LARGE if dtype == torch.float16 else ALONE
+    neurons, currents = make(), normal(shape, dtype, device).requires_grad_()
+    arriving = normal(shape, dtype, device, 2)
     return lambda: backward(neurons(currents), arriving, {"inputs": currents})
 
 
@@ -117,7 +119,11 @@ def _contenders(build: Callable[[Callable[[], Neurons], torch.dtype, str], Pass]
     return (
         contender(OURS, _ours),
         *others,
-        contender("SpikingJelly", _spikingjelly, package="spikingjelly"),
+        contender("SpikingJelly", functools.partial(_spikingjelly, "torch"), package="spikingjelly"),
+        *(
+            contender(f"SpikingJelly, {name}", functools.partial(_spikingjelly, name), package=name, compared=False, device="cuda")
+            for name in ("cupy", "triton")
+        ),
         contender("snnTorch", functools.partial(_snntorch, reset_delay=False), package="snntorch"),
         contender("snnTorch, reset a step later", _snntorch, package="snntorch", compared=False),
         contender("torch loop", functools.partial(_loop, False)),
@@ -155,7 +161,7 @@ def _dcls(dtype: torch.dtype, device: str) -> Pass:
     size = DELAYED["longest"] + 1
     construct = importlib.import_module("DCLS.construct.modules").Dcls1d
     layer = construct(
-        DELAYED["inputs"], DELAYED["outputs"], 1, dilated_kernel_size=size, bias=False, version="v1"
+        DELAYED["inputs"], DELAYED["outputs"], 1, dilated_kernel_size=size, bias=False, version="v0"
     ).to(device, dtype)
     with torch.no_grad():
         layer.weight.copy_(weight.unsqueeze(2))
@@ -189,6 +195,14 @@ TRAINING = (
         beside=_LAYER,
     ),
     TrainingCase("lif", f"LIF, {_shape(ALONE)}", f"Gradients of the inputs. {_SAME}", _contenders(_alone)),
+    TrainingCase(
+        "lif-half",
+        f"LIF, {_shape(LARGE)}, float16",
+        f"Gradients of the inputs; compared at {_shape(ALONE)}. {_SAME}",
+        _contenders(_alone),
+        timed=torch.float16,
+        device="cuda",
+    ),
     TrainingCase(
         "delays",
         f"delayed layer {DELAYED['inputs']} to {DELAYED['outputs']}, delays to {DELAYED['longest']} steps, "

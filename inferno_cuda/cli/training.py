@@ -12,7 +12,7 @@ import torch
 from . import training_memory
 from .case import Output
 from .cases_training import TRAINING
-from .training_case import DOUBLE, OURS, TIMED, Contender, TrainingCase
+from .training_case import DOUBLE, OURS, Contender, TrainingCase
 from .training_neurons import NEURONS, NeuronRate, neuron_rate
 from .training_table import contender_row, neuron_header, neuron_row
 
@@ -65,9 +65,10 @@ def disagreement(expected: Sequence[Output], actual: Sequence[Output]) -> str:
     return ""
 
 
-def _present(result: TrainingResult) -> list[Contender]:
-    result.missing = [contender.name for contender in result.case.contenders if contender.missing]
-    return [contender for contender in result.case.contenders if not contender.missing]
+def _present(result: TrainingResult, device: str) -> list[Contender]:
+    contenders = result.case.on(device)
+    result.missing = [contender.name for contender in contenders if contender.missing]
+    return [contender for contender in contenders if not contender.missing]
 
 
 def _compare(present: Sequence[Contender], device: str) -> str:
@@ -81,18 +82,18 @@ def _compare(present: Sequence[Contender], device: str) -> str:
 
 
 def run_case(case: TrainingCase, device: str, timer: Callable) -> TrainingResult:
-    """Compares the contenders in float64; if they agree, times each in float32.
+    """Compares the contenders in float64; if they agree, times each in the dtype of the case.
 
     Args:
         timer: measures a call.
     """
     result = TrainingResult(case)
-    present = _present(result)
+    present = _present(result, device)
     result.problem = _compare(present, device)
     if result.problem:
         return result
     for contender in present:
-        call = contender.build(TIMED, device)
+        call = contender.build(case.timed, device)
         if contender.compiles:
             result.compiling[contender.name] = _first(call, device)
         result.seconds[contender.name] = timer(call)
@@ -119,7 +120,7 @@ def run_suite(device: str, wanted: tuple[str, ...], timer: Callable, bandwidth: 
         What was measured, for the file, and the names of cases in which results differ.
     """
     results = []
-    for case in (case for case in TRAINING if case.name.startswith(wanted)):
+    for case in (case for case in TRAINING if case.name.startswith(wanted) and case.device in ("", device)):
         print(f"{case.what}\n  {case.note}", flush=True)
         results.append(run_case(case, device, timer))
         gc.collect()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -26,6 +26,7 @@ class Contender:
         package: the module that it needs; empty if none.
         compared: whether its results must be ours. One that is not computes something else, as the case says.
         compiles: whether its first call compiles, which is timed apart.
+        device: the only one that it runs on; empty if all.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Contender:
     package: str = ""
     compared: bool = True
     compiles: bool = False
+    device: str = ""
 
     @property
     def missing(self) -> bool:
@@ -50,6 +52,8 @@ class TrainingCase:
         contenders: ours first.
         beside: the contender whose time is part of every other's, and of no interest; empty if there is none.
         memory: whether the peak memory of a pass is measured too.
+        timed: the dtype of the timed passes.
+        device: the only one that it is for; empty if all.
     """
 
     name: str
@@ -57,7 +61,13 @@ class TrainingCase:
     note: str
     contenders: tuple[Contender, ...]
     beside: str = ""
-    memory: bool = field(default=False)
+    memory: bool = False
+    timed: torch.dtype = TIMED
+    device: str = ""
+
+    def on(self, device: str) -> tuple[Contender, ...]:
+        """Those who can run it there, whether they are installed or not."""
+        return tuple(contender for contender in self.contenders if contender.device in ("", device))
 
 
 def normal(shape: tuple[int, ...], dtype: torch.dtype, device: str, seed: int = 1) -> torch.Tensor:

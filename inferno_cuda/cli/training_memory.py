@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from . import memory
-from .training_case import TIMED, Contender, TrainingCase
+from .training_case import Contender, TrainingCase
 
 
 def measure(case: TrainingCase, contender: Contender, device: str) -> int | None:
@@ -19,7 +19,7 @@ def extra(name: str, contender: str, device: str) -> int:
 
     case = next(case for case in TRAINING if case.name == name)
     found = next(one for one in case.contenders if one.name == contender)
-    return memory.rise(found.build(TIMED, device), device)
+    return memory.rise(found.build(case.timed, device), device)
 
 
 if __name__ == "__main__":
