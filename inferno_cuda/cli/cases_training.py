@@ -54,7 +54,8 @@ def _snntorch(**options) -> Neurons:
     return neurons
 
 
-def _spikingjelly(backend: str) -> Neurons:
+def _spikingjelly() -> Neurons:
+    """It takes its fastest kernels by itself."""
     library = importlib.import_module("spikingjelly.activation_based")
     node = importlib.import_module(f"{library.__name__}.neuron").LIFNode(
         tau=1 / (1 - DECAY),
@@ -62,7 +63,6 @@ def _spikingjelly(backend: str) -> Neurons:
         surrogate_function=importlib.import_module(f"{library.__name__}.surrogate").ATan(alpha=SHARPNESS),
         step_mode="m",
     )
-    node.backend = backend
 
     def neurons(currents: torch.Tensor) -> torch.Tensor:
         node.reset()
@@ -119,11 +119,7 @@ def _contenders(build: Callable[[Callable[[], Neurons], torch.dtype, str], Pass]
     return (
         contender(OURS, _ours),
         *others,
-        contender("SpikingJelly", functools.partial(_spikingjelly, "torch"), package="spikingjelly"),
-        *(
-            contender(f"SpikingJelly, {name}", functools.partial(_spikingjelly, name), package=name, compared=False, device="cuda")
-            for name in ("cupy", "triton")
-        ),
+        contender("SpikingJelly", _spikingjelly, package="spikingjelly"),
         contender("snnTorch", functools.partial(_snntorch, reset_delay=False), package="snntorch"),
         contender("snnTorch, reset a step later", _snntorch, package="snntorch", compared=False),
         contender("torch loop", functools.partial(_loop, False)),

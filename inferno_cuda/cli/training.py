@@ -65,10 +65,9 @@ def disagreement(expected: Sequence[Output], actual: Sequence[Output]) -> str:
     return ""
 
 
-def _present(result: TrainingResult, device: str) -> list[Contender]:
-    contenders = result.case.on(device)
-    result.missing = [contender.name for contender in contenders if contender.missing]
-    return [contender for contender in contenders if not contender.missing]
+def _present(result: TrainingResult) -> list[Contender]:
+    result.missing = [contender.name for contender in result.case.contenders if contender.missing]
+    return [contender for contender in result.case.contenders if not contender.missing]
 
 
 def _compare(present: Sequence[Contender], device: str) -> str:
@@ -88,7 +87,7 @@ def run_case(case: TrainingCase, device: str, timer: Callable) -> TrainingResult
         timer: measures a call.
     """
     result = TrainingResult(case)
-    present = _present(result, device)
+    present = _present(result)
     result.problem = _compare(present, device)
     if result.problem:
         return result

@@ -26,7 +26,6 @@ class Contender:
         package: the module that it needs; empty if none.
         compared: whether its results must be ours. One that is not computes something else, as the case says.
         compiles: whether its first call compiles, which is timed apart.
-        device: the only one that it runs on; empty if all.
     """
 
     name: str
@@ -34,7 +33,6 @@ class Contender:
     package: str = ""
     compared: bool = True
     compiles: bool = False
-    device: str = ""
 
     @property
     def missing(self) -> bool:
@@ -64,10 +62,6 @@ class TrainingCase:
     memory: bool = False
     timed: torch.dtype = TIMED
     device: str = ""
-
-    def on(self, device: str) -> tuple[Contender, ...]:
-        """Those who can run it there, whether they are installed or not."""
-        return tuple(contender for contender in self.contenders if contender.device in ("", device))
 
 
 def normal(shape: tuple[int, ...], dtype: torch.dtype, device: str, seed: int = 1) -> torch.Tensor:
