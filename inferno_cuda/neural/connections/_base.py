@@ -14,7 +14,7 @@ from ...state import RecordTensor, VirtualTensor, _check
 from .._coverage import covers
 from ..base import Connection, Synapse, SynapseConstructor
 from ..synapses import DelayedCurrent
-from ._plan import differentiable, fused_run, fused_sum, fuses
+from ._plan import check_differentiable, differentiable, fused_run, fused_sum, fuses
 from .mixins import WeightBiasDelayMixin, check_numbers
 
 Init = Callable[[torch.Tensor], torch.Tensor]
@@ -179,17 +179,17 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
 
     def _planned(self, synapse: Synapse) -> list[tuple[DelayedCurrent, ops.DelayPlan]]:
         """What is looked up, first what is added, then what is subtracted. The state is left alone."""
-        delay = self._parameters["delay_"]
+        delay, how = self._parameters["delay_"], synapse.delayed_current()
+        minus = how.minus
+        for part in (how,) if minus is None else (how, minus):
+            self._check_step(self._recorded_dtype(part))
+            if delay.requires_grad:
+                check_differentiable(delay, part, synapse)
         if delay.requires_grad:
             self._project_delays()
-        how = synapse.delayed_current()
-        minus = how.minus
-        self._check_step(self._recorded_dtype(how))
+        looked_up = [(how, differentiable(self._plans.get(delay, how), delay, how))]
         if minus is not None:
-            self._check_step(self._recorded_dtype(minus))
-        looked_up = [(how, differentiable(self._plans.get(delay, how), delay, how, synapse))]
-        if minus is not None:
-            looked_up.append((minus, differentiable(self._minus_plans.get(delay, minus), delay, minus, synapse)))
+            looked_up.append((minus, differentiable(self._minus_plans.get(delay, minus), delay, minus)))
         return looked_up
 
     def _run_sequence(self, *inputs: torch.Tensor) -> torch.Tensor | None:
@@ -211,7 +211,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             self._check_step(self._present_dtype(synapse))
             made = synapse._sequence(data, False)
             out = None if made is None else self._undelayed(made[0].flatten(0, 1))
-        return None if out is None else out.view(inputs[0].shape[0], -1, *self.outshape)
+        return None if out is None else out.view(inputs[0].shape[0], *self.batched_outshape)
 
     def _delayed_sequence(self, synapse: Synapse, data: tuple[torch.Tensor | float, ...]) -> torch.Tensor | None:
         looked_up = self._planned(synapse)
