@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 import torch.nn as nn
+from tqdm import tqdm
 
 from ...state import _check
 from .._coverage import Advanced, Chunk
@@ -117,9 +119,9 @@ class _Loop:
 
 def _chunk_size(module: nn.Module, given: Source, recording: list[Trace], bounded: bool, progress: bool) -> int | None:
     """Steps of a chunk; None for all that come at once."""
-    if given.steps is None:
-        return None
     size = given.steps
+    if size is None or torch.compiler.is_compiling():  # a graph has every chunk in it
+        return size
     if bounded or not given.whole:
         groups = {id(m): m for m in module.modules() if isinstance(getattr(m, "batchedshape", None), tuple)}
         state = sum(4 * torch.Size(m.batchedshape).numel() for m in groups.values())
@@ -148,8 +150,10 @@ def run(
 
     Neurons, connections and feed-forward layers of this package take many steps in one call of a kernel where nothing
     has to see single steps: hooks, monitors among them, and a subclass with a ``forward`` of its own do. Everything
-    else, which may be any module, is called step by step. The state is carried on, so a run of all steps is the same
-    as one after the other of their parts. Gradients flow through all steps as if they had been called.
+    else, which may be any module, is called step by step. Products and convolutions of torch, those of connections
+    without delays among them, take all steps as rows, and round as they do for so many rows; all else is the same bit
+    for bit. The state is carried on, so a run of all steps is the same as one after the other of their parts. Gradients
+    flow through all steps as if they had been called.
 
     Args:
         module: a module whose ``forward`` is one step.
@@ -220,13 +224,19 @@ def run(
 def _run(
     loop: _Loop, given: Source, size: int | None, progress: bool, callback: Callable[[int], None] | None
 ) -> None:
-    with Interrupt() as interrupt, _bar(given.steps, progress) as bar:
+    interrupt = Interrupt()
+    if torch.compiler.is_compiling():  # a graph knows neither signals nor bars
+        for part in given.chunks(size):
+            loop.take(part, interrupt)
+        return
+    with interrupt, _bar(given.steps, progress) as bar:
         try:
             for part in given.chunks(size):
                 interrupt.check()
                 before = loop.done
                 loop.take(part, interrupt)
-                bar.update(loop.done - before)
+                if bar is not None:
+                    bar.update(loop.done - before)
                 if callback is not None:
                     callback(loop.done)
                 interrupt.check()
@@ -236,6 +246,5 @@ def _run(
 
 
 def _bar(steps: int | None, progress: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=steps, unit=" steps", disable=not progress)
+    """A bar, or None, as a context."""
+    return tqdm(total=steps, unit=" steps") if progress else contextlib.nullcontext()
