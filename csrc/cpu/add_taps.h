@@ -90,6 +90,14 @@ struct Samples {
     return static_cast<const H*>(a.data) + slot_of_age(newest, age, a.ring.slots) * a.ring.slot_stride + element;
   }
 
+  // Asks for the ends of a row of samples: delays scatter them over the history, where no hardware foresees them.
+  void prefetch(const Tap<C>& tap, int64_t element, const Run& run) const {
+    if (tap.age == a.ring.slots) return;
+    const H* first = at(tap.age, element);
+    __builtin_prefetch(first);
+    __builtin_prefetch(first + (run.columns - 1) * run.column_stride);
+  }
+
   // `element` is that of the run's first sample in its slot. Short runs are not worth a call of a clone.
   template <bool Short = false>
   INFERNO_HD void add(C* sums, const Tap<C>& tap, int64_t element, const Run& run) const {

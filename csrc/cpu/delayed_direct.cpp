@@ -1,6 +1,7 @@
 // One term for each output. A block of outputs is summed with the batch innermost, as the history has it, and then
 // written with the outputs innermost.
 #include "cpu/add_taps.h"
+#include "cpu/transpose.h"
 
 namespace inferno {
 namespace {
@@ -13,6 +14,8 @@ void direct_block(const DelayedSumArgs& a, const Samples<H, C>& samples, int64_t
   const int64_t count = std::min(chunk, a.ring.batch - batch);
   const Run run{1, 0, count, a.ring.batch_stride};
   C sums[block][chunk];
+  for (int64_t o = begin; o < end; ++o)
+    samples.prefetch(tap_of<T, Slot>(a, o), o * a.ring.rest_stride + batch * a.ring.batch_stride, run);
   for (int64_t o = begin; o < end; ++o) std::fill(sums[o - begin], sums[o - begin] + count, C(0));
   for (int64_t o = begin; o < end; ++o) {
     const Tap<C> tap = tap_of<T, Slot>(a, o);
@@ -20,12 +23,16 @@ void direct_block(const DelayedSumArgs& a, const Samples<H, C>& samples, int64_t
     count == chunk ? samples.add(sums[o - begin], tap, element, run)
                    : samples.template add<true>(sums[o - begin], tap, element, run);
   }
+  T rounded[block][chunk];
   const T* bias = static_cast<const T*>(a.bias);
-  for (int64_t b = 0; b < count; ++b) {
-    T* out = static_cast<T*>(a.out) + (batch + b) * a.outputs;
-    for (int64_t o = begin; o < end; ++o)
-      out[o] = store<T>(bias ? sums[o - begin][b] + load(bias[o]) : sums[o - begin][b]);
+  for (int64_t o = begin; o < end; ++o) {
+    const C* sum = sums[o - begin];
+    if (bias)
+      for (int64_t b = 0; b < count; ++b) rounded[o - begin][b] = store<T>(sum[b] + load(bias[o]));
+    else
+      for (int64_t b = 0; b < count; ++b) rounded[o - begin][b] = store<T>(sum[b]);
   }
+  transpose(rounded[0], chunk, static_cast<T*>(a.out) + batch * a.outputs + begin, a.outputs, end - begin, count);
 }
 
 // A single item: its outputs lie one after another.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <type_traits>
 
 #include "core/args.h"
@@ -47,11 +48,13 @@ struct Positions {
   bool adjacent;  // whether the times follow each other in memory
   Time copy[located_block];
 
-  Positions(const HistoryGatherArgs& a, int64_t begin, int64_t end) : count(end - begin) {
+  // Places are those of elements `stride` apart, the first of them being `origin`.
+  Positions(const HistoryGatherArgs& a, int64_t begin, int64_t end, int64_t origin, int64_t stride)
+      : count(end - begin) {
     int64_t r = begin / a.depth, d = begin % a.depth;
     adjacent = true;
     for (int64_t j = 0; j < count; ++j) {
-      element[j] = Place(r * a.ring.rest_stride);
+      element[j] = Place((r - origin) * stride);
       time[j] = r * a.time_rest_stride + d * a.time_depth_stride;
       adjacent &= time[j] == time[0] + j;
       if (++d < a.depth) continue;
@@ -124,6 +127,40 @@ Out unknown_value(const HistoryGatherArgs& a, Time time) {
     return silent<Out>(a.scale);
 }
 
+// A copy of all that a block of positions may look up for a few items of the batch, which are innermost in memory. In
+// the ring, samples of one element often lie a multiple of 4096 bytes apart, so that they push each other out of the
+// nearest cache. For each element its samples follow each other, the oldest first.
+template <class T>
+class Window {
+ public:
+  static constexpr int64_t group = 64 / sizeof(T);  // items of the batch: a line of the cache
+
+  static bool pays(const HistoryGatherArgs& a, int64_t elements) {
+    return a.ring.batch_stride == 1 && a.depth * std::min(group, a.ring.batch) >= 4 * a.ring.slots &&
+           elements * a.ring.slots <= most;
+  }
+
+  void copy(const Ring& ring, const T* data, int64_t newest, int64_t first, int64_t elements, int64_t batch) {
+    const int64_t count = std::min(group, ring.batch - batch);
+    // to the samples that are copied next: those of the items that follow, or of the elements
+    const int64_t ahead = batch + group < ring.batch ? group : elements * ring.rest_stride - batch;
+    T* to = samples_;
+    for (int64_t r = first; r < first + elements; ++r)
+      for (int64_t age = ring.slots - 1; age >= 0; --age, to += group) {
+        const T* from =
+            data + slot_of_age(newest, int32_t(age), ring.slots) * ring.slot_stride + r * ring.rest_stride + batch;
+        count == group ? std::memcpy(to, from, sizeof(T) * group) : std::memcpy(to, from, sizeof(T) * count);
+        __builtin_prefetch(from + ahead);
+      }
+  }
+
+  const T* samples() const { return samples_; }
+
+ private:
+  static constexpr int64_t most = 192;
+  alignas(64) T samples_[most * group];
+};
+
 // Block by block of positions, and in each the whole batch, whose items share cache lines where they are innermost in
 // memory. Times that the batch shares are located once.
 template <class T, class Out, class Time, class Place>
@@ -132,27 +169,42 @@ void gather(const HistoryGatherArgs& a, int64_t begin, int64_t end) {
   const bool shared = a.time_batch_stride == 0;
   const int64_t newest = ring_slot(*ring.pointer, a.offset, ring.slots);
   const int64_t minus_newest = a.minus ? ring_slot(*a.minus_pointer, a.offset, ring.slots) : newest;
+  const T* const data = static_cast<const T*>(a.data);
+  const T* const minus_data = static_cast<const T*>(a.minus);
   Located<Factor<Out>> l;
   Place picked[located_block], newer[located_block], minus_picked[located_block];
   Out minus[located_block];
+  Window<T> window, minus_window;
   for (int64_t p = begin; p < end; p += located_block) {
-    Positions<Time, Place> at(a, p, std::min(p + located_block, end));
+    const int64_t stop = std::min(p + located_block, end), first = p / a.depth;
+    const int64_t elements = (stop - 1) / a.depth - first + 1;
+    const bool windowed = Window<T>::pays(a, elements);
+    // the ring as a window holds it
+    const Ring held{ring.slots, ring.batch, ring.rest, Window<T>::group, 1, ring.slots * Window<T>::group, nullptr};
+    const Ring& from = windowed ? held : ring;
+    const int64_t start = windowed ? ring.slots - 1 : newest, minus_start = windowed ? start : minus_newest;
+    Positions<Time, Place> at(a, p, stop, windowed ? first : 0, from.rest_stride);
     const Time* time = nullptr;
     bool all_known = false;
     for (int64_t b = 0; b < ring.batch; ++b) {
+      const int64_t item = windowed ? b % Window<T>::group : b * ring.batch_stride;
+      if (windowed && item == 0) {
+        window.copy(ring, data, newest, first, elements, b);
+        if (a.minus) minus_window.copy(ring, minus_data, minus_newest, first, elements, b);
+      }
       if (b == 0 || !shared) {
         time = at.times(static_cast<const Time*>(a.time) + b * a.time_batch_stride);
         all_known = locate(a.grid, a.clamp, time, at.count, l);
-        place(ring, newest, l.picked, at.element, at.count, picked);
-        if (a.grid.mode == Interp::linear) place(ring, newest, l.newer, at.element, at.count, newer);
-        if (minus_newest != newest) place(ring, minus_newest, l.picked, at.element, at.count, minus_picked);
+        place(from, start, l.picked, at.element, at.count, picked);
+        if (a.grid.mode == Interp::linear) place(from, start, l.newer, at.element, at.count, newer);
+        if (minus_start != start) place(from, minus_start, l.picked, at.element, at.count, minus_picked);
       }
       Out* out = static_cast<Out*>(a.out) + b * ring.rest * a.depth + p;
-      const int64_t item = b * ring.batch_stride;
-      gather_row(a, static_cast<const T*>(a.data) + item, l.factor, picked, newer, at.count, out);
+      gather_row(a, (windowed ? window.samples() : data) + item, l.factor, picked, newer, at.count, out);
       if (a.minus) {
-        const Place* places = minus_newest == newest ? picked : minus_picked;
-        gather_row(a, static_cast<const T*>(a.minus) + item, l.second, places, newer, at.count, minus);
+        const T* subtracted = (windowed ? minus_window.samples() : minus_data) + item;
+        const Place* places = minus_start == start ? picked : minus_picked;
+        gather_row(a, subtracted, l.second, places, newer, at.count, minus);
         subtract(out, minus, at.count, out);
       }
       if (all_known) continue;

@@ -166,6 +166,15 @@ const T* in_one_piece(const T* data, int64_t stride, int64_t count, T* buffer) {
   return buffer;
 }
 
+// Whether lanes along the batch follow each other in every ring, so that several are one. Their ends would cost more
+// than the arithmetic where the batch is small.
+bool lanes_follow(const SynapseStepArgs& a) {
+  const auto follow = [&](const Ring& ring) { return ring.batch_stride == 1 && ring.rest_stride == a.batch; };
+  bool all = a.injected_count == 0 && follow(a.spikes.ring);
+  for (const SynapseRing& r : a.currents) all = all && (!r.pointer || follow(r.ring));
+  return all;
+}
+
 // The synapses [b0, b0 + batch) x [r0, r0 + rest): lanes along the batch, which is how rings with delays lie in memory.
 // Inputs and outputs usually lie the other way: they are transposed here, in blocks that stay in the cache.
 template <class T, class X>
@@ -176,14 +185,19 @@ struct Tile {
   uint8_t spikes[block];
 
   void run(const SynapseStepArgs& a, const Slots<T>& slots, int64_t b0, int64_t batch, int64_t r0, int64_t rest) {
+    const bool one_lane = b0 == 0 && batch == a.batch && lanes_follow(a);
+    const int64_t pitch = one_lane ? batch : block;  // from lane to lane of inputs and out
     const X* from = static_cast<const X*>(a.inputs.data) + b0 * a.inputs.batch_stride + r0 * a.inputs.rest_stride;
     if (a.inputs.rest_stride == 1)
-      transpose(from, a.inputs.batch_stride, inputs[0], block, batch, rest);
+      transpose(from, a.inputs.batch_stride, inputs[0], pitch, batch, rest);
     else
       for (int64_t r = 0; r < rest; ++r)
-        copy_strided(from + r * a.inputs.rest_stride, a.inputs.batch_stride, inputs[r], 1, batch);
-    for (int64_t r = 0; r < rest; ++r) run_one(a, slots, b0, batch, r0 + r, inputs[r], out[r]);
-    transpose(out[0], block, static_cast<T*>(a.out) + b0 * a.rest + r0, a.rest, rest, batch);
+        copy_strided(from + r * a.inputs.rest_stride, a.inputs.batch_stride, inputs[0] + r * pitch, 1, batch);
+    if (one_lane)
+      run_one(a, slots, 0, batch * rest, r0, inputs[0], out[0]);
+    else
+      for (int64_t r = 0; r < rest; ++r) run_one(a, slots, b0, batch, r0 + r, inputs[r], out[r]);
+    transpose(out[0], pitch, static_cast<T*>(a.out) + b0 * a.rest + r0, a.rest, rest, batch);
   }
 
   void run_one(const SynapseStepArgs& a, const Slots<T>& slots, int64_t b0, int64_t count, int64_t r, const X* in,

@@ -25,7 +25,8 @@ import numpy
 import torch
 from torch.utils import benchmark
 
-from . import common, memory, subjects
+from . import common, memory, subjects, training
+from .bench_text import seconds_text, share_text, times_text
 from .case import Case, Output
 from .cases import CASES, MEMORY
 
@@ -128,13 +129,6 @@ def copy_bandwidth(device: str, least: float) -> float:
     return 2 * source.nbytes / time_call(lambda: target.copy_(source), least).median
 
 
-def seconds_text(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}" if seconds < 999.5 * scale else f"{seconds / scale:,.0f} {unit}"
-    return f"{seconds * 1e9:.0f} ns"
-
-
 _WIDTHS = (44, 16, 16, 16, 9, 13, 7)
 HEADER = ("median (IQR)", *subjects.OURS, "library", "vs torch", "vs library", "of copy")
 
@@ -142,10 +136,6 @@ HEADER = ("median (IQR)", *subjects.OURS, "library", "vs torch", "vs library", "
 def line(cells: Sequence[str]) -> str:
     what, *numbers = zip(cells, _WIDTHS, strict=True)
     return "  ".join([f"{what[0]:<{what[1]}}", *(f"{text:>{width}}" for text, width in numbers)])
-
-
-def _times(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.3g}x" if ratio < 999.5 else f"{ratio:,.0f}x"
 
 
 def row(result: Result, bandwidth: float) -> str:
@@ -159,11 +149,8 @@ def row(result: Result, bandwidth: float) -> str:
         cells.append("-" if timing is None else f"{seconds_text(timing.median)} {share:>5}")
     fastest = next(iter(result.timings.values()), None)
     share = result.case.moved / fastest.median / bandwidth if fastest and result.case.moved and bandwidth else None
-    return line([*cells, _times(result.ratio("torch")), _times(result.ratio(result.library)), share_text(share)])
-
-
-def share_text(share: float | None) -> str:
-    return "-" if share is None else f"{share:.0%}"
+    ratios = [times_text(result.ratio(other)) for other in ("torch", result.library)]
+    return line([*cells, *ratios, share_text(share)])
 
 
 def memory_row(case: Case, measured: dict[str, int | None]) -> str:
@@ -172,13 +159,16 @@ def memory_row(case: Case, measured: dict[str, int | None]) -> str:
         return "-" if size is None else f"{size / 2**20:,.1f} MiB"
 
     ours = measured.get("native") or measured.get("torch")
-    ratios = [_times(measured[n] / ours) if ours and measured.get(n) else "-" for n in ("torch", subjects.OTHER)]
+    ratios = [times_text(measured[n] / ours) if ours and measured.get(n) else "-" for n in ("torch", subjects.OTHER)]
     return line([f"memory, {case.what}", *map(text, COLUMNS), *ratios, "-"])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     auto = "cuda" if torch.cuda.is_available() else "cpu"
-    listed = ", ".join([*(case.name for case in CASES), "memory"])
+    listed = "; ".join(f"in {suite}: {', '.join(names)}" for suite, names in _names().items())
+    parser.add_argument(
+        "--suite", choices=tuple(_names()), default="steps", help="single steps, or passes of training; default: steps"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
     parser.add_argument(
@@ -187,8 +177,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_device(parser, auto, f"default: {auto}")
 
 
+def _names() -> dict[str, list[str]]:
+    """The names of the cases, by suite."""
+    return {"steps": [*(case.name for case in CASES), "memory"], "training": training.names()}
+
+
 def _known(prefix: str) -> str:
-    if not any(name.startswith(prefix) for name in [*(case.name for case in CASES), "memory"]):
+    if not any(name.startswith(prefix) for names in _names().values() for name in names):
         raise argparse.ArgumentTypeError(f"no case begins with {prefix!r}")
     return prefix
 
@@ -230,12 +225,39 @@ def run(arguments: argparse.Namespace) -> int:
     device = common.require_device(arguments.device)
     least = 0.15 if arguments.quick else 1.0
     wanted = tuple(arguments.cases or [""])
-    names = subjects.names(device)
+    if not any(name.startswith(wanted) for name in _names()[arguments.suite]):
+        raise common.Failure(f"the suite {arguments.suite} has no case whose name begins with {', '.join(wanted)}")
     machine = common.machine()
     date = datetime.datetime.now().astimezone().isoformat(timespec="minutes")
     bandwidth = copy_bandwidth(device, least)
     print(_header(device, machine, date, bandwidth))
-    print(f"\n{line(HEADER)}", flush=True)
+    print(flush=True)
+    report = {
+        "suite": arguments.suite,
+        "date": date,
+        "device": device,
+        "quick": arguments.quick,
+        "machine": machine,
+        "copy_bytes_per_s": bandwidth,
+    }
+    suite = _training if arguments.suite == "training" else _steps
+    measured, problems = suite(device, wanted, least, bandwidth)
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(report | measured, indent=2) + "\n")
+    if problems:
+        print(f"not timed because results differ: {', '.join(problems)}")
+    return 1 if problems else 0
+
+
+def _training(device: str, wanted: tuple[str, ...], least: float, bandwidth: float) -> tuple[dict, list[str]]:
+    return training.run_suite(device, wanted, lambda call: time_call(call, least), bandwidth)
+
+
+def _steps(device: str, wanted: tuple[str, ...], least: float, bandwidth: float) -> tuple[dict, list[str]]:
+    """Runs and prints the cases of single steps; what was measured, and the names of cases in which results differ."""
+    print(line(HEADER), flush=True)
+    names = subjects.names(device)
     results, measured = [], {}
     for case in CASES:
         if case.name.startswith(wanted) and (subjects.OTHER in names or not case.needs_other):
@@ -246,20 +268,9 @@ def run(arguments: argparse.Namespace) -> int:
         for case in (case for case in CASES if case.name in MEMORY):
             measured[case.name] = {name: memory.measure(case, name, device) for name in names}
             print(memory_row(case, measured[case.name]), flush=True)
-    if arguments.json:
-        report = {
-            "date": date,
-            "device": device,
-            "quick": arguments.quick,
-            "machine": machine,
-            "inferno_ai": subjects.other_version(),
-            "copy_bytes_per_s": bandwidth,
-            "cases": [_report(result, bandwidth) for result in results],
-            "extra_memory_bytes": measured,
-        }
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
-    problems = [result.case.name for result in results if result.problem]
-    if problems:
-        print(f"not timed because results differ: {', '.join(problems)}")
-    return 1 if problems else 0
+    report = {
+        "inferno_ai": subjects.other_version(),
+        "cases": [_report(result, bandwidth) for result in results],
+        "extra_memory_bytes": measured,
+    }
+    return report, [result.case.name for result in results if result.problem]

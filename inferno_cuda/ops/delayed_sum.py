@@ -7,11 +7,12 @@ result is the same, bit for bit, on every backend and device, for any batch size
 from __future__ import annotations
 
 import torch
+from torch.autograd import forward_ad
 
 from .. import reference
 from ._delayed_checks import check_bias, check_convolution, check_plan, check_samples
 from ._delayed_native import RunOptions, geometry_numbers, gradients
-from .backend import runs_native
+from .backend import native_on_cpu, runs_native
 from .common import check_floating, check_pointer, needs_graph, shape_text
 from .delay_plan import DelayPlan
 from .native import status
@@ -43,6 +44,30 @@ if status.loaded:
             )
         ]
         return torch.empty(data.shape[1], weight.shape[0], *size, dtype=weight.dtype, device=weight.device)
+
+
+def _plain_sum(op, data, pointer, weight, plan, bias, scale, *geometry):
+    """The sum on the CPU where nothing needs a gradient; None if the kernel does not take the tensors.
+
+    The kernel checks all but what is checked here: repeating the rest would cost as much as a small sum.
+    """
+    if forward_ad._current_level >= 0 or not native_on_cpu() or torch.compiler.is_compiling():
+        return None
+    if plan.slope is not None:
+        return None  # there may be a gradient with respect to the delays
+    slot, factor = plan.slot, plan.factor
+    if not (data.is_cpu and pointer.is_cpu and weight.is_cpu and slot.is_cpu):
+        return None
+    if not ((bias is None or bias.is_cpu) and (factor is None or factor.is_cpu)):
+        return None
+    gradient = weight.requires_grad or data.requires_grad or (bias is not None and bias.requires_grad)
+    if (gradient and torch.is_grad_enabled()) or plan.slots != data.shape[0] or slot.shape != weight.shape:
+        return None
+    numbers = [number for pair in geometry for number in pair]
+    try:
+        return _RAW[op](data, pointer, weight, bias, slot, factor, plan.linear, scale, plan.overbound, *numbers)
+    except (RuntimeError, TypeError):
+        return None  # the checks of the caller name what was wrong; what the kernel does not read as it is is copied
 
 
 def _native(op, data, pointer, weight, bias, slot, factor, linear, scale, overbound, geometry):
@@ -150,6 +175,9 @@ def delayed_dense(
         >>> ops.delayed_dense(ring, pointer, torch.ones(2, 2), plan)
         tensor([[23.,  1.]])
     """
+    out = _plain_sum("delayed_dense", data, pointer, weight, plan, bias, scale)
+    if out is not None:
+        return out
     check_floating("weight", weight)
     if data.ndim != 3:
         raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (slots, batch, inputs)")
@@ -185,6 +213,9 @@ def delayed_direct(
     Raises:
         ValueError, TypeError: as :func:`delayed_dense`.
     """
+    out = _plain_sum("delayed_direct", data, pointer, weight, plan, bias, scale)
+    if out is not None:
+        return out
     check_floating("weight", weight)
     if data.ndim != 3:
         raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (slots, batch, inputs)")
@@ -226,6 +257,9 @@ def delayed_conv2d(
     Raises:
         ValueError, TypeError: as :func:`delayed_dense`, and ValueError if the kernel is larger than the padded image.
     """
+    out = _plain_sum("delayed_conv2d", data, pointer, weight, plan, bias, scale, stride, padding, dilation)
+    if out is not None:
+        return out
     check_floating("weight", weight)
     if data.ndim != 5:
         raise ValueError(

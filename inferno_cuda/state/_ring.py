@@ -322,6 +322,14 @@ class Ring(ShapedTensor):
         """
         return self._get(self._attributes.dt)
 
+    def _times(self) -> tuple[float, float, bool]:
+        """``dt``, ``duration`` and ``inclusive``, which give the number of slots."""
+        held, names = getattr(self._ref(), "__dict__", {}), self._attributes
+        try:
+            return held[names.dt], held[names.duration], held[names.inclusive]
+        except KeyError:
+            return self.dt, self.duration, self.inclusive
+
     @dt.setter
     def dt(self, value: float) -> None:
         self._retime(self._attributes.dt, _check.step("dt", value))

@@ -87,6 +87,11 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             self.delay = delay_init(self.delay)
 
     @property
+    def delayedby(self) -> float | None:
+        """Longest delay of the synapse, in ms, or None for a connection without delays."""
+        return None if self._parameters.get("delay_") is None else self._modules["synapse_"].delay
+
+    @property
     def _ops(self) -> tuple[str, ...]:
         return (self._fused_op,) if self.delayedby and fuses(self.synapse_) else ()
 
@@ -131,7 +136,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             TypeError: if weights, biases and currents have different dtypes, or as the synapse does.
             RuntimeError: if the delays require a gradient, and the synapse's interpolation has none.
         """
-        synapse = self.synapse_
+        synapse = self._modules["synapse_"]
         data = self._brought(inputs)
         if not self.delayedby:
             self._check_step(self._present_dtype(synapse))
@@ -166,23 +171,26 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
     def _fused_step(self, synapse: Synapse, data: list[torch.Tensor], kwargs: dict[str, Any]) -> torch.Tensor:
         looked_up = self._planned(synapse)
         synapse(*data, **kwargs)
-        (how, plan), *minus = looked_up
-        out = fused_sum(self._delayed, how, self.weight_, self.bias, plan)
-        for part, plan in minus:
-            out = out - fused_sum(self._delayed, part, self.weight_, None, plan)
+        weight, (how, plan) = self._parameters["weight_"], looked_up[0]
+        out = fused_sum(self._delayed, how, weight, self._parameters.get("bias_"), plan)
+        for part, plan in looked_up[1:]:
+            out = out - fused_sum(self._delayed, part, weight, None, plan)
         return out
 
     def _planned(self, synapse: Synapse) -> list[tuple[DelayedCurrent, ops.DelayPlan]]:
         """What is looked up, first what is added, then what is subtracted. The state is left alone."""
-        delay, how = self.delay_, synapse.delayed_current()
-        parts = (how,) if how.minus is None else (how, how.minus)
-        for part in parts:
+        delay, how = self._parameters["delay_"], synapse.delayed_current()
+        minus = how.minus
+        for part in (how,) if minus is None else (how, minus):
             self._check_step(self._recorded_dtype(part))
-            check_differentiable(delay, part, synapse)
-        self._project_delays()
-        caches = (self._plans, self._minus_plans)
-        plans = [cache.get(delay, part) for cache, part in zip(caches, parts, strict=False)]
-        return [(part, differentiable(plan, delay, part)) for part, plan in zip(parts, plans, strict=True)]
+            if delay.requires_grad:
+                check_differentiable(delay, part, synapse)
+        if delay.requires_grad:
+            self._project_delays()
+        looked_up = [(how, differentiable(self._plans.get(delay, how), delay, how))]
+        if minus is not None:
+            looked_up.append((minus, differentiable(self._minus_plans.get(delay, minus), delay, minus)))
+        return looked_up
 
     def _run_sequence(self, *inputs: torch.Tensor) -> torch.Tensor | None:
         """T steps at once: inputs ``(T, B, *inshape)``, outputs ``(T, B, *outshape)``.
@@ -244,8 +252,9 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
 
     def _recorded_dtype(self, how: DelayedCurrent) -> torch.dtype:
         """The dtype of the currents that a fused sum finds; it takes recorded spikes in the dtype of the weights."""
-        recorded = getattr(how.record.value, "dtype", self.weight_.dtype)
-        return self.weight_.dtype if recorded == torch.bool else recorded
+        weight = self._parameters["weight_"].dtype
+        recorded = getattr(how.record.value, "dtype", weight)
+        return weight if recorded == torch.bool else recorded
 
     def _check_step(self, current: torch.dtype) -> None:
         """What would make the sum fail is found here, before the synapse advances."""

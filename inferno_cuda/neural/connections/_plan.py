@@ -51,20 +51,14 @@ class PlanCache:
         if delay.is_inference() or torch.compiler.is_compiling():
             # an inference tensor does not count its versions, and a compiler does not see them
             return _plan(delay, how)
-        record = how.record
         key = (
             delay.data_ptr(),
             delay._version,
             delay.shape,
             delay.dtype,
             delay.device,
-            record.dt,
-            record.duration,
-            record.inclusive,  # the three give the number of slots
-            how.mode,
-            how.time_constant,
-            how.tolerance,
-            how.overbound,
+            how.record._times(),
+            how[1:5],  # mode, time constant, tolerance and overbound
             ops.active_mode(),
         )
         known = key == self._key and not (self._suspect and not self._unchanged(delay))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -13,8 +13,7 @@ SPIKE_MODES = ("nearest", "previous")
 CURRENT_MODES = (*SPIKE_MODES, "linear")
 
 
-@dataclass(frozen=True, slots=True)
-class DelayedCurrent:
+class DelayedCurrent(NamedTuple):
     """How a synapse looks up its delayed current; enough for a connection to run it as one fused op.
 
     Args:
@@ -105,15 +104,16 @@ def _gather(
         )
     if not selector.is_floating_point():
         selector = selector.to(torch.get_default_dtype())
+    step_time, duration, _ = record._times()
     return ops.history_gather(
         data,
         record._pointer_tensor,
         selector,
-        dt=record.dt,
+        dt=step_time,
         mode=mode,
         time_constant=time_constant,
         tolerance=tolerance,
-        max_time=record.duration,
+        max_time=duration,
         overbound=overbound,
     )
 
@@ -127,11 +127,12 @@ def look_up_fused(how: DelayedCurrent, selector: torch.Tensor, dtype: torch.dtyp
         dtype: of the current, if the record holds spikes.
     """
     record, minus = how.record, how.minus
+    step_time, duration, _ = record._times()
     return ops.history.look_up_current(
         record.value,
         record._pointer_tensor,
         selector,
-        (record.dt, how.mode, how.time_constant, how.tolerance, 1, record.duration, how.overbound),
+        (step_time, how.mode, how.time_constant, how.tolerance, 1, duration, how.overbound),
         scale=None if dtype is None else how.scale,
         dtype=dtype,
         minus=None if minus is None else (minus.record.value, minus.record._pointer_tensor),
