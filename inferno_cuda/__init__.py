@@ -1,6 +1,6 @@
 """Spiking neural networks with refractory periods and per-synapse delays, in fused C++ and CUDA kernels."""
 
-from . import core, extra, functional, neural, ops, types
+from . import core, extra, functional, neural, ops, surrogate, types
 from .adapters import accelerate, revert
 from .checkpoint import CheckpointError, load_checkpoint, load_state, save_checkpoint
 from .convert import ConversionError, from_inferno, to_inferno
@@ -80,6 +80,7 @@ __all__ = [
     "save_checkpoint",
     "scalar",
     "sqrt",
+    "surrogate",
     "to_inferno",
     "trace_cumulative",
     "trace_cumulative_scaled",

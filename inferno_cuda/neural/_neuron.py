@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from ..state import Module
+from ._sequence import Sequence as StepSequence
 from .mixins import BatchShapeMixin
 
 
@@ -111,6 +112,16 @@ class Neuron(Module, ABC):
             the spikes of this step, ``(B, *shape)``, bool.
         """
         raise missing(self, "Neuron", "the method 'forward'")
+
+    def _run_sequence(self, inputs: torch.Tensor, record: tuple[str, ...] = (), **kwargs) -> StepSequence | None:
+        """What as many calls as ``inputs``, ``(T, B, *shape)``, has steps would give; None if these have to be made.
+
+        Args:
+            inputs: input currents, in nA.
+            record: names of properties to be read after every step.
+            **kwargs: those of the calls.
+        """
+        return None
 
 
 class InfernoNeuron(BatchShapeMixin, Neuron):

@@ -14,6 +14,7 @@ from .native import status
 MODES = ("auto", "native", "torch")
 OPS = (
     "neuron_step",
+    "neuron_run",
     "synapse_step",
     "synapse_run",
     "integrate_fire",

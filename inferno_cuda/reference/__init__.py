@@ -21,16 +21,21 @@ from .neuron import (
     threshold_adaptation,
     threshold_constants,
 )
+from .neuron_run import NeuronRun, neuron_run
+from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
 
 __all__ = [
     "CHARGE_MODELS",
     "MODELS",
+    "SURROGATES",
     "ChargeModel",
     "Fired",
     "Lookup",
     "NeuronModel",
+    "NeuronRun",
+    "SurrogateForm",
     "adapt_samples",
     "current_adaptation",
     "current_constants",
@@ -42,6 +47,7 @@ __all__ = [
     "exp",
     "exponential_membrane",
     "fire",
+    "heaviside",
     "history_gather",
     "history_push",
     "history_push_",
@@ -50,11 +56,14 @@ __all__ = [
     "linear_membrane",
     "linear_reset",
     "lookup",
+    "neuron_run",
     "neuron_step",
     "quadratic_membrane",
     "reduce_batch",
     "spike_count",
     "sum_kinds",
+    "surrogate_derivative",
+    "surrogate_smooth",
     "synapse_advance",
     "synapse_run",
     "synapse_run_backward",

@@ -1,0 +1,5 @@
+"""Many steps of neurons."""
+
+from ...reference import neuron_run
+
+__all__ = ["neuron_run"]
