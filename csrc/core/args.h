@@ -12,7 +12,7 @@ enum class BatchReduction : int32_t { none, mean, sum };  // none: adaptations s
 
 enum class NeuronModel : int32_t;  // core/neuron_models.h
 
-constexpr int max_neuron_parameters = 16;
+constexpr int max_neuron_parameters = 16, max_adaptation_constants = 4;
 
 struct NeuronArgs {
   Scalar type;
@@ -248,5 +248,66 @@ struct IntegrateFireArgs {
 
 void integrate_fire_cpu(const IntegrateFireArgs& a, int64_t begin, int64_t end);  // neurons
 void integrate_fire_cuda(const IntegrateFireArgs& a, void* stream);
+
+// Element i of step t is data[t * step_stride + i * item_stride]; item_stride is 1, or 0 where all are one.
+struct Series {
+  const void* data;  // null: there is none
+  int64_t step_stride, item_stride;
+};
+
+// A sequence of steps of neurons. `marks`: the state after every `interval` steps but the last, for the backward pass.
+struct NeuronRunArgs {
+  Scalar type;
+  NeuronModel model;
+  BatchReduction reduction;
+  bool refrac_lock;
+  int64_t steps, batch, count, kinds;             // kinds: adaptations of each neuron; 0 for models without
+  double dt;                                      // ms
+  Coefficient refrac_t;                           // of each of `count`, ms
+  Coefficient parameters[max_neuron_parameters];  // of each of `count`, in the model's order
+  Series inputs;                                  // [steps, batch * count], nA
+  const void *voltage_in, *refrac_in;             // [batch, count]
+  const void *adaptation_in, *constants;          // [count, kinds]; [constants of the model's law, kinds]
+  bool bool_spikes;                               // bytes 0 or 1; otherwise of `type`
+  void* spikes;                                   // [steps, batch, count]
+  void *voltage, *refrac, *adaptation;            // the state after all steps
+  void *voltages, *refracs;                       // [steps, batch, count], after each step, or null
+  int64_t interval;                               // steps, at least 1
+  void *voltage_marks, *refrac_marks;             // [(steps - 1) / interval, batch, count], or null
+  void* adaptation_marks;                         // [(steps - 1) / interval, count, kinds], or null
+};
+
+void neuron_run_cpu(const NeuronRunArgs& a, int64_t begin, int64_t end);  // neuron_items(a)
+void neuron_run_cuda(const NeuronRunArgs& a, void* stream);
+
+enum class Surrogate : int32_t {  // core/surrogate.h
+  atan,
+  sigmoid,
+  fast_sigmoid,
+  super_spike,
+  triangular,
+  gaussian,
+  boxcar,
+  straight_through,
+  none
+};
+
+// Gradients of the results of a sequence in, those of what it was computed from out; null for what there is none of.
+struct NeuronRunBackwardArgs {
+  NeuronRunArgs run;  // its results are not read, its marks are
+  Surrogate surrogate;
+  double scale;  // of the surrogate, 1/mV
+  bool detach_reset;
+  Series of_spikes, of_voltages;            // [steps, batch * count]
+  const void *of_voltage, *of_adaptation;   // [batch, count]; [count, kinds]
+  void* inputs;                             // [steps, batch, count]
+  void* voltage;                            // [batch, count]
+  void* adaptation;                         // [count, kinds]
+  void* constants;                          // [constants, kinds, count], in the compute type
+  void* parameters[max_neuron_parameters];  // [batch, count] each, in the compute type
+};
+
+void neuron_run_backward_cpu(const NeuronRunBackwardArgs& a, int64_t begin, int64_t end);  // neuron_items(a.run)
+void neuron_run_backward_cuda(const NeuronRunBackwardArgs& a, void* stream);
 
 }  // namespace inferno

@@ -8,6 +8,7 @@ from .history import history_gather, history_push, history_push_
 from .integrate_fire import Fired, integrate_fire
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
+from .neuron_run import NeuronRun, neuron_run
 from .synapse import synapse_step_
 from .synapse_run import synapse_run
 
@@ -15,6 +16,7 @@ __all__ = [
     "Choice",
     "DelayPlan",
     "Fired",
+    "NeuronRun",
     "active_mode",
     "backend",
     "choose",
@@ -29,6 +31,7 @@ __all__ = [
     "history_push",
     "history_push_",
     "integrate_fire",
+    "neuron_run",
     "neuron_step",
     "neuron_step_",
     "native_on_cpu",

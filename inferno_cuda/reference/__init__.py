@@ -18,11 +18,12 @@ from .neuron import (
     neuron_step,
     quadratic_membrane,
     reduce_batch,
+    step_threshold,
     sum_kinds,
     threshold_adaptation,
     threshold_constants,
 )
-from .neuron_run import NeuronRun, neuron_run
+from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_threshold, threshold_rule
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
@@ -68,13 +69,17 @@ __all__ = [
     "reduce_batch",
     "ring_series",
     "spike_count",
+    "smooth_threshold",
+    "step_threshold",
     "sum_kinds",
     "surrogate_derivative",
     "surrogate_smooth",
+    "surrogate_threshold",
     "synapse_advance",
     "synapse_run",
     "synapse_run_backward",
     "synapse_step_",
     "threshold_adaptation",
     "threshold_constants",
+    "threshold_rule",
 ]
