@@ -33,6 +33,7 @@ from .core import (
     zeros,
 )
 from .explain import explain
+from .neural import run
 from .ops import active_mode, backend
 from .state import ContextualHook, Hook, Module, RecordTensor, ShapedTensor, StateHook, VirtualTensor
 
@@ -77,6 +78,7 @@ __all__ = [
     "ops",
     "rescale",
     "revert",
+    "run",
     "save_checkpoint",
     "scalar",
     "sqrt",

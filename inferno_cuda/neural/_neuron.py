@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
 from ..state import Module
+from ._coverage import Advanced, Chunk, Wanted, covers
 from ._sequence import Sequence as StepSequence
 from .mixins import BatchShapeMixin
+from .sequence import Runnable
 
 
 def missing(instance: object, base: str, member: str) -> NotImplementedError:
@@ -17,10 +20,11 @@ def missing(instance: object, base: str, member: str) -> NotImplementedError:
     return NotImplementedError(f"{type(instance).__name__}({base}) must implement {member}")
 
 
-class Neuron(Module, ABC):
+class Neuron(Runnable, Module, ABC):
     """A group of neurons with one kind of dynamics. Defines the interface only."""
 
     _ops: tuple[str, ...] = ()
+    _recorded = {"spike": "output", "current": "input"}
 
     def __init__(self) -> None:
         Module.__init__(self)
@@ -122,6 +126,25 @@ class Neuron(Module, ABC):
             **kwargs: those of the calls.
         """
         return None
+
+    def _runs_apart(self) -> bool:
+        return covers(self, "_run_sequence")
+
+    def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
+        names, (inputs, *others) = {one.attribute for one in wanted}, chunk.arguments
+        known = {"voltage", "refrac", *self._recorded}
+        if not names <= known or any(one.part is not self for one in wanted) or others:
+            return None
+        shaped = isinstance(inputs, torch.Tensor) and inputs.shape[1:] == self.batchedshape
+        if not shaped or not covers(self, "_run_sequence"):
+            return None
+        made = self._run_sequence(inputs, tuple(name for name in ("voltage", "refrac") if name in names), **kwargs)
+        if made is None:
+            return None
+        values = {**made.records, "current": inputs}
+        if "spike" in names:
+            values["spike"] = made.spikes != 0
+        return Advanced(made.spikes, {one: values[one.attribute] for one in wanted})
 
 
 class InfernoNeuron(BatchShapeMixin, Neuron):

@@ -2,11 +2,13 @@
 
 from .backend import Choice, active_mode, backend, choose, native_on_cpu
 from .delay_plan import DelayPlan, delay_plan
+from .delayed_run import delayed_conv2d_run, delayed_dense_run, delayed_direct_run
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
 from .history import history_gather, history_push, history_push_
 from .integrate_fire import Fired, integrate_fire
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
+from .neuron_run import NeuronRun, neuron_run
 from .synapse import synapse_step_
 from .synapse_run import synapse_run
 
@@ -14,17 +16,22 @@ __all__ = [
     "Choice",
     "DelayPlan",
     "Fired",
+    "NeuronRun",
     "active_mode",
     "backend",
     "choose",
     "delay_plan",
     "delayed_conv2d",
+    "delayed_conv2d_run",
     "delayed_dense",
+    "delayed_dense_run",
     "delayed_direct",
+    "delayed_direct_run",
     "history_gather",
     "history_push",
     "history_push_",
     "integrate_fire",
+    "neuron_run",
     "neuron_step",
     "neuron_step_",
     "native_on_cpu",

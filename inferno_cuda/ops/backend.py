@@ -24,6 +24,9 @@ OPS = (
     "delayed_dense",
     "delayed_direct",
     "delayed_conv2d",
+    "delayed_dense_run",
+    "delayed_direct_run",
+    "delayed_conv2d_run",
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import nn
 
 from ... import ops, reference
 from .. import _sequence
@@ -90,7 +91,13 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
         voltage, refrac, adaptation = buffers["_voltage__data"], buffers["_refrac__data"], buffers[self._adaptation]
         adapt = self.training if adapt is None else adapt
         reduction = fused_reduction(self._batch_reduction) if adapt else None
-        constants = self._constants_of_step(voltage.dtype)
+        try:
+            sources = [buffers[name] for name in self._sources]
+        except KeyError:
+            # one of them is a parameter
+            constants = self._constants_of_step(voltage.dtype)
+        else:
+            constants = self._constants.get(self._make_constants, self.step_time, voltage.dtype, sources)
         how = self._packed_steps.get((reduction, refrac_lock)) if reduction or not adapt else None
         if how is not None and type(inputs) is torch.Tensor and not (self._state_read or self._adaptation_read):
             spikes = ops.neuron.step_packed(voltage, refrac, adaptation, inputs, constants, adapt, how)
@@ -109,13 +116,9 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
 
     def _constants_of_step(self, dtype: torch.dtype) -> torch.Tensor:
         """The constants of the adaptations for a state of a dtype; with a gradient if they come from parameters."""
-        buffers = self._buffers
-        try:
-            sources = [buffers[name] for name in self._sources]
-        except KeyError:
-            sources = [getattr(self, name) for name in self._sources]
-            if torch.is_grad_enabled():
-                return differentiable_constants(self._make_constants, self.step_time, dtype, sources)
+        sources = [getattr(self, name) for name in self._sources]
+        if torch.is_grad_enabled() and any(isinstance(source, nn.Parameter) for source in sources):
+            return differentiable_constants(self._make_constants, self.step_time, dtype, sources)
         return self._constants.get(self._make_constants, self.step_time, dtype, sources)
 
     def _run_sequence(

@@ -26,8 +26,10 @@ class SurrogateMixin:
 
     @property
     def surrogate(self) -> SpikeGradient | None:
-        """What stands for the derivative of a spike: one of :mod:`inferno_cuda.surrogate`, or a function of the voltage
-        less the threshold (mV) of which the gradient is taken, and nothing else. None: spikes are bool.
+        """What stands for the derivative of a spike, or None for bool spikes without one.
+
+        One of ``inferno_cuda.surrogate``, or a function of the voltage less the threshold, in mV, of which the gradient
+        is taken, and nothing else.
 
         Setting it changes no state and no values: with a surrogate spikes are 0 and 1 in the dtype of the state.
 

@@ -79,7 +79,7 @@ class LIF(_ConstantReset):
         time_constant: membrane time constant :math:`\tau`, in ms.
         resistance: membrane resistance :math:`R`, in MOhm.
         batch_size: number of samples simulated side by side.
-        surrogate: what stands for the derivative of a spike: one of :mod:`inferno_cuda.surrogate`, or a function of the
+        surrogate: what stands for the derivative of a spike: one of ``inferno_cuda.surrogate``, or a function of the
             voltage less the threshold, in mV, that has the gradient. Spikes are floating point then, 0 and 1.
         detach_reset: whether the reset is left out of the gradient of the spike that made it.
 
@@ -113,7 +113,7 @@ class GLIF1(_ConstantReset):
         time_constant: membrane time constant, in ms.
         resistance: membrane resistance, in MOhm.
         batch_size: number of samples simulated side by side.
-        surrogate: what stands for the derivative of a spike: one of :mod:`inferno_cuda.surrogate`, or a function of the
+        surrogate: what stands for the derivative of a spike: one of ``inferno_cuda.surrogate``, or a function of the
             voltage less the threshold, in mV, that has the gradient. Spikes are floating point then, 0 and 1.
         detach_reset: whether the reset is left out of the gradient of the spike that made it.
 
@@ -177,7 +177,7 @@ class ALIF(_AdaptiveThreshold):
         batch_size: number of samples simulated side by side.
         batch_reduction: called as ``batch_reduction(values, 0)``; None is ``torch.mean``. That and ``torch.sum`` are
             part of the fused step.
-        surrogate: what stands for the derivative of a spike: one of :mod:`inferno_cuda.surrogate`, or a function of the
+        surrogate: what stands for the derivative of a spike: one of ``inferno_cuda.surrogate``, or a function of the
             voltage less the threshold, in mV, that has the gradient. Spikes are floating point then, 0 and 1.
         detach_reset: whether the reset is left out of the gradient of the spike that made it.
 
@@ -257,7 +257,7 @@ class GLIF2(_AdaptiveThreshold):
         resistance: membrane resistance :math:`R`, in MOhm.
         batch_size: number of samples simulated side by side.
         batch_reduction: as for :class:`ALIF`.
-        surrogate: what stands for the derivative of a spike: one of :mod:`inferno_cuda.surrogate`, or a function of the
+        surrogate: what stands for the derivative of a spike: one of ``inferno_cuda.surrogate``, or a function of the
             voltage less the threshold, in mV, that has the gradient. Spikes are floating point then, 0 and 1.
         detach_reset: whether the reset is left out of the gradient of the spike that made it.
 
