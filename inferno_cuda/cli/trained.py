@@ -49,9 +49,9 @@ class Classifier(nn.Module):
         def connection(inputs, outputs, spread):
             weights = torch.randn(outputs, inputs, generator=random) * (spread / math.sqrt(inputs))
             synapse = DeltaCurrent.partialconstructor(spike_charge=DT)
-            return LinearDense(
-                inputs, outputs, DT, synapse=synapse, batch_size=BATCH, weight_init=lambda _: weights
-            )
+            made = LinearDense(inputs, outputs, DT, synapse=synapse, batch_size=BATCH, weight_init=lambda _: weights)
+            made.weight.requires_grad_()
+            return made
 
         self.to_hidden = connection(pixels, HIDDEN, 1.5)
         self.hidden = LIF(HIDDEN, DT, thresh_v=REST + GAP, surrogate=surrogate.ATan(2.0 / GAP), **membrane)

@@ -2,7 +2,7 @@
 
 The utterances become spikes where their coefficients cross levels. Two layers of delayed connections with leaky
 integrate-and-fire neurons between them are trained by surrogate gradients; the speaker is the output neuron whose
-membrane rises highest. Membranes forget within a few ms, so what lies further apart in time meets only through delays.
+membrane is highest on average. Membranes forget within a few ms: what is further apart in time meets through delays.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Listener(nn.Module):
                 weight_init=lambda _: weights,
                 delay_init=lambda zeros: zeros if delays == "zero" else drawn,
             )
+            made.weight.requires_grad_()
             made.delay.requires_grad_(delays == "learned")
             return made
 
@@ -82,7 +83,7 @@ class Listener(nn.Module):
             part.clear()
         spikes = run_sequence(self.cells, run_sequence(self.hidden, trains))
         _, recorded = run_sequence(self.membranes, run_sequence(self.output, spikes), record="voltage")
-        return (recorded["voltage"].amax(0) - MEMBRANE["rest_v"]) / GAP
+        return (recorded["voltage"].mean(0) - MEMBRANE["rest_v"]) / GAP
 
     def delays(self) -> list[nn.Parameter]:
         """The delays, ms."""
