@@ -34,6 +34,18 @@ class Advanced(NamedTuple):
     recorded: Mapping[Wanted, torch.Tensor]
 
 
+class NeuronSequence(NamedTuple):
+    """What neurons give for a sequence of ``T`` steps.
+
+    Attributes:
+        spikes: ``[T, B, *shape]``.
+        records: what was to be recorded, by name, after every step, ``[T, B, *shape]`` each.
+    """
+
+    spikes: torch.Tensor
+    records: dict[str, torch.Tensor]
+
+
 def watched(module: nn.Module) -> bool:
     """Whether hooks, such as those of monitors, are to see every call of the module."""
     own = vars(module)

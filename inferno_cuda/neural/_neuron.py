@@ -9,8 +9,7 @@ from typing import Any
 import torch
 
 from ..state import Module
-from ._coverage import Advanced, Chunk, Wanted, covers
-from ._sequence import Sequence as StepSequence
+from ._coverage import Advanced, Chunk, NeuronSequence, Wanted, covers
 from .mixins import BatchShapeMixin
 from .sequence import Runnable
 
@@ -117,7 +116,7 @@ class Neuron(Runnable, Module, ABC):
         """
         raise missing(self, "Neuron", "the method 'forward'")
 
-    def _run_sequence(self, inputs: torch.Tensor, record: tuple[str, ...] = (), **kwargs) -> StepSequence | None:
+    def _run_sequence(self, inputs: torch.Tensor, record: tuple[str, ...] = (), **kwargs) -> NeuronSequence | None:
         """What as many calls as ``inputs``, ``(T, B, *shape)``, has steps would give; None if these have to be made.
 
         Args:

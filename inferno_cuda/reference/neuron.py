@@ -70,11 +70,14 @@ class NeuronModel(NamedTuple):
         reset: ``(voltage, **parameters) -> voltage`` of the neurons that fired.
         adapt: ``(adaptation, hold, spikes, voltage, *, rest_v, constants) -> adaptation``, or None. A threshold
             adaptation raises the threshold, a current adaptation is taken off the input.
+        membrane, after: names of the parameters of ``integrate`` and of ``reset``.
     """
 
     integrate: Callable
     reset: Callable
-    adapt: Callable | None = None
+    adapt: Callable | None
+    membrane: tuple[str, ...]
+    after: tuple[str, ...]
 
     @property
     def constants(self) -> int:
@@ -84,22 +87,27 @@ class NeuronModel(NamedTuple):
     @property
     def parameters(self) -> frozenset[str]:
         """Names of the parameters besides ``dt`` and ``refrac_t``."""
-        return frozenset({"thresh_v", *_keywords(self.integrate), *_keywords(self.reset)})
+        return frozenset({"thresh_v", *self.membrane, *self.after})
 
 
-def _keywords(function) -> list[str]:
-    return [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+def _model(integrate, reset, adapt=None) -> NeuronModel:
+    # read from the signatures once: that takes longer than a step
+    return NeuronModel(integrate, reset, adapt, _keywords(integrate), _keywords(reset))
+
+
+def _keywords(function) -> tuple[str, ...]:
+    return tuple(p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY)
 
 
 #: The models by name.
 MODELS = {
-    "lif": NeuronModel(linear_membrane, constant_reset),
-    "alif": NeuronModel(linear_membrane, constant_reset, threshold_adaptation),
-    "glif2": NeuronModel(linear_membrane, linear_reset, threshold_adaptation),
-    "qif": NeuronModel(quadratic_membrane, constant_reset),
-    "izhikevich": NeuronModel(quadratic_membrane, constant_reset, current_adaptation),
-    "eif": NeuronModel(exponential_membrane, constant_reset),
-    "adex": NeuronModel(exponential_membrane, constant_reset, current_adaptation),
+    "lif": _model(linear_membrane, constant_reset),
+    "alif": _model(linear_membrane, constant_reset, threshold_adaptation),
+    "glif2": _model(linear_membrane, linear_reset, threshold_adaptation),
+    "qif": _model(quadratic_membrane, constant_reset),
+    "izhikevich": _model(quadratic_membrane, constant_reset, current_adaptation),
+    "eif": _model(exponential_membrane, constant_reset),
+    "adex": _model(exponential_membrane, constant_reset, current_adaptation),
 }
 
 
@@ -186,7 +194,7 @@ def neuron_step(
     leave the adaptation alone. ``threshold``: see :func:`fire`; spikes have the dtype that it gives them, and floating
     ones that of ``voltage``.
     """
-    integrate, reset, adapt = MODELS[model]
+    integrate, reset, adapt, membrane, after = MODELS[model]
     dtype = voltage.dtype
     compute = torch.float64 if dtype == torch.float64 else torch.float32
     voltage, refrac, inputs = voltage.to(compute), refrac.to(compute), inputs.to(compute)
@@ -201,9 +209,9 @@ def neuron_step(
     spikes, voltage, refrac = fire(
         inputs,
         refrac,
-        lambda current: integrate(voltage, current, **_chosen(others, integrate)),
+        lambda current: integrate(voltage, current, **_chosen(others, membrane)),
         voltage if refrac_lock else None,
-        reset=lambda reached: reset(reached, **_chosen(others, reset)),
+        reset=lambda reached: reset(reached, **_chosen(others, after)),
         dt=dt,
         refrac_t=marked_period(refrac_t),
         thresh_v=thresh_v,
@@ -246,5 +254,5 @@ def current_constants(dt, time_constant, coupling, increment):
     return torch.stack([dt / time_constant.double(), coupling.double(), increment.double()])
 
 
-def _chosen(parameters, function):
-    return {name: parameters[name] for name in _keywords(function)}
+def _chosen(parameters, names):
+    return {name: parameters[name] for name in names}

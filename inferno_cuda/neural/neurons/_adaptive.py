@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ... import ops, reference
-from .. import _sequence
+from .._coverage import NeuronSequence
 from ._constants import Constants, differentiable_constants
 from ._fused import FusedNeuron
 from ._inputs import like_state
@@ -128,7 +128,7 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
         adapt: bool | None = None,
         refrac_lock: bool = True,
         **kwargs,
-    ) -> _sequence.Sequence | None:
+    ) -> NeuronSequence | None:
         """As many steps as ``inputs`` has, at once; None if these must be single calls.
 
         Args:
@@ -138,7 +138,7 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
         """
         adapt = self.training if adapt is None else adapt
         reduction = fused_reduction(self._batch_reduction) if adapt else None
-        if (adapt and reduction is None) or not self._runs_sequence(AdaptiveNeuron.forward, record):
+        if (adapt and reduction is None) or not self._runs_sequence(record):
             return None
         adaptation = self._buffers[self._adaptation]
         constants = self._constants_of_step(adaptation.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ import torch
 from ... import ops, reference
 from ...ops.neuron_run import run_problem
 from ...state._check import less, nonnegative, nonzero, step
-from .. import _sequence
+from .._coverage import NeuronSequence, covers
 from ..base import InfernoNeuron
 from ._inputs import like_state, like_states
 from ._state import records
@@ -212,7 +212,7 @@ class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeu
 
     def _run_sequence(
         self, inputs: torch.Tensor, record: tuple[str, ...] = (), refrac_lock: bool = True, **kwargs
-    ) -> _sequence.Sequence | None:
+    ) -> NeuronSequence | None:
         """As many steps as ``inputs`` has, at once; None if these must be single calls.
 
         Args:
@@ -220,16 +220,16 @@ class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeu
             record: any of "voltage" and "refrac".
             refrac_lock: as for :meth:`forward`.
         """
-        if not self._runs_sequence(FusedNeuron.forward, record):
+        if not self._runs_sequence(record):
             return None
         return self._run_steps(inputs, record, (), refrac_lock=refrac_lock)
 
-    def _runs_sequence(self, forward: Callable, record: tuple[str, ...]) -> bool:
-        return _sequence.called_plainly(self, forward) and set(record) <= {"voltage", "refrac"}
+    def _runs_sequence(self, record: tuple[str, ...]) -> bool:
+        return covers(self, "_run_sequence") and set(record) <= {"voltage", "refrac"}
 
     def _run_steps(
         self, inputs: torch.Tensor, record: tuple[str, ...], differentiable: tuple[torch.Tensor, ...], **options: Any
-    ) -> _sequence.Sequence:
+    ) -> NeuronSequence:
         """The steps of a sequence. ``differentiable``: what autograd may know besides inputs, parameters and state."""
         voltage, refrac = self._buffers["_voltage__data"], self._buffers["_refrac__data"]
         inputs = like_states(inputs, voltage)
@@ -241,4 +241,4 @@ class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeu
             if run.adaptation is not None:
                 self._store_adaptation(run.adaptation)
         recorded = {"voltage": run.voltages, "refrac": run.refracs}
-        return _sequence.Sequence(run.spikes, {name: recorded[name] for name in record})
+        return NeuronSequence(run.spikes, {name: recorded[name] for name in record})
