@@ -5,6 +5,7 @@ from .delay_plan import DelayPlan, delay_plan
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
 from .history import history_gather, history_push, history_push_
 from .integrate_fire import Fired, integrate_fire
+from .layer_run import Operand, Program
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
 from .synapse import synapse_step_
@@ -14,6 +15,8 @@ __all__ = [
     "Choice",
     "DelayPlan",
     "Fired",
+    "Operand",
+    "Program",
     "active_mode",
     "backend",
     "choose",

@@ -23,6 +23,7 @@ OPS = (
     "delayed_dense",
     "delayed_direct",
     "delayed_conv2d",
+    "layer_run",
 )
 
 

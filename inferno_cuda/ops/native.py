@@ -15,7 +15,7 @@ _OPERATORS = (
     *("neuron_step_", "neuron_step", "neuron_step_packed_", "synapse_step_", "synapse_step_packed_"),
     *("integrate_fire", "integrate_fire_packed"),
     *("history_push_", "history_gather", "history_look_up", "delay_plan"),
-    *("delayed_dense", "delayed_direct", "delayed_conv2d"),
+    *("delayed_dense", "delayed_direct", "delayed_conv2d", "layer_run"),
 )
 
 

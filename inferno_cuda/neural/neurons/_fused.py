@@ -13,6 +13,7 @@ from ...state._check import less, nonnegative, nonzero, step
 from ..base import InfernoNeuron
 from ._constants import Constants
 from ._inputs import like_state
+from ._program import enter
 from ._state import records
 from .mixins import BatchReduction, SpikeRefractoryMixin, VoltageMixin, _AdaptationMixin, fused_reduction
 
@@ -158,6 +159,12 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
         self._rebind(result[0], result[1])
         return result[2]
 
+    def _enter(
+        self, program: ops.Program, inputs: ops.Operand, spikes: ops.Operand, refrac_lock: bool = True, **kwargs: Any
+    ) -> ops.Operand | None:
+        """A step as an instruction, see :func:`._program.enter`; keyword arguments are those of :meth:`forward`."""
+        return enter(self, program, inputs, spikes, refrac_lock)
+
 
 class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
     """Neurons of which each has ``K`` adaptations, shared by the samples of a batch.
@@ -263,6 +270,38 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
         if reduction is not None:
             self._store_adaptation(result[3])
         return result[2]
+
+    def _enter(
+        self,
+        program: ops.Program,
+        inputs: ops.Operand,
+        spikes: ops.Operand,
+        adapt: bool | None = None,
+        refrac_lock: bool = True,
+        **kwargs: Any,
+    ) -> ops.Operand | None:
+        """A step as an instruction, see :func:`._program.enter`; keyword arguments are those of :meth:`forward`."""
+        adapt = self.training if adapt is None else adapt
+        reduction = fused_reduction(self._batch_reduction) if adapt else None
+        if adapt and reduction is None:
+            return None
+        held = self._buffers[self._adaptation]
+        if adapt and not held.requires_grad and self._must_rebind(held, False, self._adaptation_read):
+            self._store_adaptation(held.clone())
+        adaptation = self._buffers[self._adaptation].flatten(0, -2)
+        constants = self._constants.get(
+            self._make_constants, self.step_time, adaptation.dtype, [self._buffers[name] for name in self._sources]
+        )
+        return enter(
+            self,
+            program,
+            inputs,
+            spikes,
+            refrac_lock,
+            adaptation=adaptation,
+            constants=constants,
+            reduction=reduction,
+        )
 
     def _step_reducing(
         self,
