@@ -1,6 +1,6 @@
 """Spiking neural networks with refractory periods and per-synapse delays, in fused C++ and CUDA kernels."""
 
-from . import core, extra, functional, neural, ops, types
+from . import core, extra, functional, neural, ops, surrogate, types
 from .adapters import accelerate, revert
 from .checkpoint import CheckpointError, load_checkpoint, load_state, save_checkpoint
 from .convert import ConversionError, from_inferno, to_inferno
@@ -33,6 +33,7 @@ from .core import (
     zeros,
 )
 from .explain import explain
+from .neural import run
 from .ops import active_mode, backend
 from .state import ContextualHook, Hook, Module, RecordTensor, ShapedTensor, StateHook, VirtualTensor
 
@@ -77,9 +78,11 @@ __all__ = [
     "ops",
     "rescale",
     "revert",
+    "run",
     "save_checkpoint",
     "scalar",
     "sqrt",
+    "surrogate",
     "to_inferno",
     "trace_cumulative",
     "trace_cumulative_scaled",

@@ -110,8 +110,7 @@ def _unfused(module: nn.Module) -> str:
 
 def _in_torch(module: nn.Module) -> str:
     """What the module has that no kernel takes."""
-    names = getattr(module, "_unfused_parameters", list)()
-    return f"parameters that are tensors run in torch: {', '.join(names)}" if names else ""
+    return getattr(module, "_why_torch", str)()
 
 
 def explain(module: nn.Module) -> Explanation:

@@ -13,14 +13,15 @@ PACKAGE = "inferno_cuda"
 # For each room, the rooms that it may import besides itself. "" is the package's own __init__.py.
 PYTHON_ROOMS = {
     "reference": set(),
-    "ops": {"reference", "_C"},
+    "surrogate": {"reference"},
+    "ops": {"reference", "surrogate", "_C"},
     "testing": {"reference", "ops"},
     "core": set(),
     "types": set(),
     "functional": {"reference", "ops"},
     "state": {"reference", "ops", "functional"},
     "observe": {"reference", "ops", "functional", "state"},
-    "neural": {"reference", "ops", "core", "types", "functional", "state", "observe"},
+    "neural": {"reference", "surrogate", "ops", "core", "types", "functional", "state", "observe"},
     "extra": {"core", "types", "functional", "state", "neural"},
     "explain": {"ops"},
     "adapters": {"reference", "ops", "state", "neural"},
@@ -28,7 +29,7 @@ PYTHON_ROOMS = {
     "checkpoint": {"state"},
     "": {
         *("reference", "ops", "core", "types", "functional", "state", "observe", "neural", "extra", "explain"),
-        *("adapters", "convert", "checkpoint"),
+        *("surrogate", "adapters", "convert", "checkpoint"),
     },
     "cli": {"reference", "ops", "functional", "state", "neural", "testing", "explain", "adapters", ""},
     "__main__": {"cli"},

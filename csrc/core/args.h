@@ -12,7 +12,7 @@ enum class BatchReduction : int32_t { none, mean, sum };  // none: adaptations s
 
 enum class NeuronModel : int32_t;  // core/neuron_models.h
 
-constexpr int max_neuron_parameters = 16;
+constexpr int max_neuron_parameters = 16, max_adaptation_constants = 4;
 
 struct NeuronArgs {
   Scalar type;
@@ -180,6 +180,42 @@ struct DelayedConv2dArgs : DelayedSumArgs {
 void delayed_conv2d_cpu(const DelayedConv2dArgs& a, int64_t begin, int64_t end);  // (filter, output row) pairs
 void delayed_conv2d_cuda(const DelayedConv2dArgs& a, void* stream);
 
+// Observations one after another, [time, batch, rest].
+struct Sequence {
+  const void* data;
+  int64_t time_stride, batch_stride, rest_stride;
+};
+
+// Delayed sums of every step of a sequence, and their gradients. Every map is a convolution of channels of pixels: dense
+// has one pixel, direct one pixel and, for each output, only the channel of its number. Inputs count channels and
+// pixels, outputs filters and places; a term of a filter is (channel, row, column) of the kernel.
+struct DelayedRunArgs {
+  Scalar type;       // of weight, bias, out, grad, and of series unless that is bool
+  bool bool_series;  // series holds 0 or 1, which stand for 0 and `scale`
+  bool byte_slots, linear, direct;
+  int64_t steps, slots, batch, channels, filters;
+  ConvAxis rows, columns;  // pixel strides are not used: rest is (channel, row, column)
+  Sequence series;         // [slots - 1 + steps, batch, inputs]: the past, then the steps
+  Sequence grad;           // [steps, batch, outputs]
+  const void* weight;      // [filters, terms]
+  const void* bias;        // [filters], or null
+  const void* slot;        // [filters, terms], see DelayPlanArgs
+  const void* factor;      // [filters, terms], in the compute type, or null
+  void* out;               // contiguous: [steps, batch, outputs], or of the gradient of series
+  void* older;             // [filters, terms], in the compute type: the sum over time, batch and places of grad times
+  void* newer;             // the sample of age slot; newer: times the one after it, or null
+  double scale, overbound;
+};
+
+int64_t delayed_run_units(const DelayedRunArgs& a, int64_t times);  // parts of a sequence of `times` that are independent
+
+void delayed_run_cpu(const DelayedRunArgs& a, int64_t begin, int64_t end);         // units x filters
+void delayed_run_series_cpu(const DelayedRunArgs& a, int64_t begin, int64_t end);  // units x channels
+void delayed_run_taps_cpu(const DelayedRunArgs& a, int64_t begin, int64_t end);    // filters
+void delayed_run_cuda(const DelayedRunArgs& a, void* stream);
+void delayed_run_series_cuda(const DelayedRunArgs& a, void* stream);
+void delayed_run_taps_cuda(const DelayedRunArgs& a, void* stream);
+
 // How neurons charge and when they fire, and what becomes of the voltage of those that fired; see
 // core/integrate_fire.h.
 enum class ChargeModel : int32_t { leaky, synaptic, perfect, relaxing, filtering };
@@ -212,5 +248,66 @@ struct IntegrateFireArgs {
 
 void integrate_fire_cpu(const IntegrateFireArgs& a, int64_t begin, int64_t end);  // neurons
 void integrate_fire_cuda(const IntegrateFireArgs& a, void* stream);
+
+// Element i of step t is data[t * step_stride + i * item_stride]; item_stride is 1, or 0 where all are one.
+struct Series {
+  const void* data;  // null: there is none
+  int64_t step_stride, item_stride;
+};
+
+// A sequence of steps of neurons. `marks`: the state after every `interval` steps but the last, for the backward pass.
+struct NeuronRunArgs {
+  Scalar type;
+  NeuronModel model;
+  BatchReduction reduction;
+  bool refrac_lock;
+  int64_t steps, batch, count, kinds;             // kinds: adaptations of each neuron; 0 for models without
+  double dt;                                      // ms
+  Coefficient refrac_t;                           // of each of `count`, ms
+  Coefficient parameters[max_neuron_parameters];  // of each of `count`, in the model's order
+  Series inputs;                                  // [steps, batch * count], nA
+  const void *voltage_in, *refrac_in;             // [batch, count]
+  const void *adaptation_in, *constants;          // [count, kinds]; [constants of the model's law, kinds]
+  bool bool_spikes;                               // bytes 0 or 1; otherwise of `type`
+  void* spikes;                                   // [steps, batch, count]
+  void *voltage, *refrac, *adaptation;            // the state after all steps
+  void *voltages, *refracs;                       // [steps, batch, count], after each step, or null
+  int64_t interval;                               // steps, at least 1
+  void *voltage_marks, *refrac_marks;             // [(steps - 1) / interval, batch, count], or null
+  void* adaptation_marks;                         // [(steps - 1) / interval, count, kinds], or null
+};
+
+void neuron_run_cpu(const NeuronRunArgs& a, int64_t begin, int64_t end);  // neuron_items(a)
+void neuron_run_cuda(const NeuronRunArgs& a, void* stream);
+
+enum class Surrogate : int32_t {  // core/surrogate.h
+  atan,
+  sigmoid,
+  fast_sigmoid,
+  super_spike,
+  triangular,
+  gaussian,
+  boxcar,
+  straight_through,
+  none
+};
+
+// Gradients of the results of a sequence in, those of what it was computed from out; null for what there is none of.
+struct NeuronRunBackwardArgs {
+  NeuronRunArgs run;  // its results are not read, its marks are
+  Surrogate surrogate;
+  double scale;  // of the surrogate, 1/mV
+  bool detach_reset;
+  Series of_spikes, of_voltages;            // [steps, batch * count]
+  const void *of_voltage, *of_adaptation;   // [batch, count]; [count, kinds]
+  void* inputs;                             // [steps, batch, count]
+  void* voltage;                            // [batch, count]
+  void* adaptation;                         // [count, kinds]
+  void* constants;                          // [constants, kinds, count], in the compute type
+  void* parameters[max_neuron_parameters];  // [batch, count] each, in the compute type
+};
+
+void neuron_run_backward_cpu(const NeuronRunBackwardArgs& a, int64_t begin, int64_t end);  // neuron_items(a.run)
+void neuron_run_backward_cuda(const NeuronRunBackwardArgs& a, void* stream);
 
 }  // namespace inferno

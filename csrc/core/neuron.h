@@ -27,8 +27,24 @@ Model model_from(const double* parameters) {
   return model;
 }
 
+// How an adaptation after a step follows from what it was, while it moves; from the voltage above rest, while it moves;
+// and from a spike.
+template <class C>
+struct AdaptationSlopes {
+  C kept, above_rest, spike;
+};
+
+// Sums over the samples of a batch: how many of them the adaptations of a neuron move in, and how many it fires in; and
+// the voltage above rest of those in which they move.
+template <class C>
+struct SampleSums {
+  C moving, fired, above_rest;
+};
+
 // A law of adaptation says what the sum of a neuron's adaptations acts on, and how each of them moves on after a step.
-// `constants` counts the values that belong to each adaptation.
+// `constants` counts the values that belong to each adaptation. For the backward pass: `acting` is the gradient of that
+// sum, from those of the threshold crossed, negative, and of the current; `add_gradients` adds to those of the
+// constants, `g` being that of the adaptation after the step.
 struct NoAdaptation {
   static constexpr int constants = 0;
   template <class C>
@@ -56,6 +72,19 @@ struct ThresholdAdaptation {
   static INFERNO_HD C update(C adaptation, int32_t hold, int32_t fire, C, const C* constants) {
     return (hold ? adaptation : adaptation * constants[0]) + (fire ? constants[1] : C(0));
   }
+  template <class C>
+  static INFERNO_HD AdaptationSlopes<C> slopes(const C* constants) {
+    return {constants[0], C(0), constants[1]};
+  }
+  template <class C>
+  static INFERNO_HD C acting(C crossing, C) {
+    return -crossing;
+  }
+  template <class C>
+  static INFERNO_HD void add_gradients(C g, C adaptation, const SampleSums<C>& sums, const C*, C* of_constants) {
+    of_constants[0] += g * (adaptation * sums.moving);
+    of_constants[1] += g * sums.fired;
+  }
 };
 
 // A current that counteracts the input; follows the voltage, and jumps at spikes.
@@ -74,23 +103,50 @@ struct CurrentAdaptation {
     const C moved = adaptation + constants[0] * (constants[1] * above_rest - adaptation);
     return (hold ? adaptation : moved) + (fire ? constants[2] : C(0));
   }
+  template <class C>
+  static INFERNO_HD AdaptationSlopes<C> slopes(const C* constants) {
+    return {C(1) - constants[0], constants[0] * constants[1], constants[2]};
+  }
+  template <class C>
+  static INFERNO_HD C acting(C, C current) {
+    return -current;
+  }
+  template <class C>
+  static INFERNO_HD void add_gradients(C g, C adaptation, const SampleSums<C>& sums, const C* constants,
+                                       C* of_constants) {
+    of_constants[0] += g * (constants[1] * sums.above_rest - adaptation * sums.moving);
+    of_constants[1] += g * (constants[0] * sums.above_rest);
+    of_constants[2] += g * sums.fired;
+  }
 };
 
-// Masks and selects instead of branches, so that compilers vectorise or predicate it. Lock is a template argument for
-// the same reason: with a run-time flag the loop around this is not vectorised.
-template <bool Lock, class Model, class C>
-INFERNO_HD int32_t neuron_step(C& voltage, C& refrac, C input, C adaptation, const Model& model,
-                               const Refractory<C>& refractory) {
+// What a step tells besides the new state. `reached`: the voltage that was compared with the threshold.
+template <class C>
+struct StepOutcome {
+  int32_t fire, waiting;  // 0 or 1
+  C reached;
+};
+
+// Masks and selects instead of branches, so that compilers vectorise or predicate it.
+template <class Model, class C>
+INFERNO_HD StepOutcome<C> neuron_outcome(C& voltage, C& refrac, C input, C adaptation, const Model& model,
+                                         const Refractory<C>& refractory, int32_t lock) {
   using Law = typename Model::Adaptation;
   const C left = refrac - refractory.dt;
   const int32_t waiting = int32_t(left > refractory.snap);
   const C current = waiting ? C(0) : Law::input(input, adaptation);
   const C integrated = model.integrate(voltage, current);
-  const C v = Lock && waiting ? voltage : integrated;
+  const C v = (lock & waiting) ? voltage : integrated;
   const int32_t fire = int32_t(v >= Law::threshold(model.thresh_v, adaptation)) & (waiting ^ 1);
   voltage = fire ? model.reset(v) : v;
   refrac = fire ? refractory.period : (waiting ? left : C(0));
-  return fire;
+  return {fire, waiting, v};
+}
+
+template <bool Lock, class Model, class C>
+INFERNO_HD int32_t neuron_step(C& voltage, C& refrac, C input, C adaptation, const Model& model,
+                               const Refractory<C>& refractory) {
+  return neuron_outcome(voltage, refrac, input, adaptation, model, refractory, int32_t(Lock)).fire;
 }
 
 // Sums over the batch add sample b to partial sum b mod lanes, and then the upper half of the partial sums to the lower

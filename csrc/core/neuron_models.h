@@ -45,12 +45,16 @@ inline NeuronModelInfo neuron_model_info(NeuronModel model) {
   dispatch_model<double>(model, [&](auto m) {
     using M = decltype(m);
     static_assert(sizeof(M) <= max_neuron_parameters * sizeof(double));
+    static_assert(M::Adaptation::constants <= max_adaptation_constants);
     info = {M::name, M::parameters, int(sizeof(M) / sizeof(double)), M::Adaptation::constants};
   });
   return info;
 }
 
 // Neurons of different samples are independent, unless the batch shares their adaptations.
-inline int64_t neuron_items(const NeuronArgs& a) { return a.kinds ? a.count : a.batch * a.count; }
+template <class Args>
+int64_t neuron_items(const Args& a) {
+  return a.kinds ? a.count : a.batch * a.count;
+}
 
 }  // namespace inferno

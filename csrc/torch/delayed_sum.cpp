@@ -10,7 +10,6 @@ DelayedSumArgs sum_args(const Tensor& data, const Ring& ring, const Tensor& weig
   const ScalarType compute = type == Scalar::f64 ? ScalarType::Double : ScalarType::Float;
   const bool bool_history = data.scalar_type() == ScalarType::Bool;
   STD_TORCH_CHECK(bool_history || data.scalar_type() == dtype, "data: must be bool or of weight's dtype");
-  STD_TORCH_CHECK(!(bool_history && linear), "data: bool samples cannot be interpolated");
   check_device(data, weight, "data");
   const int64_t synapses = weight.numel();
   check_array(weight, "weight", dtype, synapses, weight);

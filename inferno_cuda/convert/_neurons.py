@@ -38,6 +38,8 @@ NEURONS = tuple(_HYPERPARAMETERS)
 
 
 def make_neuron(copier: Copier, name: str, source: nn.Module) -> nn.Module:
+    if getattr(source, "_surrogate", None) is not None:
+        raise Unfit("has a surrogate gradient, which its counterpart does not have: set 'surrogate' to None")
     options = dict(_HYPERPARAMETERS[name])
     if name in _ADAPTATION:
         kinds = source._buffers[_ADAPTATION[name][0]].shape[0]

@@ -8,6 +8,7 @@ from .hooks import Clamping, Normalization
 from .modeling import Accumulator, Updatable, Updater
 from .network import Biclique, Cell, Layer, RecurrentSerial, Serial
 from .neurons import ALIF, EIF, GLIF1, GLIF2, LIF, QIF, AdEx, Izhikevich
+from .sequence import run
 from .synapses import DeltaCurrent, DeltaPlusCurrent, DoubleExponentialCurrent, SingleExponentialCurrent
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "Updatable",
     "Updater",
     "functional",
+    "run",
 ]

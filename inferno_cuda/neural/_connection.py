@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn as nn
 
 from ..state import Module
 from ..state._check import instance
+from ._coverage import Advanced, Chunk, Wanted, covers, separate
 from ._neuron import missing
 from ._synapse import Synapse
 from .modeling import Updatable, Updater
+from .sequence import Runnable
 
 
-class Connection(Updatable, Module, ABC):
+class Connection(Runnable, Updatable, Module, ABC):
     """A weighted connection: a synapse, and parameters that combine its currents. Defines the interface.
 
     Args:
@@ -26,6 +30,7 @@ class Connection(Updatable, Module, ABC):
     """
 
     _ops: tuple[str, ...] = ()
+    _recorded = {"current": "output"}
 
     def __init__(self, synapse: Synapse) -> None:
         Module.__init__(self)
@@ -238,3 +243,21 @@ class Connection(Updatable, Module, ABC):
             currents into the next neurons, :attr:`batched_outshape`, in nA.
         """
         raise missing(self, "Connection", "the method 'forward'")
+
+    def _run_sequence(self, *inputs: torch.Tensor) -> torch.Tensor | None:
+        """Runs inputs ``(T, B, *inshape)`` at once, and returns ``(T, B, *outshape)``.
+
+        None, with nothing changed, where only single steps will do.
+        """
+        return None
+
+    def _runs_apart(self) -> bool:
+        return covers(self, "_run_sequence") and separate((self,))
+
+    def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
+        if kwargs or any(one != Wanted(self, "current") for one in wanted):
+            return None
+        if not self._runs_apart():
+            return None
+        made = self._run_sequence(*chunk.arguments)
+        return None if made is None else Advanced(made, dict.fromkeys(wanted, made))

@@ -1,12 +1,37 @@
-"""When a module may run a sequence at once instead of being called step by step."""
+"""When a module may run a sequence at once instead of being called step by step, and what it gives then."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import torch
 import torch.nn as nn
 from torch.nn.modules import module as torch_module
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _GLOBAL_HOOKS = tuple(f"_global{name}" for name in _HOOKS)
+
+
+class Chunk(NamedTuple):
+    """Positional arguments of a module for some steps: tensors have the steps in front."""
+
+    arguments: tuple[Any, ...]
+    steps: int
+
+
+class Wanted(NamedTuple):
+    """What is to be recorded after every step: an attribute of a part."""
+
+    part: nn.Module
+    attribute: str
+
+
+class Advanced(NamedTuple):
+    """What a sequence gave: the outputs as ``forward`` returns them, and what was recorded, with the steps in front."""
+
+    outputs: Any
+    recorded: Mapping[Wanted, torch.Tensor]
 
 
 def watched(module: nn.Module) -> bool:
@@ -15,17 +40,31 @@ def watched(module: nn.Module) -> bool:
     return any(own.get(name) for name in _HOOKS) or any(getattr(torch_module, name) for name in _GLOBAL_HOOKS)
 
 
-def covers(module: nn.Module, method: str) -> bool:
+def covers(module: nn.Module, method: str, step: str = "forward") -> bool:
     """Whether ``method``, which runs a sequence, stands for calls of the module.
 
-    It does not where a hook watches the calls, nor where ``forward`` is that of a subclass which does not have the
+    It does not where a hook watches the calls, nor where the ``step`` is that of a subclass which does not have the
     method too.
     """
-    if watched(module) or "forward" in vars(module):
+    return not watched(module) and stands_for(module, method, step)
+
+
+def stands_for(module: nn.Module, method: str, step: str) -> bool:
+    """Whether no subclass has a ``step`` of its own without the ``method`` for sequences."""
+    if step in vars(module):
         return False
     classes = type(module).__mro__
-    return _definer(classes, method) <= _definer(classes, "forward")
+    return _definer(classes, method) <= _definer(classes, step)
 
 
 def _definer(classes: tuple[type, ...], name: str) -> int:
     return next((k for k, cls in enumerate(classes) if name in vars(cls)), len(classes))
+
+
+def separate(parts: Iterable[nn.Module]) -> bool:
+    """Whether parts can run one after the other, each through a whole sequence, as far as modules can tell.
+
+    None of their modules is in two of them, and no hook watches any.
+    """
+    seen = [module for part in parts for module in part.modules()]
+    return len(set(map(id, seen))) == len(seen) and not any(map(watched, seen))

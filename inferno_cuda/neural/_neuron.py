@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
 from ..state import Module
+from ._coverage import Advanced, Chunk, Wanted, covers
+from ._sequence import Sequence as StepSequence
 from .mixins import BatchShapeMixin
+from .sequence import Runnable
 
 
 def missing(instance: object, base: str, member: str) -> NotImplementedError:
@@ -16,10 +20,11 @@ def missing(instance: object, base: str, member: str) -> NotImplementedError:
     return NotImplementedError(f"{type(instance).__name__}({base}) must implement {member}")
 
 
-class Neuron(Module, ABC):
+class Neuron(Runnable, Module, ABC):
     """A group of neurons with one kind of dynamics. Defines the interface only."""
 
     _ops: tuple[str, ...] = ()
+    _recorded = {"spike": "output", "current": "input"}
 
     def __init__(self) -> None:
         Module.__init__(self)
@@ -111,6 +116,35 @@ class Neuron(Module, ABC):
             the spikes of this step, ``(B, *shape)``, bool.
         """
         raise missing(self, "Neuron", "the method 'forward'")
+
+    def _run_sequence(self, inputs: torch.Tensor, record: tuple[str, ...] = (), **kwargs) -> StepSequence | None:
+        """What as many calls as ``inputs``, ``(T, B, *shape)``, has steps would give; None if these have to be made.
+
+        Args:
+            inputs: input currents, in nA.
+            record: names of properties to be read after every step.
+            **kwargs: those of the calls.
+        """
+        return None
+
+    def _runs_apart(self) -> bool:
+        return covers(self, "_run_sequence")
+
+    def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
+        names, (inputs, *others) = {one.attribute for one in wanted}, chunk.arguments
+        known = {"voltage", "refrac", *self._recorded}
+        if not names <= known or any(one.part is not self for one in wanted) or others:
+            return None
+        shaped = isinstance(inputs, torch.Tensor) and inputs.shape[1:] == self.batchedshape
+        if not shaped or not covers(self, "_run_sequence"):
+            return None
+        made = self._run_sequence(inputs, tuple(name for name in ("voltage", "refrac") if name in names), **kwargs)
+        if made is None:
+            return None
+        values = {**made.records, "current": inputs}
+        if "spike" in names:
+            values["spike"] = made.spikes != 0
+        return Advanced(made.spikes, {one: values[one.attribute] for one in wanted})
 
 
 class InfernoNeuron(BatchShapeMixin, Neuron):

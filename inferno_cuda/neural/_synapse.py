@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 
 from ..state import Module
+from ._coverage import Advanced, Chunk, Wanted, covers
 from ._neuron import missing
 from .mixins import BatchShapeMixin, DelayedMixin
+from .sequence import Runnable
 
 
 class SynapseConstructor(Protocol):
@@ -28,7 +30,7 @@ class SynapseConstructor(Protocol):
         ...
 
 
-class Synapse(Module, ABC):
+class Synapse(Runnable, Module, ABC):
     """The synapses that turn the input of a connection into currents. Defines the interface only.
 
     A connection also reads ``shape``, ``batchsz`` and ``batchedshape``, which subclasses must have.
@@ -132,6 +134,28 @@ class Synapse(Module, ABC):
             the currents after this step, ``(B, *shape)``, in nA.
         """
         raise missing(self, "Synapse", "the method 'forward'")
+
+    def _sequence(
+        self, inputs: tuple[torch.Tensor, ...], past: bool
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]] | None:
+        """Runs ``(T, B, *shape)`` at once; None, with nothing changed, where only single steps will do.
+
+        Args:
+            inputs: those of :meth:`forward`, with the steps in front.
+            past: whether what was recorded is returned too.
+
+        Returns:
+            the currents after each step, ``(T, B, *shape)``, in nA; and with ``past``, for each record that
+            ``delayed_current()`` names, what it held before without the oldest, and then what it gets.
+        """
+        return None
+
+    def _runs_apart(self) -> bool:
+        return covers(self, "_sequence")
+
+    def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
+        made = None if wanted or kwargs else self._sequence(chunk.arguments, False)
+        return None if made is None else Advanced(made[0], {})
 
 
 class InfernoSynapse(DelayedMixin, BatchShapeMixin, Synapse):

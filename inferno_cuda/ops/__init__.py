@@ -1,13 +1,16 @@
 """The operations that everything else is built from, each on the fastest backend there is for its tensors."""
 
 from .backend import Choice, active_mode, backend, choose, native_on_cpu
-from .delay_plan import DelayPlan, delay_plan
+from .delay_plan import DIFFERENTIABLE, DelayPlan, delay_plan
+from .delay_plan import attach as delay_plan_attach
+from .delayed_run import delayed_conv2d_run, delayed_dense_run, delayed_direct_run
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
 from .history import history_gather, history_push, history_push_
 from .integrate_fire import Fired, integrate_fire
 from .layer_run import Operand, Program
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
+from .neuron_run import NeuronRun, neuron_run
 from .synapse import synapse_step_
 from .synapse_run import synapse_run
 
@@ -15,6 +18,7 @@ __all__ = [
     "Choice",
     "DelayPlan",
     "Fired",
+    "NeuronRun",
     "Operand",
     "Program",
     "active_mode",
@@ -22,12 +26,16 @@ __all__ = [
     "choose",
     "delay_plan",
     "delayed_conv2d",
+    "delayed_conv2d_run",
     "delayed_dense",
+    "delayed_dense_run",
     "delayed_direct",
+    "delayed_direct_run",
     "history_gather",
     "history_push",
     "history_push_",
     "integrate_fire",
+    "neuron_run",
     "neuron_step",
     "neuron_step_",
     "native_on_cpu",

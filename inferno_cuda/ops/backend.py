@@ -14,6 +14,7 @@ from .native import status
 MODES = ("auto", "native", "torch")
 OPS = (
     "neuron_step",
+    "neuron_run",
     "synapse_step",
     "synapse_run",
     "integrate_fire",
@@ -23,6 +24,9 @@ OPS = (
     "delayed_dense",
     "delayed_direct",
     "delayed_conv2d",
+    "delayed_dense_run",
+    "delayed_direct_run",
+    "delayed_conv2d_run",
     "layer_run",
 )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from .. import reference
 from .backend import runs_native
-from .common import check_floating, forbid_gradients, needs_graph
+from .common import check_floating, needs_graph
 from .history import MODES, check_grid, check_mode, check_reach, time_eps
 from .native import status
 
@@ -31,6 +31,7 @@ class DelayPlan:
         slots: number of slots of the ring that it was made for.
         linear: what `factor` means.
         overbound: value of delays that are out of range, nA.
+        slope: what carries gradients to the delays; None: there are none.
     """
 
     slot: torch.Tensor
@@ -38,6 +39,27 @@ class DelayPlan:
     slots: int
     linear: bool
     overbound: float
+    slope: reference.Slope | None = None
+
+
+DIFFERENTIABLE = ("linear", "expdecay")
+
+
+def attach(
+    plan: DelayPlan, delay: torch.Tensor, *, dt: float, mode: str, time_constant: float | None, max_delay: float
+) -> DelayPlan:
+    """The plan of these delays, such that gradients of what it is used for reach them.
+
+    Raises:
+        RuntimeError: the mode has no derivative with respect to the delays.
+    """
+    if mode not in DIFFERENTIABLE:
+        raise RuntimeError(
+            f"delay requires a gradient, and the interpolation mode {mode!r} has none with respect to delays; it must "
+            "be 'linear' or 'expdecay', or call delay.requires_grad_(False)"
+        )
+    unit = dt if mode == "linear" else time_constant
+    return replace(plan, slope=reference.Slope(reference.delay_shift(delay, max_delay), mode == "linear", unit))
 
 
 def delay_plan(
@@ -60,21 +82,24 @@ def delay_plan(
         max_delay: longest delay that the history serves, ms.
         mode, time_constant, tolerance, overbound: as for :func:`~inferno_cuda.ops.history_gather`.
 
+    Delays that require a gradient get one from what the plan is used for, in the modes linear and expdecay: the
+    derivative within the interval between two samples. On a sample it is that of the interval of smaller delays; for
+    linear at 0, where there is none, that of larger ones. Delays out of range get none, but with ``overbound=None``
+    that of the end they are clamped to, unless it would push them further outside.
+
     Raises:
         ValueError: a delay is NaN, or a parameter is out of range. On devices other than the CPU, where reading a
             value back would stall the device, and in compiled code, NaN fails an assertion on the device instead.
         TypeError: delay is not floating point.
-        RuntimeError: delay requires a gradient, which a plan would drop.
+        RuntimeError: delay requires a gradient, and the mode has none.
     """
-    if needs_graph(delay):
-        forbid_gradients("delay_plan", "there are none with respect to delays yet; requires_grad_(False)", delay=delay)
     constant = check_mode(mode, time_constant)
     check_grid(dt, tolerance)
     check_floating("delay", delay)
     if not 1 <= slots < 2**31:
         raise ValueError(f"slots was {slots}; it must be positive and below 2^31")
     check_reach("max_delay", max_delay, dt * (slots - 1))
-    delay = delay.detach()
+    given, delay = delay, delay.detach()
     eps = time_eps(delay.dtype)
     if delay.dtype not in (torch.float32, torch.float64):
         delay = delay.float()
@@ -100,6 +125,13 @@ def delay_plan(
             eps=eps,
             clamp=clamp,
         )
+    plan = _made(delay, slot, factor, slots, mode, overbound)
+    if not needs_graph(given):
+        return plan
+    return attach(plan, given, dt=dt, mode=mode, time_constant=time_constant, max_delay=max_delay)
+
+
+def _made(delay, slot, factor, slots, mode, overbound) -> DelayPlan:
     linear = mode == "linear"
     if mode in ("previous", "next", "nearest"):
         factor = None

@@ -9,8 +9,10 @@ from __future__ import annotations
 import torch
 
 from .. import reference
+from ._delayed_checks import check_bias, check_convolution, check_plan, check_samples
+from ._delayed_native import RunOptions, geometry_numbers, gradients
 from .backend import runs_native
-from .common import check_floating, check_pointer, check_same, needs_graph, shape_text
+from .common import check_floating, check_pointer, needs_graph, shape_text
 from .delay_plan import DelayPlan
 from .native import status
 
@@ -43,88 +45,68 @@ if status.loaded:
         return torch.empty(data.shape[1], weight.shape[0], *size, dtype=weight.dtype, device=weight.device)
 
 
-def _named(geometry):
-    """The keywords of the reference for a geometry; None where there is none."""
-    return None if geometry is None else dict(zip(("stride", "padding", "dilation"), geometry, strict=True))
-
-
-def _run(op, data, pointer, weight, bias, slot, factor, linear, scale, overbound, geometry):
-    if runs_native(weight, op):
-        bias = None if bias is None else bias.contiguous()
-        numbers = () if geometry is None else (number for pair in geometry for number in pair)
-        return _RAW[op](data, pointer, weight.contiguous(), bias, slot, factor, linear, scale, overbound, *numbers)
-    options = {"linear": linear, "scale": scale, "overbound": overbound, **(_named(geometry) or {})}
-    return getattr(reference, op)(data, pointer, weight, bias, slot, factor, **options)
+def _native(op, data, pointer, weight, bias, slot, factor, linear, scale, overbound, geometry):
+    bias = None if bias is None else bias.contiguous()
+    pairs = (geometry.stride, geometry.padding, geometry.dilation) if op == "delayed_conv2d" else ()
+    numbers = (number for pair in pairs for number in pair)
+    return _RAW[op](data, pointer, weight.contiguous(), bias, slot, factor, linear, scale, overbound, *numbers)
 
 
 class _DelayedSum(torch.autograd.Function):
+    """The kernel of a step; backward is that of a sequence of one."""
+
     @staticmethod
-    def forward(op, data, pointer, weight, bias, slot, factor, linear, scale, overbound, geometry):
-        return _run(op, data, pointer, weight, bias, slot, factor, linear, scale, overbound, geometry)
+    def forward(op, data, pointer, weight, bias, shift, slot, factor, linear, scale, overbound, geometry, slope):
+        return _native(op, data, pointer, weight, bias, slot, factor, linear, scale, overbound, geometry)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        op, data, pointer, weight, bias, slot, factor, *options = inputs
-        ctx.op, ctx.options = op, options
-        _, wants_data, _, wants_weight, *_ = ctx.needs_input_grad
-        if wants_data or wants_weight:
+        _, data, pointer, weight, _, _, slot, factor, linear, scale, overbound, geometry, slope = inputs
+        numbers = geometry_numbers(geometry)
+        ctx.options = RunOptions(data.shape[0], linear, scale, overbound, numbers, *slope)
+        _, wants_data, _, wants_weight, _, wants_shift, *_ = ctx.needs_input_grad
+        ctx.wants = wants_data, wants_weight, wants_shift
+        if any(ctx.wants):
             # The pointer moves on before backward runs; the data must not change (RecordTensor.hold sees to it).
             ctx.save_for_backward(data, pointer.clone(), weight, slot, factor)
 
     @staticmethod
     def backward(ctx, grad):
-        _, wants_data, _, wants_weight, wants_bias, *_ = ctx.needs_input_grad
-        grad_data = grad_weight = None
-        if wants_data or wants_weight:
-            linear, scale, overbound, geometry = ctx.options
-            grad_data, grad_weight = reference.delayed_sum_backward(
-                ctx.op,
-                grad,
-                *ctx.saved_tensors,
-                geometry=_named(geometry),
-                linear=linear,
-                scale=scale,
-                overbound=overbound,
-            )
-        grad_bias = grad.transpose(0, 1).flatten(1).sum(1) if wants_bias else None
-        return None, grad_data, None, grad_weight, grad_bias, None, None, None, None, None, None
+        grad_data = grad_weight = grad_shift = grad_bias = None
+        if any(ctx.wants):
+            data, pointer, weight, slot, factor = ctx.saved_tensors
+            series, reaching = reference.ring_series(data, pointer), grad.flatten(1).unsqueeze(0)
+            found = gradients(reaching, series, weight, slot, factor, ctx.options, ctx.wants)
+            grad_series, grad_weight, grad_shift = found
+            if grad_series is not None:
+                order = (pointer + torch.arange(data.shape[0], device=data.device)).remainder(data.shape[0])
+                grad_data = torch.zeros_like(data).index_copy_(0, order, grad_series.view(data.shape))
+        if ctx.needs_input_grad[4]:
+            grad_bias = grad.transpose(0, 1).flatten(1).sum(1)
+        return None, grad_data, None, grad_weight, grad_bias, grad_shift, *(None,) * 7
 
 
-def _check_plan(plan, weight, data):
-    if plan.slot.dtype not in (torch.uint8, torch.int32):
-        raise TypeError(f"plan.slot was {plan.slot.dtype}; it must be uint8 or int32, as delay_plan makes it")
-    if plan.factor is not None and (plan.factor.shape != weight.shape or plan.factor.device != weight.device):
-        raise ValueError("plan.factor does not fit plan.slot; make plans with delay_plan")
-    if plan.slot.shape != weight.shape or plan.slots != data.shape[0] or plan.slot.device != weight.device:
-        raise ValueError(
-            f"plan was made for delays of shape {shape_text(plan.slot.shape)} on {plan.slot.device} and {plan.slots} "
-            f"slots; it must fit weight {shape_text(weight.shape)} on {weight.device} and {data.shape[0]} slots"
-        )
-    if plan.linear and data.dtype == torch.bool:
-        raise TypeError("data was torch.bool, which mode 'linear' cannot interpolate; it must be floating point")
-
-
-def _sum(op, data, pointer, weight, plan, bias, scale, geometry=None):
+def _sum(op, data, pointer, weight, plan, bias, scale, geometry=reference.DENSE):
     """Checks all but the shapes of data and weight, and runs the op."""
-    if data.dtype != torch.bool:
-        check_same("data", data, "weight", weight)
-    elif data.device != weight.device:
-        raise ValueError(f"data was on {data.device}; it must be on {weight.device} like weight")
+    check_samples("data", data, weight)
     check_pointer(pointer, data)
-    _check_plan(plan, weight, data)
-    if bias is not None:
-        if bias.shape != weight.shape[:1]:
-            raise ValueError(f"bias had shape {shape_text(bias.shape)}; it must be ({weight.shape[0]},)")
-        check_same("bias", bias, "weight", weight)
-    factor = plan.factor
+    check_plan(plan, weight, data.shape[0])
+    check_bias(bias, weight)
+    factor, slope = plan.factor, plan.slope
     compute = torch.float64 if weight.dtype == torch.float64 else torch.float32
     if factor is not None and factor.dtype != compute:
         factor = factor.to(compute)
+    if not runs_native(weight, op):
+        pairs = {"stride": geometry.stride, "padding": geometry.padding, "dilation": geometry.dilation}
+        options = {"linear": plan.linear, "scale": float(scale), "overbound": plan.overbound, "slope": slope}
+        options |= pairs if op == "delayed_conv2d" else {}
+        return getattr(reference, op)(data, pointer, weight, bias, plan.slot, factor, **options)
     options = (plan.linear, float(scale), plan.overbound, geometry)
-    arguments = (op, data, pointer, weight, bias, plan.slot, factor, *options)
-    if needs_graph(data, weight, bias):
-        return _DelayedSum.apply(*arguments)
-    return _run(*arguments)
+    shift = None if slope is None else slope.shift
+    if needs_graph(data, weight, bias, shift):
+        how = (False, None) if slope is None else (slope.linear, slope.unit)
+        return _DelayedSum.apply(op, data, pointer, weight, bias, shift, plan.slot, factor, *options, how)
+    return _native(op, data, pointer, weight, bias, plan.slot, factor, *options)
 
 
 def delayed_dense(
@@ -151,7 +133,8 @@ def delayed_dense(
         scale: what True stands for in a bool history, nA.
 
     Returns:
-        ``[B, O]``, of weight's dtype. Differentiable in data, weight and bias.
+        ``[B, O]``, of weight's dtype. Differentiable in data, weight and bias, and in the delays that plan was made
+        for, see :func:`delay_plan`.
 
     Raises:
         ValueError: shapes or devices do not fit.
@@ -196,7 +179,8 @@ def delayed_direct(
         plan: of the delays ``[O]``.
 
     Returns:
-        ``[B, O]``, of weight's dtype. Differentiable in data, weight and bias.
+        ``[B, O]``, of weight's dtype. Differentiable in data, weight and bias, and in the delays that plan was made
+        for, see :func:`delay_plan`.
 
     Raises:
         ValueError, TypeError: as :func:`delayed_dense`.
@@ -206,7 +190,7 @@ def delayed_direct(
         raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (slots, batch, inputs)")
     if weight.shape != data.shape[2:]:
         raise ValueError(f"weight had shape {shape_text(weight.shape)}; it must be ({data.shape[2]},)")
-    return _sum("delayed_direct", data, pointer, weight, plan, bias, scale)
+    return _sum("delayed_direct", data, pointer, weight, plan, bias, scale, reference.DIRECT)
 
 
 def delayed_conv2d(
@@ -236,7 +220,8 @@ def delayed_conv2d(
         stride, padding, dilation: as for ``torch.nn.functional.conv2d``, pairs (vertical, horizontal).
 
     Returns:
-        ``[B, F, Ho, Wo]``, of weight's dtype. Differentiable in data, weight and bias.
+        ``[B, F, Ho, Wo]``, of weight's dtype. Differentiable in data, weight and bias, and in the delays that plan was made
+        for, see :func:`delay_plan`.
 
     Raises:
         ValueError, TypeError: as :func:`delayed_dense`, and ValueError if the kernel is larger than the padded image.
@@ -250,18 +235,6 @@ def delayed_conv2d(
         raise ValueError(
             f"weight had shape {shape_text(weight.shape)}; it must be (filters, {data.shape[2]}, kernel height, width)"
         )
-    geometry = tuple(tuple(map(int, pair)) for pair in (stride, padding, dilation))
-    _check_geometry(data.shape[3:], weight.shape[2:], *geometry)
+    geometry = check_convolution(data.shape[3:], weight, stride, padding, dilation)
     return _sum("delayed_conv2d", data, pointer, weight, plan, bias, scale, geometry)
 
-
-def _check_geometry(image, kernel, stride, padding, dilation):
-    for name, pair, least in (("stride", stride, 1), ("padding", padding, 0), ("dilation", dilation, 1)):
-        if len(pair) != 2 or min(pair) < least:
-            raise ValueError(f"{name} was {pair}; it must be a pair of integers of at least {least}")
-    for size, taps, pad, spread in zip(image, kernel, padding, dilation, strict=True):
-        if taps < 1 or spread * (taps - 1) + 1 > size + 2 * pad:
-            raise ValueError(
-                f"weight had kernels of {shape_text(kernel)} taps, dilated by {dilation}; they must have at least one "
-                f"and fit into the image of {shape_text(image)}, padded by {padding}"
-            )

@@ -23,14 +23,15 @@ from .common import (
 )
 from .native import status
 
+KERNELS = {}  # number of each model among the kernels, and the order of its parameters there
+
 if status.loaded:
     _raw_ = torch.ops.inferno_cuda.neuron_step_.default
     _raw = torch.ops.inferno_cuda.neuron_step.default
     _raw_packed_ = torch.ops.inferno_cuda.neuron_step_packed_.default
     _listed = importlib.import_module("inferno_cuda._C").neuron_models.splitlines()
-    # Number of each model among the kernels, and the order of its parameters there.
-    _KERNELS = {line.split(":")[0]: (i, tuple(line.split(":")[1].split())) for i, line in enumerate(_listed)}
-    for _name, (_, _parameters) in _KERNELS.items():
+    KERNELS.update((line.split(":")[0], (i, tuple(line.split(":")[1].split()))) for i, line in enumerate(_listed))
+    for _name, (_, _parameters) in KERNELS.items():
         if set(_parameters) != reference.MODELS[_name].parameters:
             raise ImportError(f"the compiled model {_name!r} has other parameters than its reference: rebuild it")
 
@@ -45,7 +46,8 @@ if status.loaded:
         return state, torch.empty_like(state), torch.empty_like(state, dtype=torch.bool), state.new_empty(shape)
 
 
-def _without_negative_zeros(parameters):
+def without_negative_zeros(parameters):
+    """Parameters with 0.0 for -0.0."""
     # 0.0 and -0.0 are one key of the packed numbers, so every form has to take them as one
     return {name: value + 0.0 if isinstance(value, float) else value for name, value in parameters.items()}
 
@@ -65,7 +67,7 @@ def _runs_kernel(voltage, parameters):
 
 def _raw_arguments(model, parameters, reduction, refrac_lock):
     """What follows the tensors in a call of the raw op."""
-    number, names = _KERNELS[model]
+    number, names = KERNELS[model]
     return (
         number,
         parameters["dt"],
@@ -83,7 +85,7 @@ def _packed(model, reduction, refrac_lock, **parameters):
     Raises:
         ValueError, TypeError: there is no such model, or its parameters are others, or no plain numbers.
     """
-    if model not in _KERNELS or len(parameters) != len(_KERNELS[model][1]) + len(EVERY):
+    if model not in KERNELS or len(parameters) != len(KERNELS[model][1]) + len(EVERY):
         raise ValueError("these are not the parameters of a model")
     if type(refrac_lock) is not bool or not all(isinstance(number, int | float) for number in parameters.values()):
         raise TypeError("not all of these are numbers")
@@ -269,7 +271,7 @@ def neuron_step(
             more than 384 kinds (float32; 192 in float64) are to be reduced over 17 samples or more, for which the
             kernel has no room.
     """
-    parameters = _without_negative_zeros(parameters)
+    parameters = without_negative_zeros(parameters)
     check_step(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
     options = (model, reduction, refrac_lock, parameters)
     if needs_graph(voltage, refrac, inputs, adaptation, constants) and not tensor_names(parameters):
@@ -331,7 +333,7 @@ def neuron_step_(
         else:
             _increment_version(changed)
             return spikes
-    parameters = _without_negative_zeros(parameters)
+    parameters = without_negative_zeros(parameters)
     native = _runs_kernel(voltage, parameters)
     if torch.is_grad_enabled():
         learned = {name: parameters[name] for name in tensor_names(parameters)}

@@ -46,14 +46,20 @@ def linear_reset(voltage, *, rest_v, reset_v_mul, reset_v_add):
 def threshold_adaptation(adaptation, hold, spikes, voltage, *, rest_v, constants):
     """Jumps at spikes and decays. constants: decay of a step, and jump in mV, each [K]. adaptation: [..., K]."""
     decay, increment = constants
-    return torch.where(hold, adaptation, adaptation * decay) + torch.where(spikes, increment, 0.0)
+    return torch.where(hold, adaptation, adaptation * decay) + _jump(spikes, increment)
 
 
 def current_adaptation(adaptation, hold, spikes, voltage, *, rest_v, constants):
     """Follows the voltage and jumps at spikes. constants: ``dt / time_constant``, coupling in uS, jump in nA."""
     rate, coupling, increment = constants
     moved = adaptation + rate * (coupling * (voltage - rest_v) - adaptation)
-    return torch.where(hold, adaptation, moved) + torch.where(spikes, increment, 0.0)
+    return torch.where(hold, adaptation, moved) + _jump(spikes, increment)
+
+
+def _jump(spikes, increment):
+    if spikes.dtype == torch.bool:
+        return torch.where(spikes, increment, 0.0)
+    return spikes * increment  # the gradient reaches the spikes too
 
 
 class NeuronModel(NamedTuple):
@@ -132,30 +138,53 @@ def reduce_batch(values, mean):
     return divide(sums[0], batch) if mean and batch > 1 else sums[0]
 
 
-def fire(inputs, refrac, integrate, held, *, reset, dt, refrac_t, thresh_v):
+def step_threshold(voltage, thresh_v, waiting, reset):
+    """Which neurons fire, and the voltages after that: ``(spikes, voltage, started)``, no gradient through the spikes.
+
+    ``started`` says where a refractory period begins; here these are the spikes.
+    """
+    spikes = (voltage >= thresh_v) & ~waiting
+    return spikes, torch.where(spikes, reset(voltage), voltage), spikes
+
+
+def fire(inputs, refrac, integrate, held, *, reset, dt, refrac_t, thresh_v, threshold=step_threshold):
     """What every model does around its membrane: ``(spikes, voltage, refrac)``.
 
     ``integrate`` gives the new voltage for a current, ``reset`` the voltage after a spike for the one that was reached.
-    ``held`` is the voltage that refractory neurons keep; None lets them integrate, without input.
+    ``held`` is the voltage that refractory neurons keep; None lets them integrate, without input. ``threshold`` is
+    :func:`step_threshold`, or another function of its kind, such as those with a gradient in ``neuron_run.py``.
     """
     left = refrac - dt
     waiting = left > dt * 1e-3  # what is left below a thousandth of a step is rounding
     voltage = integrate(torch.where(waiting, 0.0, inputs))
     if held is not None:
         voltage = torch.where(waiting, held, voltage)
-    spikes = (voltage >= thresh_v) & ~waiting
-    voltage = torch.where(spikes, reset(voltage), voltage)
-    return spikes, voltage, torch.where(spikes, refrac_t, torch.where(waiting, left, 0.0))
+    spikes, voltage, started = threshold(voltage, thresh_v, waiting, reset)
+    return spikes, voltage, torch.where(started, refrac_t, torch.where(waiting, left, 0.0))
 
 
 def neuron_step(
-    model, voltage, refrac, inputs, *, adaptation, constants, reduction, dt, refrac_t, thresh_v, refrac_lock, **others
+    model,
+    voltage,
+    refrac,
+    inputs,
+    *,
+    adaptation,
+    constants,
+    reduction,
+    dt,
+    refrac_t,
+    thresh_v,
+    refrac_lock,
+    threshold=step_threshold,
+    **others,
 ):
     """One step; returns new ``(voltage, refrac, spikes, adaptation)``, the last None unless ``reduction`` is given.
 
     ``voltage``, ``refrac``, ``inputs``: ``[B, *shape]``. ``adaptation``: ``[*shape, K]``. ``constants``: a row ``[K]``
     for each constant of the model, in the compute type. ``reduction``: "mean" or "sum" over the samples, or None to
-    leave the adaptation alone.
+    leave the adaptation alone. ``threshold``: see :func:`fire`; spikes have the dtype that it gives them, and floating
+    ones that of ``voltage``.
     """
     integrate, reset, adapt = MODELS[model]
     dtype = voltage.dtype
@@ -178,10 +207,12 @@ def neuron_step(
         dt=dt,
         refrac_t=marked_period(refrac_t),
         thresh_v=thresh_v,
+        threshold=threshold,
     )
     voltage, refrac = voltage.to(dtype), refrac.to(dtype)
+    fired = spikes if spikes.dtype == torch.bool else spikes.to(dtype)
     if adapt is None or reduction is None:
-        return voltage, refrac, spikes, None
+        return voltage, refrac, fired, None
     moved = adapt_samples(
         model,
         adaptation,
@@ -192,7 +223,7 @@ def neuron_step(
         constants=constants,
         refrac_lock=refrac_lock,
     )
-    return voltage, refrac, spikes, reduce_batch(moved, reduction == "mean").to(dtype)
+    return voltage, refrac, fired, reduce_batch(moved, reduction == "mean").to(dtype)
 
 
 def adapt_samples(model, adaptation, voltage, refrac, spikes, *, rest_v, constants, refrac_lock):

@@ -105,14 +105,33 @@ class Module(nn.Module):
 
         Written in place, they would stay a part of the graph: a later backward would reach into the time before.
         """
+        self._cut([n for n, held in self._buffers.items() if prefix + n in state_dict and not _is_leaf(held)])
+
+    def _cut(self, names: Iterable[str]) -> None:
         promised = {handle._data_name: handle for handle in self._handles() if getattr(handle, "_held", False)}
-        for name, held in list(self._buffers.items()):
-            if prefix + name not in state_dict or held is None or isinstance(held, UninitializedTensorMixin):
+        for name in names:
+            held = self._buffers[name]
+            if held is None or isinstance(held, UninitializedTensorMixin):
                 continue
-            if held.grad_fn is not None or name in promised:
+            if held.requires_grad or name in promised:
+                # a graph may need the old one, which steps are about to overwrite
                 self._buffers[name] = normal(held.detach().clone())
             if name in promised:
                 promised[name]._held = False
+
+    def detach_(self) -> Module:
+        """Cuts the state of this module and of all its parts from the autograd graphs that led to it.
+
+        Values stay as they are, and so do parameters. To be called between the chunks of a sequence that is learned in
+        parts (truncated backpropagation through time); where the next batch starts anew, ``clear()`` does it too.
+
+        Returns:
+            the module itself.
+        """
+        for module in self.modules():
+            if isinstance(module, Module) and any(b is not None and b.requires_grad for b in module._buffers.values()):
+                module._cut(list(module._buffers))
+        return self
 
     def _check_extra_name(self, name: str) -> None:
         if not isinstance(name, str):
@@ -202,6 +221,10 @@ class Module(nn.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.__dict__.setdefault("_extras", OrderedDict())
+
+
+def _is_leaf(tensor: torch.Tensor | None) -> bool:
+    return tensor is not None and tensor.requires_grad and tensor.grad_fn is None
 
 
 def _plain(value: Any) -> Any:

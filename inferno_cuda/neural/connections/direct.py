@@ -124,5 +124,8 @@ class LinearDirect(WeightedConnection):
         """A step as instructions, see :func:`._program.enter`."""
         return enter(self, program, inputs, program.product)
 
+    def _delayed_run(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return ops.delayed_direct_run(*args, **kwargs)
+
     def _looked_up(self) -> torch.Tensor:
         return self._undelayed(self.synapse_.current_at(self.selector).squeeze(2))

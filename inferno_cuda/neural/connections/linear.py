@@ -69,6 +69,9 @@ class MatrixConnection(WeightedConnection):
         """A step as instructions, see :func:`._program.enter`."""
         return enter(self, program, inputs, program.linear)
 
+    def _delayed_run(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return ops.delayed_dense_run(*args, **kwargs)
+
     def _looked_up(self) -> torch.Tensor:
         selector, weight, synapse = self.selector, self.weight_, self.synapse_
         batch, inputs, outputs = selector.shape

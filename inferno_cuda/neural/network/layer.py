@@ -11,15 +11,18 @@ import torch.nn as nn
 
 from ...state import Module
 from ...state._check import identifier, instance
+from .._coverage import Advanced, Chunk, Wanted, covers, stands_for
 from ..base import Connection, Neuron, Synapse
+from ..sequence import Runnable
 from ._proxy import Proxy
+from ._sequence import Members, run_apart, step_by_step
 from .cell import Cell, require
 
 Kwargs = Mapping[str, Mapping[str, Any]]
 _TARGETS = {"connection": "connections_.{0}", "neuron": "neurons_.{1}", "cell": "cells_.{0}.{1}"}
 
 
-class Layer(Module, ABC):
+class Layer(Runnable, Module, ABC):
     """Connections and neurons by name, with the wiring between them left to subclasses.
 
     The modules are the submodules ``connections_.<name>``, ``neurons_.<name>`` and
@@ -223,6 +226,20 @@ class Layer(Module, ABC):
             KeyError: if a name is not registered. Unless the wiring gave it, no state has changed then.
             TypeError: if the arguments of a connection are a tensor instead of a sequence of tensors.
         """
+        connections, neurons = self._checked(inputs, connection_kwargs, neuron_kwargs)
+        currents = {name: connections[name](*args, **_of(connection_kwargs, name)) for name, args in inputs.items()}
+        wired = self.wiring(currents, **kwargs)
+        _known("wiring", wired, neurons)
+        spikes = {name: neurons[name](current, **_of(neuron_kwargs, name)) for name, current in wired.items()}
+        return (spikes, currents) if capture_intermediate else spikes
+
+    def _checked(
+        self,
+        inputs: Mapping[str, Sequence[torch.Tensor]],
+        connection_kwargs: Kwargs | None,
+        neuron_kwargs: Kwargs | None,
+    ) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+        """Connections and neurons by name, of which there are those that the arguments of a step name."""
         for name, args in inputs.items():
             if isinstance(args, torch.Tensor):
                 raise TypeError(f"'inputs' of '{name}' is a Tensor, it must be a sequence of tensors")
@@ -231,11 +248,50 @@ class Layer(Module, ABC):
         _known("inputs", inputs, connections)
         _known("connection_kwargs", connection_kwargs or (), connections)
         _known("neuron_kwargs", neuron_kwargs or (), neurons)
-        currents = {name: connections[name](*args, **_of(connection_kwargs, name)) for name, args in inputs.items()}
-        wired = self.wiring(currents, **kwargs)
+        return connections, neurons
+
+    def _wires_apart(self, kwargs: Mapping[str, Any]) -> bool:
+        """Whether :meth:`wiring` depends on its arguments alone, so that it may run before the neurons have."""
+        return False
+
+    def _wire_sequence(self, chunk: Chunk, kwargs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """:meth:`wiring` of all steps."""
+        wired = step_by_step(lambda currents: self.wiring(currents, **kwargs), chunk)
+        return {name: torch.stack([step[name] for step in wired]) for name in wired[0]}
+
+    def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
+        return self._advance_apart(chunk, wanted, **kwargs) if covers(self, "_advance_apart") else None
+
+    def _runs_apart(self) -> bool:
+        return covers(self, "_advance_apart") and self._parts_run_apart({}, ())
+
+    def _parts_run_apart(self, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> bool:
+        own = stands_for(self, "_wires_apart", "wiring") and self._wires_apart(kwargs)
+        return own and run_apart(self, self._parts(), wanted)
+
+    def _advance_apart(
+        self,
+        chunk: Chunk,
+        wanted: tuple[Wanted, ...],
+        /,
+        connection_kwargs: Kwargs | None = None,
+        neuron_kwargs: Kwargs | None = None,
+        capture_intermediate: bool = False,
+        **kwargs: Any,
+    ) -> Advanced | None:
+        inputs, *others = chunk.arguments
+        if others or not isinstance(inputs, Mapping) or not self._parts_run_apart(kwargs, wanted):
+            return None
+        connections, neurons = self._checked(inputs, connection_kwargs, neuron_kwargs)
+        members = Members(chunk, wanted)
+        currents = {n: members.through(connections[n], args, _of(connection_kwargs, n)) for n, args in inputs.items()}
+        wired = self._wire_sequence(Chunk((currents,), chunk.steps), kwargs)
         _known("wiring", wired, neurons)
-        spikes = {name: neurons[name](current, **_of(neuron_kwargs, name)) for name, current in wired.items()}
-        return (spikes, currents) if capture_intermediate else spikes
+        spikes = {n: members.through(neurons[n], (current,), _of(neuron_kwargs, n)) for n, current in wired.items()}
+        return Advanced((spikes, currents) if capture_intermediate else spikes, members.recorded)
+
+    def _parts(self) -> list[nn.Module]:
+        return [*self._modules["connections_"]._modules.values(), *self._modules["neurons_"]._modules.values()]
 
     def update(self, clear: bool = True, **kwargs: Any) -> None:
         """Applies the pending updates of every connection.

@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 
+from .._coverage import Advanced, Chunk, Wanted
 from ..base import Connection, Neuron, Synapse
 from ..modeling import Updater
 from ._fixed import FixedLayer
+from ._sequence import Members, looks_at_nothing
 from .cell import Cell
 
 
@@ -88,6 +90,30 @@ class Serial(FixedLayer):
         if self._transform is not None:
             current = self._transform(current, **kwargs)
         return {self.__neuron_name: current}
+
+    def _wires_apart(self, kwargs: Mapping[str, Any]) -> bool:
+        return self._transform is None or all(looks_at_nothing(x, self) for x in (self._transform, *kwargs.values()))
+
+    def _wire_sequence(self, chunk: Chunk, kwargs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        return super()._wire_sequence(chunk, kwargs) if self._transform else self.wiring(*chunk.arguments, **kwargs)
+
+    def _advance_apart(
+        self,
+        chunk: Chunk,
+        wanted: tuple[Wanted, ...],
+        /,
+        connection_kwargs: Mapping[str, Any] | None = None,
+        neuron_kwargs: Mapping[str, Any] | None = None,
+        capture_intermediate: bool = False,
+        **kwargs: Any,
+    ) -> Advanced | None:
+        if not self._parts_run_apart(kwargs, wanted):
+            return None
+        members, name = Members(chunk, wanted), self.__connection_name
+        current = members.through(self.connection, chunk.arguments, connection_kwargs)
+        wired = self._wire_sequence(Chunk(({name: current},), chunk.steps), kwargs)[self.__neuron_name]
+        spikes = members.through(self.neuron, (wired,), neuron_kwargs)
+        return Advanced((spikes, current) if capture_intermediate else spikes, members.recorded)
 
     def forward(
         self,

@@ -51,6 +51,13 @@ class Constants:
         return Constants, ()
 
 
+def differentiable_constants(
+    make: Callable[..., torch.Tensor], dt: float, dtype: torch.dtype, sources: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """As :meth:`Constants.get`, with a gradient to the sources; made anew for each step, as is its graph."""
+    return _make(make, dt, dtype, sources)
+
+
 def _make(
     make: Callable[..., torch.Tensor], dt: float, dtype: torch.dtype, sources: Sequence[torch.Tensor]
 ) -> torch.Tensor:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from ... import ops, reference
+from ...ops.neuron_run import without_kernel
 from ...state._check import less, nonnegative, nonzero, step
+from .. import _sequence
 from ..base import InfernoNeuron
-from ._constants import Constants
-from ._inputs import like_state
+from ._inputs import like_state, like_states
 from ._program import enter
 from ._state import records
-from .mixins import BatchReduction, SpikeRefractoryMixin, VoltageMixin, _AdaptationMixin, fused_reduction
+from ._surrogate import SpikeGradient, SurrogateMixin
+from .mixins import SpikeRefractoryMixin, VoltageMixin
 
 
-class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
-    """Neurons whose step is one :func:`~inferno_cuda.ops.neuron_step`.
+class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
+    """Neurons whose step is one :func:`~inferno_cuda.ops.neuron_step`, or with a surrogate one
+    :func:`~inferno_cuda.ops.neuron_run`.
 
     A subclass names its model in ``_model``, and what the op needs to know in :meth:`_dynamics`.
 
@@ -30,9 +33,10 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
         refrac_t: absolute refractory period, in ms.
         resistance: membrane resistance, in MOhm.
         batch_size: number of samples simulated side by side.
+        surrogate: what stands for the derivative of a spike; None for spikes without one.
+        detach_reset: whether the reset is left out of that gradient.
     """
 
-    _ops = ("neuron_step",)
     _model: str
 
     def __init__(
@@ -43,8 +47,11 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
         refrac_t: float,
         resistance: float,
         batch_size: int,
+        surrogate: SpikeGradient | None,
+        detach_reset: bool,
     ) -> None:
         InfernoNeuron.__init__(self, shape, batch_size)
+        SurrogateMixin.__init__(self, surrogate, detach_reset)
         self.step_time = step("step_time", step_time)
         self.rest_v = float(rest_v)
         self.refrac_t = nonnegative("refrac_t", refrac_t)
@@ -79,7 +86,7 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
 
     def _pack(self, reduction: str | None, refrac_lock: bool, parameters: dict[str, float]) -> None:
         """Keeps the numbers of a step for the next one, if there is a kernel that takes them."""
-        if type(refrac_lock) is not bool:
+        if type(refrac_lock) is not bool or self.surrogate is not None:
             return
         how = ops.neuron.pack_step(self._model, reduction, refrac_lock, parameters)
         if how is not None:
@@ -93,9 +100,19 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
             raise TypeError("'refrac_t' is a Tensor, it must be a number")
         return parameters
 
-    def _unfused_parameters(self) -> list[str]:
-        """Names of the parameters with which the step runs in torch, since they are tensors."""
-        return [name for name, value in self._dynamics().items() if isinstance(value, torch.Tensor)]
+    @property
+    def _ops(self) -> tuple[str, ...]:
+        return ("neuron_step",) if self.surrogate is None else ("neuron_run",)
+
+    def _why_torch(self) -> str:
+        """What a step has that no kernel takes."""
+        tensors = {name: value for name, value in self._dynamics().items() if isinstance(value, torch.Tensor)}
+        if self.surrogate is None:
+            return f"parameters that are tensors run in torch: {', '.join(tensors)}" if tensors else ""
+        differing = [n for n, p in tensors.items() if p.numel() > 1 and p.ndim > len(self.shape) and p.shape[0] > 1]
+        if differing:
+            return f"parameters that differ between samples run in torch: {', '.join(differing)}"
+        return without_kernel(self.surrogate)
 
     @property
     def dt(self) -> float:
@@ -117,7 +134,8 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
     def forward(self, inputs: torch.Tensor | float, refrac_lock: bool = True, **kwargs) -> torch.Tensor:
         """Simulates one step.
 
-        Gradients reach ``inputs`` and earlier voltages; spikes are bool and have none.
+        Gradients reach ``inputs``, earlier voltages and parameters that are tensors. Spikes have one with a
+        :attr:`surrogate`.
 
         Args:
             inputs: input currents, ``(B, *shape)`` or broadcastable to it, or a number, in nA.
@@ -125,13 +143,14 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
                 without input.
 
         Returns:
-            the spikes of this step, ``(B, *shape)``, bool.
+            the spikes of this step, ``(B, *shape)``, bool; with a surrogate 0 and 1 in the dtype of the state.
 
         Raises:
             ValueError: if ``inputs``, or a parameter that is a tensor, does not broadcast to ``(B, *shape)``.
             TypeError: if ``inputs`` is neither a tensor nor a number, or its dtype does not convert to that of the
                 state without loss; if ``refrac_t`` is a tensor.
-            RuntimeError: if a parameter is a tensor and the backend is set to ``"native"``; or if autograd is to record
+            RuntimeError: if the backend is set to ``"native"`` and a parameter is a tensor, or the surrogate has no
+                kernel; or if autograd is to record
                 a step although one is being captured in a CUDA graph, or was.
         """
         buffers = self._buffers
@@ -145,19 +164,8 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
             inputs = like_state(inputs, voltage)
         parameters = self._parameters_of_step()
         self._pack(None, refrac_lock, parameters)
-        rebind = self._must_rebind(voltage, records(inputs, parameters, voltage, refrac), self._state_read)
-        result = (ops.neuron_step if rebind else ops.neuron_step_)(
-            self._model,
-            voltage,
-            refrac,
-            inputs,
-            refrac_lock=refrac_lock,
-            **parameters,
-        )
-        if not rebind:
-            return result
-        self._rebind(result[0], result[1])
-        return result[2]
+        graph = records(inputs, parameters, voltage, refrac)
+        return self._step(inputs, parameters, graph, self._state_read, refrac_lock=refrac_lock)
 
     def _enter(
         self, program: ops.Program, inputs: ops.Operand, spikes: ops.Operand, refrac_lock: bool = True, **kwargs: Any
@@ -165,193 +173,80 @@ class FusedNeuron(VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
         """A step as an instruction, see :func:`._program.enter`; keyword arguments are those of :meth:`forward`."""
         return enter(self, program, inputs, spikes, refrac_lock)
 
-
-class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
-    """Neurons of which each has ``K`` adaptations, shared by the samples of a batch.
-
-    The constants of the adaptations are buffers, read at every step, and carry no gradients. On a GPU, what is written
-    to them through ``.data`` need not be seen.
-
-    A subclass names in ``_sources`` the buffers that :meth:`_make_constants` computes the constants of the adaptations
-    from.
-    """
-
-    _sources: tuple[str, ...]
-
-    def _init_adaptation(self, batch_reduction: BatchReduction | None, **constants: float | Iterable[float]) -> None:
-        """Registers the constants as buffers, ``(K,)``, and the adaptations.
-
-        The last value of a shorter sequence stands for the rest.
-        """
-        given = {name: _floats(name, value) for name, value in constants.items()}
-        kinds = max(map(len, given.values()))
-        for name, values in given.items():
-            padded = [*values, *[values[-1]] * (kinds - len(values))]
-            self.register_buffer(name, torch.tensor(padded, dtype=torch.get_default_dtype()), persistent=False)
-        self._constants = Constants()
-        _AdaptationMixin.__init__(self, torch.zeros(*self.shape, kinds), batch_reduction)
-
-    @staticmethod
-    @abstractmethod
-    def _make_constants(dt: float, *sources: torch.Tensor) -> torch.Tensor:
-        """The constants that the model's adaptation takes, ``(constants, K)``, in float64."""
-
-    def clear(self, keep_adaptations: bool = True, **kwargs) -> None:
-        """Puts every neuron to its resting potential, out of refractoriness. Cuts autograd graphs.
+    def _step(
+        self, inputs: torch.Tensor, parameters: dict[str, Any], graph: bool, read: bool, **options: Any
+    ) -> torch.Tensor:
+        """One step, in place unless somebody could notice.
 
         Args:
-            keep_adaptations: whether the adaptations stay; otherwise they become zero.
+            inputs: ``(B, *shape)``.
+            parameters: of the step.
+            graph: whether autograd records the step.
+            read: whether a property handed out what a step writes.
+            **options: further arguments of the op.
         """
-        if keep_adaptations:
-            self._cut_adaptation()
-        else:
-            self._reset_adaptation()
-        self._reset_state(self.rest_v, 0.0)
-
-    def forward(
-        self, inputs: torch.Tensor | float, adapt: bool | None = None, refrac_lock: bool = True, **kwargs
-    ) -> torch.Tensor:
-        """Simulates one step.
-
-        Gradients reach ``inputs``, earlier voltages and adaptations; spikes are bool and have none.
-
-        Args:
-            inputs: input currents, ``(B, *shape)`` or broadcastable to it, or a number, in nA.
-            adapt: whether the adaptations are updated; None: if the module is in training mode.
-            refrac_lock: whether voltage and adaptations stand still during the refractory period; otherwise the voltage
-                integrates without input.
-
-        Returns:
-            the spikes of this step, ``(B, *shape)``, bool.
-
-        Raises:
-            ValueError: if ``inputs``, or a parameter that is a tensor, does not broadcast to ``(B, *shape)``, or
-                ``batch_reduction`` returns another shape.
-            TypeError: if ``inputs`` is neither a tensor nor a number, or its dtype does not convert to that of the
-                state without loss; if ``refrac_t`` is a tensor; if ``batch_reduction`` returns no
-                tensor.
-            RuntimeError: if a parameter is a tensor and the backend is set to ``"native"``; or if autograd is to record
-                a step although one is being captured in a CUDA graph, or was.
-        """
-        buffers = self._buffers
-        voltage, refrac, adaptation = buffers["_voltage__data"], buffers["_refrac__data"], buffers[self._adaptation]
-        adapt = self.training if adapt is None else adapt
-        reduction = fused_reduction(self._batch_reduction) if adapt else None
-        constants = self._constants.get(
-            self._make_constants, self.step_time, voltage.dtype, [buffers[name] for name in self._sources]
-        )
-        how = self._packed_steps.get((reduction, refrac_lock)) if reduction or not adapt else None
-        if how is not None and type(inputs) is torch.Tensor and not (self._state_read or self._adaptation_read):
-            spikes = ops.neuron.step_packed(voltage, refrac, adaptation, inputs, constants, adapt, how)
-            if spikes is not None:
-                return spikes
-        if not isinstance(inputs, torch.Tensor) or inputs.shape != voltage.shape or inputs.dtype != voltage.dtype:
-            inputs = like_state(inputs, voltage)
-        parameters = self._parameters_of_step()
-        self._pack(reduction, refrac_lock, parameters)
-        graph = records(inputs, parameters, voltage, refrac, adaptation)
-        if adapt and reduction is None:
-            return self._step_reducing(inputs, constants, refrac_lock, parameters, graph)
-        rebind = self._must_rebind(voltage, graph, self._state_read or (adapt and self._adaptation_read))
-        result = (ops.neuron_step if rebind else ops.neuron_step_)(
-            self._model,
-            voltage,
-            refrac,
-            inputs,
-            refrac_lock=refrac_lock,
-            adaptation=adaptation,
-            constants=constants,
-            reduction=reduction,
-            **parameters,
-        )
-        if not rebind:
-            return result
-        self._rebind(result[0], result[1])
-        if reduction is not None:
-            self._store_adaptation(result[3])
-        return result[2]
-
-    def _enter(
-        self,
-        program: ops.Program,
-        inputs: ops.Operand,
-        spikes: ops.Operand,
-        adapt: bool | None = None,
-        refrac_lock: bool = True,
-        **kwargs: Any,
-    ) -> ops.Operand | None:
-        """A step as an instruction, see :func:`._program.enter`; keyword arguments are those of :meth:`forward`."""
-        adapt = self.training if adapt is None else adapt
-        reduction = fused_reduction(self._batch_reduction) if adapt else None
-        if adapt and reduction is None:
-            return None
-        held = self._buffers[self._adaptation]
-        if adapt and not held.requires_grad and self._must_rebind(held, False, self._adaptation_read):
-            self._store_adaptation(held.clone())
-        adaptation = self._buffers[self._adaptation].flatten(0, -2)
-        constants = self._constants.get(
-            self._make_constants, self.step_time, adaptation.dtype, [self._buffers[name] for name in self._sources]
-        )
-        return enter(
-            self,
-            program,
-            inputs,
-            spikes,
-            refrac_lock,
-            adaptation=adaptation,
-            constants=constants,
-            reduction=reduction,
-        )
-
-    def _step_reducing(
-        self,
-        inputs: torch.Tensor,
-        constants: torch.Tensor,
-        refrac_lock: bool,
-        parameters: dict[str, float],
-        graph: bool,
-    ) -> torch.Tensor:
-        """A step that reduces the adaptations in torch; nothing is changed before that has worked."""
-        buffers = self._buffers
-        old, dtype = buffers[self._adaptation], constants.dtype
-        voltage, refrac, spikes, _ = ops.neuron_step(
-            self._model,
-            buffers["_voltage__data"],
-            buffers["_refrac__data"],
-            inputs,
-            refrac_lock=refrac_lock,
-            adaptation=old,
-            constants=constants,
-            **parameters,
-        )
-        samples = reference.adapt_samples(
-            self._model,
-            old.to(dtype),
-            voltage.to(dtype),
-            refrac,
-            spikes,
-            rest_v=parameters["rest_v"],
-            constants=constants,
-            refrac_lock=refrac_lock,
-        )
-        moved = self._reduced(samples, old)
-        self._must_rebind(voltage, graph or moved.requires_grad, True)
-        if self._state_captured:
-            buffers["_voltage__data"].copy_(voltage)
-            buffers["_refrac__data"].copy_(refrac)
-        else:
-            self._rebind(voltage, refrac)
-        self._store_adaptation(moved)
+        voltage, refrac = self._buffers["_voltage__data"], self._buffers["_refrac__data"]
+        rebind, surrogate = self._must_rebind(voltage, graph, read), self.surrogate
+        # numbers alone, if there is a surrogate, since tensors have a kernel only in runs
+        if not rebind and (surrogate is None or not any(isinstance(p, torch.Tensor) for p in parameters.values())):
+            spikes = ops.neuron_step_(self._model, voltage, refrac, inputs, **options, **parameters)
+            return spikes if surrogate is None else spikes.to(voltage.dtype)
+        voltage, refrac, spikes, adaptation = self._stepped(inputs, parameters, **options)
+        self._replace_state(voltage, refrac)
+        if adaptation is not None:
+            self._store_adaptation(adaptation)
         return spikes
 
+    def _stepped(self, inputs: torch.Tensor, parameters: dict[str, Any], **options: Any) -> tuple:
+        """What a step makes of the state, which it leaves alone: ``(voltage, refrac, spikes, adaptation)``."""
+        state = self._buffers["_voltage__data"], self._buffers["_refrac__data"]
+        if self.surrogate is None:
+            return ops.neuron_step(self._model, *state, inputs, **options, **parameters)
+        run = self._ran(inputs.unsqueeze(0), parameters, **options)
+        return run.voltage, run.refrac, run.spikes.squeeze(0), run.adaptation
 
-def _floats(name: str, value: float | Iterable[float]) -> list[float]:
-    values = [float(v) for v in value] if isinstance(value, Iterable) else [float(value)]
-    if not values:
-        raise ValueError(f"'{name}' is empty, it must be a number or hold at least one")
-    return values
+    def _ran(self, inputs: torch.Tensor, parameters: dict[str, Any], **options: Any) -> reference.NeuronRun:
+        """What a sequence of steps makes of the state, which it leaves alone."""
+        return ops.neuron_run(
+            self._model,
+            self._buffers["_voltage__data"],
+            self._buffers["_refrac__data"],
+            inputs,
+            surrogate=self.surrogate,
+            detach_reset=self.detach_reset,
+            **options,
+            **parameters,
+        )
 
+    def _run_sequence(
+        self, inputs: torch.Tensor, record: tuple[str, ...] = (), refrac_lock: bool = True, **kwargs
+    ) -> _sequence.Sequence | None:
+        """As many steps as ``inputs`` has, at once; None if these must be single calls.
 
-def each(check, name: str, value: float | Iterable[float]) -> list[float]:
-    """Applies a check to every number that an adaptation parameter holds."""
-    return [check(name, number) for number in _floats(name, value)]
+        Args:
+            inputs: input currents, ``(T, B, *shape)``, or those of a step broadcastable to ``(B, *shape)``, in nA.
+            record: any of "voltage" and "refrac".
+            refrac_lock: as for :meth:`forward`.
+        """
+        if not self._runs_sequence(FusedNeuron.forward, record):
+            return None
+        return self._run_steps(inputs, record, (), refrac_lock=refrac_lock)
+
+    def _runs_sequence(self, forward: Callable, record: tuple[str, ...]) -> bool:
+        return _sequence.called_plainly(self, forward) and set(record) <= {"voltage", "refrac"}
+
+    def _run_steps(
+        self, inputs: torch.Tensor, record: tuple[str, ...], differentiable: tuple[torch.Tensor, ...], **options: Any
+    ) -> _sequence.Sequence:
+        """The steps of a sequence. ``differentiable``: what autograd may know besides inputs, parameters and state."""
+        voltage, refrac = self._buffers["_voltage__data"], self._buffers["_refrac__data"]
+        inputs = like_states(inputs, voltage)
+        parameters = self._parameters_of_step()
+        self._must_rebind(voltage, records(inputs, parameters, voltage, refrac, *differentiable), True)
+        run = self._ran(inputs, parameters, record=record, **options)
+        if len(inputs):
+            self._replace_state(run.voltage, run.refrac)
+            if run.adaptation is not None:
+                self._store_adaptation(run.adaptation)
+        recorded = {"voltage": run.voltages, "refrac": run.refracs}
+        return _sequence.Sequence(run.spikes, {name: recorded[name] for name in record})

@@ -88,6 +88,14 @@ class StateMixin:
         self.refrac_._assign(refrac)
         self.__dict__["_state_read"] = False
 
+    def _replace_state(self, voltage: torch.Tensor, refrac: torch.Tensor) -> None:
+        """Makes tensors that are nobody else's the state."""
+        if self._state_captured:
+            overwrite(self.voltage_.value, voltage)
+            overwrite(self.refrac_.value, refrac)
+        else:
+            self._rebind(voltage, refrac)
+
     def _reset_state(self, voltage: float | torch.Tensor, refrac: float) -> None:
         """Fills the state. Gradients do not pass."""
         old = self.voltage_.value, self.refrac_.value

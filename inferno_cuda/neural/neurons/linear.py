@@ -9,7 +9,9 @@ import torch
 
 from ... import reference
 from ...state._check import finite, positive
-from ._fused import AdaptiveNeuron, FusedNeuron, each
+from ._adaptive import AdaptiveNeuron, each
+from ._fused import FusedNeuron
+from ._surrogate import SpikeGradient
 from .mixins import AdaptiveThresholdMixin, BatchReduction
 
 
@@ -35,9 +37,13 @@ class _ConstantReset(FusedNeuron):
         time_constant: float,
         resistance: float = 1.0,
         batch_size: int = 1,
+        surrogate: SpikeGradient | None = None,
+        detach_reset: bool = False,
     ) -> None:
         time_constant = positive("time_constant", time_constant)
-        FusedNeuron.__init__(self, shape, step_time, rest_v, refrac_t, resistance, batch_size)
+        FusedNeuron.__init__(
+            self, shape, step_time, rest_v, refrac_t, resistance, batch_size, surrogate, detach_reset
+        )
         self._set_threshold("thresh_v", thresh_v, reset_v=reset_v)
         self.time_constant = time_constant
 
@@ -73,6 +79,9 @@ class LIF(_ConstantReset):
         time_constant: membrane time constant :math:`\tau`, in ms.
         resistance: membrane resistance :math:`R`, in MOhm.
         batch_size: number of samples simulated side by side.
+        surrogate: what stands for the derivative of a spike: one of ``inferno_cuda.surrogate``, or a function of the
+            voltage less the threshold, in mV, that has the gradient. Spikes are floating point then, 0 and 1.
+        detach_reset: whether the reset is left out of the gradient of the spike that made it.
 
     Raises:
         ValueError: if ``step_time`` or ``time_constant`` is not positive, ``refrac_t`` is negative, ``resistance`` is
@@ -104,6 +113,9 @@ class GLIF1(_ConstantReset):
         time_constant: membrane time constant, in ms.
         resistance: membrane resistance, in MOhm.
         batch_size: number of samples simulated side by side.
+        surrogate: what stands for the derivative of a spike: one of ``inferno_cuda.surrogate``, or a function of the
+            voltage less the threshold, in mV, that has the gradient. Spikes are floating point then, 0 and 1.
+        detach_reset: whether the reset is left out of the gradient of the spike that made it.
 
     Raises:
         ValueError: as for :class:`LIF`.
@@ -165,6 +177,9 @@ class ALIF(_AdaptiveThreshold):
         batch_size: number of samples simulated side by side.
         batch_reduction: called as ``batch_reduction(values, 0)``; None is ``torch.mean``. That and ``torch.sum`` are
             part of the fused step.
+        surrogate: what stands for the derivative of a spike: one of ``inferno_cuda.surrogate``, or a function of the
+            voltage less the threshold, in mV, that has the gradient. Spikes are floating point then, 0 and 1.
+        detach_reset: whether the reset is left out of the gradient of the spike that made it.
 
     Raises:
         ValueError: if ``step_time`` or a time constant is not positive, ``refrac_t`` is negative, ``resistance`` is
@@ -195,8 +210,12 @@ class ALIF(_AdaptiveThreshold):
         resistance: float = 1.0,
         batch_size: int = 1,
         batch_reduction: BatchReduction | None = None,
+        surrogate: SpikeGradient | None = None,
+        detach_reset: bool = False,
     ) -> None:
-        FusedNeuron.__init__(self, shape, step_time, rest_v, refrac_t, resistance, batch_size)
+        FusedNeuron.__init__(
+            self, shape, step_time, rest_v, refrac_t, resistance, batch_size, surrogate, detach_reset
+        )
         self._set_threshold("thresh_eq_v", thresh_eq_v, reset_v=reset_v)
         self.tc_membrane = positive("tc_membrane", tc_membrane)
         self._init_adaptation(
@@ -238,6 +257,9 @@ class GLIF2(_AdaptiveThreshold):
         resistance: membrane resistance :math:`R`, in MOhm.
         batch_size: number of samples simulated side by side.
         batch_reduction: as for :class:`ALIF`.
+        surrogate: what stands for the derivative of a spike: one of ``inferno_cuda.surrogate``, or a function of the
+            voltage less the threshold, in mV, that has the gradient. Spikes are floating point then, 0 and 1.
+        detach_reset: whether the reset is left out of the gradient of the spike that made it.
 
     Raises:
         ValueError: if ``step_time``, ``tc_membrane`` or a rate constant is not positive, ``refrac_t`` is negative,
@@ -270,8 +292,12 @@ class GLIF2(_AdaptiveThreshold):
         resistance: float = 1.0,
         batch_size: int = 1,
         batch_reduction: BatchReduction | None = None,
+        surrogate: SpikeGradient | None = None,
+        detach_reset: bool = False,
     ) -> None:
-        FusedNeuron.__init__(self, shape, step_time, rest_v, refrac_t, resistance, batch_size)
+        FusedNeuron.__init__(
+            self, shape, step_time, rest_v, refrac_t, resistance, batch_size, surrogate, detach_reset
+        )
         self.reset_v_add = float(reset_v_add)
         self.reset_v_mul = float(reset_v_mul)
         self._set_threshold("thresh_eq_v", thresh_eq_v)

@@ -8,7 +8,9 @@ import torch
 
 from ... import reference
 from ...state._check import at_most, finite, less, positive
-from ._fused import AdaptiveNeuron, FusedNeuron, each
+from ._adaptive import AdaptiveNeuron, each
+from ._fused import FusedNeuron
+from ._surrogate import SpikeGradient
 from .mixins import AdaptiveCurrentMixin, BatchReduction
 
 
@@ -35,6 +37,9 @@ class QIF(FusedNeuron):
         time_constant: membrane time constant :math:`\tau`, in ms.
         resistance: membrane resistance :math:`R`, in MOhm.
         batch_size: number of samples simulated side by side.
+        surrogate: what stands for the derivative of a spike: one of ``inferno_cuda.surrogate``, or a function of the
+            voltage less the threshold, in mV, that has the gradient. Spikes are floating point then, 0 and 1.
+        detach_reset: whether the reset is left out of the gradient of the spike that made it.
 
     Raises:
         ValueError: if ``step_time``, ``time_constant`` or ``affinity`` is not positive, ``refrac_t`` is negative,
@@ -65,8 +70,12 @@ class QIF(FusedNeuron):
         time_constant: float,
         resistance: float = 1.0,
         batch_size: int = 1,
+        surrogate: SpikeGradient | None = None,
+        detach_reset: bool = False,
     ) -> None:
-        FusedNeuron.__init__(self, shape, step_time, rest_v, refrac_t, resistance, batch_size)
+        FusedNeuron.__init__(
+            self, shape, step_time, rest_v, refrac_t, resistance, batch_size, surrogate, detach_reset
+        )
         _set_membrane(self, crit_v, affinity, reset_v, thresh_v)
         self.time_constant = positive("time_constant", time_constant)
 
@@ -110,6 +119,9 @@ class Izhikevich(AdaptiveCurrentMixin, AdaptiveNeuron):
         batch_size: number of samples simulated side by side.
         batch_reduction: called as ``batch_reduction(values, 0)``; None is ``torch.mean``. That and ``torch.sum`` are
             part of the fused step.
+        surrogate: what stands for the derivative of a spike: one of ``inferno_cuda.surrogate``, or a function of the
+            voltage less the threshold, in mV, that has the gradient. Spikes are floating point then, 0 and 1.
+        detach_reset: whether the reset is left out of the gradient of the spike that made it.
 
     Raises:
         ValueError: as for :class:`QIF`, or if a time constant is not positive.
@@ -144,8 +156,12 @@ class Izhikevich(AdaptiveCurrentMixin, AdaptiveNeuron):
         resistance: float = 1.0,
         batch_size: int = 1,
         batch_reduction: BatchReduction | None = None,
+        surrogate: SpikeGradient | None = None,
+        detach_reset: bool = False,
     ) -> None:
-        FusedNeuron.__init__(self, shape, step_time, rest_v, refrac_t, resistance, batch_size)
+        FusedNeuron.__init__(
+            self, shape, step_time, rest_v, refrac_t, resistance, batch_size, surrogate, detach_reset
+        )
         _set_membrane(self, crit_v, affinity, reset_v, thresh_v)
         self.tc_membrane = positive("tc_membrane", tc_membrane)
         self._init_adaptation(

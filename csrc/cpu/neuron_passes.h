@@ -1,0 +1,86 @@
+// Passes over rows of neurons side by side, from which sequences of steps and their adjoints are put together. All rows
+// are in the compute type and hold at most `neuron_block` elements. One pass does one thing, so that neither models nor
+// surrogates nor dtypes multiply.
+#pragma once
+#include <cstdint>
+
+#include "core/args.h"
+
+namespace inferno {
+
+// Small enough that the numbers and the state of a block of neurons stay in the first-level cache.
+constexpr int64_t neuron_block = 256;
+
+// What the neurons of a row are made of.
+template <class C>
+struct NeuronNumbers {
+  const C* parameters;  // [parameters of the model, neuron_block]
+  const C* period;      // the refractory period that a spike starts, see refractory()
+  C dt, snap;
+  bool lock, detach;
+};
+
+template <class C>
+struct StepRow {
+  NeuronNumbers<C> numbers;
+  const C *inputs, *acting;  // acting: sum of the adaptations, of models that adapt
+  const C* voltage_in;
+  C *voltage, *refrac;  // voltage may be voltage_in
+  C* code;              // 1 where a neuron fires, else 0; where traced, see step_code()
+  C *reached, *above;   // traced alone: the voltage reached, and how far above the threshold
+};
+
+template <class C>
+struct AdjointRow {
+  NeuronNumbers<C> numbers;
+  const C *inputs, *acting;                      // as in the step
+  const C *voltage_in, *reached, *slope, *code;  // what the step has left
+  const C *of_spikes, *of_above_rest;            // of_above_rest: null for models that do not adapt
+  C* of_voltage;                                 // after the step; then before it
+  C* of_current;                                 // out
+  C* of_acting;                                  // out, for models that adapt
+};
+
+template <class C>
+struct NeuronPasses {
+  void (*step)(const StepRow<C>&, int64_t count);
+  void (*traced_step)(const StepRow<C>&, int64_t count);
+  void (*adjoint)(const AdjointRow<C>&, int64_t count);
+  void (*parameters)(const AdjointRow<C>&, int64_t count, C* gradients);  // adds to [parameters, neuron_block]
+};
+
+template <class C>
+const NeuronPasses<C>& neuron_passes(NeuronModel model);
+
+// The neurons of a sample after a step, for their adaptations.
+template <class C>
+struct AdaptationRow {
+  const C *voltage, *rest_v, *code;
+  const C* held;  // 1 where the adaptations stay
+};
+
+// Sums over samples, see SampleSums, and of the gradient of what the adaptations act on.
+template <class C>
+struct SampleRows {
+  C *moving, *fired, *above_rest, *acting;
+};
+
+template <class C>
+struct AdaptationPasses {
+  // Adds one adaptation of each neuron, as it is after a sample's step, to a partial sum of the batch, or begins it.
+  void (*add)(const AdaptationRow<C>&, int64_t count, const C* constants, const C* now, bool first, C* sum);
+  // Adds what one adaptation makes of its gradient to the gradients of spikes and of voltages above rest.
+  void (*reach)(int64_t count, const C* constants, const C* gradient, C* of_spikes, C* of_above_rest);
+  // Takes the gradient of one adaptation back over the step; adds to those of its constants, `stride` apart, or null.
+  void (*back)(const SampleRows<C>&, int64_t count, int64_t batch, const C* constants, const C* before, C* gradient,
+               C* of_constants, int64_t stride);
+};
+
+template <class C>
+const AdaptationPasses<C>& adaptation_passes(NeuronModel model);
+
+// above: distances from the threshold; becomes the surrogate derivatives there, 0 where code is below 0.
+void surrogate_pass(Surrogate surrogate, double scale, const float* code, float* above, int64_t count);
+void surrogate_pass(Surrogate surrogate, double scale, const double* code, double* above, int64_t count);
+
+}  // namespace inferno
