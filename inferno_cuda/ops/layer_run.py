@@ -20,7 +20,7 @@ _INSTRUCTIONS = ("synapse", "neuron", "linear", "combine", "delayed_dense", "del
 _COMBINATIONS = ("sum", "difference", "product")
 
 if status.loaded:
-    from .neuron import _KERNELS as _NEURONS
+    from .neuron import KERNELS as _NEURONS
     from .synapse import _CODES as _SYNAPSES
 
     _raw = torch.ops.inferno_cuda.layer_run.default
