@@ -30,10 +30,9 @@ def enter(connection: WeightedConnection, program: Program, inputs: Operand, und
     if not covers(synapse, "_enter") or (bias is not None and bias.dtype != weight.dtype):
         return None
     if not connection.delayedby:
-        current = synapse._enter(program, inputs)
-        if current is None or current.tensor.dtype != weight.dtype:
-            return None
-        return undelayed(current, weight, bias)
+        fits = connection._present_dtype(synapse) == weight.dtype
+        current = synapse._enter(program, inputs) if fits else None
+        return None if current is None else undelayed(current, weight, bias)
     delay = connection.delay_
     if not fuses(synapse) or (delay.requires_grad and torch.is_grad_enabled()):
         return None

@@ -48,10 +48,6 @@ def _enter(part: torch.nn.Module, program: Program, *operands: Operand, **kwargs
     return part._enter(program, *operands, **kwargs) if covers(part, "_enter") else None
 
 
-def _each(sequence: torch.Tensor, first: int = 0) -> Operand:
-    return Program.sequence(sequence.flatten(2), first)
-
-
 def prepare(loop: Loop, inputs: tuple[Any, ...], steps: int, returned: torch.Tensor) -> Ran | None:
     """The program of a loop; None, with no values changed, where its parts must be called.
 
@@ -61,40 +57,53 @@ def prepare(loop: Loop, inputs: tuple[Any, ...], steps: int, returned: torch.Ten
         steps: T.
         returned: last spikes of the feedback neurons, ``(B, *shape)``, bool.
     """
-    neurons = (loop.feedfwd_neuron, loop.feedback_neuron)
-    shapes = [(connection.outshape, neuron.shape) for connection, neuron in zip(loop[:3], _driven(loop), strict=True)]
-    if any(tuple(out) != tuple(shape) for out, shape in shapes):
-        return None
-    if choose("layer_run", returned.device).backend != "native" or not isinstance(loop.feedfwd, WeightedConnection):
+    device, neurons = returned.device, (loop.feedfwd_neuron, loop.feedback_neuron)
+    if choose("layer_run", device).backend != "native" or not _fit(loop, returned):
         return None
     program = Program()
     feedfwd, feedback = (
-        torch.empty((steps + extra, *neuron.batchedshape), dtype=torch.bool, device=returned.device)
+        torch.empty((steps + extra, *neuron.batchedshape), dtype=torch.bool, device=device)
         for extra, neuron in enumerate(neurons)
     )
-    if feedback.shape[1:] != returned.shape:
-        return None
     feedback[0] = returned
-
     currents, driven = None, _enter_undelayed(loop.feedfwd, program, inputs)
     if driven is None:
         weight = loop.feedfwd.weight_
-        currents = torch.empty((steps, *feedfwd.shape[1:]), dtype=weight.dtype, device=weight.device)
-        driven = _each(currents)
-    current = _enter(loop.feedback, program, _each(feedback))
+        currents = torch.empty(feedfwd.shape, dtype=weight.dtype, device=device)
+        driven = program.sequence(currents.flatten(2))
+    entered = _enter_loop(loop, program, driven, feedfwd.flatten(2), feedback.flatten(2))
+    return Ran(program, currents, feedfwd, feedback) if entered and program.runs() else None
+
+
+def _fit(loop: Loop, returned: torch.Tensor) -> bool:
+    """Whether the parts hand each other what they take, without broadcasting."""
+    first, second = tuple(loop.feedfwd_neuron.shape), tuple(loop.feedback_neuron.shape)
+    given = [tuple(connection.outshape) for connection in (loop.feedfwd, loop.lateral, loop.feedback)]
+    whole = returned.shape == loop.feedback_neuron.batchedshape
+    return whole and given == [first, second, first] and isinstance(loop.feedfwd, WeightedConnection)
+
+
+def _enter_loop(
+    loop: Loop, program: Program, driven: Operand, feedfwd: torch.Tensor, feedback: torch.Tensor
+) -> bool:
+    """Adds what is in the loop, in the order of a step; False where a part has to be called.
+
+    Args:
+        loop: the parts.
+        program: what they are added to.
+        driven: the outputs of the feed-forward connection, ``(B, n)``.
+        feedfwd, feedback: the spikes, ``(T, B, n)`` and ``(T + 1, B, m)``.
+    """
+    current = _enter(loop.feedback, program, program.sequence(feedback))
     if current is None or current.shape != driven.shape or current.tensor.dtype != driven.tensor.dtype:
-        return None
-    wired = program.sum(driven, current)
-    if _enter(neurons[0], program, wired, _each(feedfwd), **loop.feedfwd_kwargs) is None:
-        return None
-    current = _enter(loop.lateral, program, _each(feedfwd))
-    if current is None or _enter(neurons[1], program, current, _each(feedback, 1), **loop.feedback_kwargs) is None:
-        return None
-    return Ran(program, currents, feedfwd, feedback) if program.runs() else None
-
-
-def _driven(loop: Loop) -> tuple[Neuron, Neuron, Neuron]:
-    return loop.feedfwd_neuron, loop.feedback_neuron, loop.feedfwd_neuron
+        return False
+    current, spikes = program.sum(driven, current), program.sequence(feedfwd)
+    if _enter(loop.feedfwd_neuron, program, current, spikes, **loop.feedfwd_kwargs) is None:
+        return False
+    current, spikes = _enter(loop.lateral, program, spikes), program.sequence(feedback, 1)
+    if current is None:
+        return False
+    return _enter(loop.feedback_neuron, program, current, spikes, **loop.feedback_kwargs) is not None
 
 
 def _enter_undelayed(connection: WeightedConnection, program: Program, inputs: tuple[Any, ...]) -> Operand | None:
@@ -102,9 +111,9 @@ def _enter_undelayed(connection: WeightedConnection, program: Program, inputs: t
 
     Without, a product of matrices for all steps rounds its sums in another order than one for each step.
     """
-    if connection.delayedby or len(inputs) != 1 or inputs[0].ndim < 3 or inputs[0].shape[2:] != connection.inshape:
+    if connection.delayedby or len(inputs) != 1 or inputs[0].shape[2:] != connection.inshape:
         return None
-    return _enter(connection, program, _each(inputs[0]))
+    return _enter(connection, program, program.sequence(inputs[0].flatten(2)))
 
 
 def as_spikes(spikes: torch.Tensor) -> torch.Tensor | None:

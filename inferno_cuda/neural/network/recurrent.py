@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ...state._handle import normal
-from .._coverage import Advanced, Chunk, Wanted, covers, separate, stands_for, watched
+from .._coverage import Advanced, Chunk, Wanted, separate, stands_for, watched
 from ..base import Connection, Neuron, Synapse
 from ..modeling import Updater
 from ._fixed import FixedLayer
@@ -287,16 +287,16 @@ class RecurrentSerial(FixedLayer):
         return self._advance_loop(chunk, wanted, **kwargs)
 
     def _loops(self, chunk: Chunk, wanted: tuple[Wanted, ...]) -> bool:
-        """Whether nothing of a user comes between the parts, and no gradient is asked for."""
-        if not covers(self, "_advance") or not stands_for(self, "_advance", "wiring"):
+        """Whether nothing of a user comes between the parts or watches them, and no gradient is asked for."""
+        if torch.compiler.is_compiling() or not all(stands_for(self, "_advance", x) for x in ("forward", "wiring")):
             return False
         if any(transform is not None for transform in self._transforms()) or not separate(self._parts()):
             return False
         if any(map(watched, self.modules())) or any(one.attribute != "spike" for one in wanted):
             return False
-        tensors = [x for x in chunk.arguments if isinstance(x, torch.Tensor)]
-        graph = torch.is_grad_enabled() and any(t.requires_grad for t in (*tensors, *self.parameters()))
-        return bool(tensors) and chunk.steps > 0 and not graph
+        given = [x for x in chunk.arguments if isinstance(x, torch.Tensor)]
+        graph = torch.is_grad_enabled() and any(t.requires_grad for t in (*given, *self.parameters()))
+        return bool(given) and chunk.steps > 0 and not graph and not any(t.requires_grad for t in self.buffers())
 
     def _advance_loop(
         self,
