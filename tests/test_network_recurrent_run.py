@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 import torch
-from run_cases import B, NEURONS, spikes
+from run_cases import NEURONS, B, spikes
 from states import assert_same_state, seeded, states
 from synapse_cases import KINDS
 
@@ -36,8 +36,9 @@ CONNECTIONS = {"dense": (LinearDense, (5, 5)), "lateral": (LinearLateral, (5,)),
 def connection(name="dense", delay=None, synapse="exponential", seed=0, arguments=None, batch=B, **options):
     torch.manual_seed(seed)
     cls, shape = CONNECTIONS[name]
-    options = {"bias": True, "weight_init": lambda w: 4 * w - 1, "delay_init": lambda d: 3 * torch.rand_like(d)} | options
-    return cls(*(arguments or shape), 1.0, synapse=SYNAPSES[synapse], delay=delay, batch_size=batch, **options)
+    usual = {"bias": True, "weight_init": lambda w: 4 * w - 1, "delay_init": lambda d: 3 * torch.rand_like(d)}
+    options = {"synapse": SYNAPSES[synapse], "delay": delay, "batch_size": batch, **usual, **options}
+    return cls(*(arguments or shape), 1.0, **options)
 
 
 def layer(

@@ -76,8 +76,8 @@ def test_synapse(model, decay, floating, dtype):
     x = spikes(T, B, N).to(dtype) * 2 if floating else spikes(T, B, N)
 
     def rings():
-        return [(torch.zeros(4, B, N, dtype=torch.bool), torch.tensor(3)),
-                *((random(4, B, N, seed=k, dtype=dtype), torch.tensor(k)) for k, _ in enumerate(decay or (0,)))]  # fmt: skip
+        currents = ((random(4, B, N, seed=k, dtype=dtype), torch.tensor(k)) for k in range(max(1, len(decay))))
+        return [(torch.zeros(4, B, N, dtype=torch.bool), torch.tensor(3)), *currents]
 
     def build(program):
         ring, *currents = made_rings = rings()
@@ -90,7 +90,8 @@ def test_synapse(model, decay, floating, dtype):
     made, (ring, *currents) = [], rings()
     wanted = [ops.synapse_step_(model, s, ring, used(currents), gain=3.0, decay=decay, dtype=dtype) for s in x]
     assert torch.equal(after_each_step(build), torch.stack(wanted))
-    assert all(torch.equal(a, b) for pair in zip(made[-1], (ring, *currents), strict=True) for a, b in zip(*pair, strict=True))
+    for (data, pointer), (own_data, own_pointer) in zip(made[-1], (ring, *currents), strict=True):
+        assert torch.equal(data, own_data) and torch.equal(pointer, own_pointer)
 
 
 @every_dtype
@@ -98,7 +99,8 @@ def test_synapse(model, decay, floating, dtype):
 @pytest.mark.parametrize("mode", ["previous", "linear", "bool"])
 def test_delayed_sums(op, shape, mode, dtype):
     data = spikes(4, B, N) if mode == "bool" else random(4, B, N, dtype=dtype)
-    ring, weight, bias = (data, torch.tensor(2)), random(*shape, seed=1, dtype=dtype), random(shape[0], seed=2, dtype=dtype)
+    ring, weight = (data, torch.tensor(2)), random(*shape, seed=1, dtype=dtype)
+    bias = random(shape[0], seed=2, dtype=dtype)
     delay = torch.rand(shape, generator=torch.Generator().manual_seed(3)) * 3.5
     plan = ops.delay_plan(delay, dt=1.0, slots=4, max_delay=3.0, mode="previous" if mode == "bool" else mode)
     program = ops.Program()
