@@ -324,6 +324,23 @@ def test_gradients_are_stepped(case, kernel_calls):
     assert kernel_calls == [10]
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_modes_without_gradients(mode, kernel_calls):
+    module = layer(lateral=connection(delay=3.0, seed=2))
+    module.feedfwd_connection.weight_.requires_grad_()
+    with mode():
+        check(module, spikes(10, 6), kernel_calls)
+    module.feedfwd_connection.weight_.requires_grad_(False)
+    kernel_calls.clear()
+    check(module, spikes(10, 6), kernel_calls)
+
+
+def test_parts_that_share_a_synapse_are_stepped(kernel_calls):
+    module = layer()
+    module.lateral_connection.synapse = module.feedback_synapse
+    check(module, spikes(10, 6), kernel_calls, fused=False)
+
+
 def test_the_backend_torch_is_stepped(kernel_calls):
     with inferno_cuda.backend("torch"):
         check(layer(), spikes(10, 6), kernel_calls, fused=False)

@@ -177,7 +177,9 @@ class Program:
     def runs(self) -> bool:
         """Whether there are kernels for these tensors, and nothing in the way of them: no gradient, no compiler."""
         tensors = (*self._written.values(), *self._read.values())
-        if torch.compiler.is_compiling() or forward_ad._current_level >= 0 or not all(map(has_memory, tensors)):
+        if torch.compiler.is_compiling() or forward_ad._current_level >= 0:
+            return False
+        if not tensors or not all(map(has_memory, tensors)):
             return False
         graph = torch.is_grad_enabled()
         if any(t.requires_grad for t in (tensors if graph else self._written.values())):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn as nn
 
 from ...ops import Operand, Program, choose
 from ...state._ring import capturing
-from .._coverage import covers
+from .._coverage import Chunk, covers, separate, watched
 from ..base import Connection, Neuron
 from ..connections._base import WeightedConnection
 
@@ -43,7 +44,16 @@ class Ran(NamedTuple):
     feedback: torch.Tensor
 
 
-def _enter(part: torch.nn.Module, program: Program, *operands: Operand, **kwargs: Any) -> Operand | None:
+def unseen(layer: nn.Module, parts: Iterable[nn.Module], chunk: Chunk) -> bool:
+    """Whether nothing looks into the steps of a layer: no hook, no graph of autograd, no compiler."""
+    if torch.compiler.is_compiling() or any(map(watched, layer.modules())) or not separate(parts):
+        return False
+    given = [x for x in chunk.arguments if isinstance(x, torch.Tensor)]
+    graph = torch.is_grad_enabled() and any(t.requires_grad for t in (*given, *layer.parameters()))
+    return bool(given) and chunk.steps > 0 and not graph and not any(t.requires_grad for t in layer.buffers())
+
+
+def _enter(part: nn.Module, program: Program, *operands: Operand, **kwargs: Any) -> Operand | None:
     """Adds the step of a part to a program; None where it has none that stands for its calls."""
     return part._enter(program, *operands, **kwargs) if covers(part, "_enter") else None
 

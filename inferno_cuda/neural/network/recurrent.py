@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from ...state._handle import normal
-from .._coverage import Advanced, Chunk, Wanted, separate, stands_for, watched
+from .._coverage import Advanced, Chunk, Wanted, stands_for
 from ..base import Connection, Neuron, Synapse
 from ..modeling import Updater
 from ._fixed import FixedLayer
-from ._loop import Loop, as_spikes, like_spikes, prepare
+from ._loop import Loop, as_spikes, like_spikes, prepare, unseen
 from ._sequence import Members, looks_at_nothing, run_apart
 from ._transform import Split, Transform, arguments, through
 from .cell import Cell
@@ -282,21 +282,13 @@ class RecurrentSerial(FixedLayer):
         return own and run_apart(self, self._parts(), ()) and all(looks_at_nothing(f, self) for f in self._transforms())
 
     def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
-        if set(kwargs) - {"feedfwd_neuron_kwargs", "feedback_neuron_kwargs"} or not self._loops(chunk, wanted):
+        known = set(kwargs) <= {"feedfwd_neuron_kwargs", "feedback_neuron_kwargs"}
+        spikes = all(one.attribute == "spike" for one in wanted)
+        plain = all(transform is None for transform in self._transforms())
+        own = all(stands_for(self, "_advance", step) for step in ("forward", "wiring"))
+        if not (known and spikes and plain and own and unseen(self, self._parts(), chunk)):
             return None
         return self._advance_loop(chunk, wanted, **kwargs)
-
-    def _loops(self, chunk: Chunk, wanted: tuple[Wanted, ...]) -> bool:
-        """Whether nothing of a user comes between the parts or watches them, and no gradient is asked for."""
-        if torch.compiler.is_compiling() or not all(stands_for(self, "_advance", x) for x in ("forward", "wiring")):
-            return False
-        if any(transform is not None for transform in self._transforms()) or not separate(self._parts()):
-            return False
-        if any(map(watched, self.modules())) or any(one.attribute != "spike" for one in wanted):
-            return False
-        given = [x for x in chunk.arguments if isinstance(x, torch.Tensor)]
-        graph = torch.is_grad_enabled() and any(t.requires_grad for t in (*given, *self.parameters()))
-        return bool(given) and chunk.steps > 0 and not graph and not any(t.requires_grad for t in self.buffers())
 
     def _advance_loop(
         self,
