@@ -179,6 +179,7 @@ def test_programs_that_are_none_raise():
         ([3, 0, 5], "no tensor of this number"),
         ([3, 0, -1], "a tensor is missing"),
         ([3, 0, 1, -1, 1, -1, -1, 1], "writes what is read"),
+        ([1, 0, 0, 1, 0, 0, -1, -1, 1, -1, 1, -1], "writes what is read"),  # the spikes
     ):
         with pytest.raises(RuntimeError, match=message):
             raw([x], [x.clone()], code, [], 1)

@@ -64,27 +64,25 @@ class Reader {
   }
 
   // Those that are written come first; -1 is none.
-  MaybeTensor maybe() {
+  MaybeTensor maybe(bool writes = false) {
     const int64_t index = next(), own = int64_t(written_.size());
     if (index == -1) return {};
     STD_TORCH_CHECK(index >= 0 && index < own + int64_t(read_.size()), "code: there is no tensor of this number");
+    STD_TORCH_CHECK(!writes || index < own, "code: writes what is read");
     return index < own ? written_[index] : read_[index - own];
   }
 
-  Tensor tensor() {
-    const MaybeTensor found = maybe();
+  Tensor tensor(bool writes = false) {
+    const MaybeTensor found = maybe(writes);
     STD_TORCH_CHECK(found, "code: a tensor is missing");
     return *found;
   }
 
-  Tensor written() {
-    STD_TORCH_CHECK(place_ < code_.size() && code_[place_] < int64_t(written_.size()), "code: writes what is read");
-    return tensor();
-  }
+  Tensor written() { return tensor(true); }
 
   // The number of a tensor, and the step of the sequence that it is which comes first; -1 for what is no sequence.
-  Operand operand() {
-    const Tensor found = tensor();
+  Operand operand(bool writes = false) {
+    const Tensor found = tensor(writes);
     return {found, next(), steps_};
   }
 
@@ -125,7 +123,8 @@ Instruction synapse(Reader& r) {
   const int64_t model = r.next(), type = r.next();
   const Operand inputs = r.operand();
   const Tensor spikes = r.written(), pointer = r.written();
-  const MaybeTensor first = r.maybe(), first_pointer = r.maybe(), second = r.maybe(), second_pointer = r.maybe();
+  const MaybeTensor first = r.maybe(true), first_pointer = r.maybe(true);
+  const MaybeTensor second = r.maybe(true), second_pointer = r.maybe(true);
   const Tensor out = r.written(), like = inputs.at(0);
   SynapseStepArgs a = synapse_args(model, type, like, {}, spikes, pointer,
                                    {{first, first_pointer}, {second, second_pointer}}, {"current", "second"});
@@ -145,8 +144,8 @@ template <class Device>
 Instruction neuron(Reader& r) {
   const int64_t model = r.next(), reduction = r.next(), refrac_lock = r.next();
   const Tensor voltage = r.written(), refrac = r.written();
-  const MaybeTensor adaptation = r.maybe(), constants = r.maybe();
-  const Operand inputs = r.operand(), spikes = r.operand();
+  const MaybeTensor adaptation = r.maybe(reduction != int64_t(BatchReduction::none)), constants = r.maybe();
+  const Operand inputs = r.operand(), spikes = r.operand(true);
   const double dt = r.number(), refrac_t = r.number();
   const std::vector<double> parameters = r.all_numbers(r.next());
   const Tensor current = inputs.at(0), fired = spikes.at(0);

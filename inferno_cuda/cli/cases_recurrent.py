@@ -8,14 +8,14 @@ from types import ModuleType
 import torch
 
 from .. import neural
-from .case import DT, MAX_DELAY, Case, Output, Subject, seeded, times
+from .case import DT, Case, Output, Subject, seeded
 
 PIXELS, NEURONS, STEPS = 784, 100, 250
 RATE = 0.05  # spikes per pixel and step
 CELL = {"rest_v": -65.0, "reset_v": -68.0, "thresh_v": -50.0, "refrac_t": 2.0, "time_constant": 20.0}
 
 
-def _layer(library: ModuleType, batch: int, delay: float | None, device: str) -> torch.nn.Module:
+def _layer(library: ModuleType, batch: int, device: str) -> torch.nn.Module:
     """Neurons that excite others, which inhibit all but their own."""
     random = seeded()
 
@@ -27,26 +27,24 @@ def _layer(library: ModuleType, batch: int, delay: float | None, device: str) ->
             *shape,
             DT,
             synapse=library.SingleExponentialCurrent.partialconstructor(100.0, 5.0),
-            delay=delay,
             batch_size=batch,
             weight_init=weight,
-            delay_init=lambda like: times(like.shape, random, on_grid=True),
         )
 
     return library.RecurrentSerial(
         connection("LinearDense", PIXELS, NEURONS, weight=uniform(-0.02, 0.03)),
-        connection("LinearDirect", NEURONS, weight=uniform(2.0, 3.0)),
-        connection("LinearLateral", NEURONS, weight=uniform(-0.3, 0.0)),
+        connection("LinearDirect", NEURONS, weight=uniform(5.0, 8.0)),
+        connection("LinearLateral", NEURONS, weight=uniform(-0.05, 0.0)),
         library.LIF(NEURONS, DT, batch_size=batch, **CELL),
         library.LIF(NEURONS, DT, batch_size=batch, **CELL),
     ).to(device)
 
 
-def sequence(batch: int, delay: float | None, at_once: bool) -> Callable[[ModuleType, str], Subject]:
+def sequence(batch: int, at_once: bool) -> Callable[[ModuleType, str], Subject]:
     """A whole sequence, at once where the library can do that."""
 
     def build(library: ModuleType, device: str) -> Subject:
-        layer = _layer(library, batch, delay, device)
+        layer = _layer(library, batch, device)
         inputs = (torch.rand(STEPS, batch, PIXELS, generator=seeded()) < RATE).to(device)
 
         @torch.no_grad()
@@ -66,12 +64,10 @@ def sequence(batch: int, delay: float | None, at_once: bool) -> Callable[[Module
     return build
 
 
-def _case(batch: int, delay: float | None, at_once: bool) -> Case:
-    name = "-".join(filter(None, ("recurrent", str(batch), delay and "delayed", "run" if at_once else "steps")))
-    how = f"batch {batch}{', delayed' if delay else ''}, {'run' if at_once else 'stepped'}"
-    return Case(name, f"recurrent, {STEPS} steps, {how}", sequence(batch, delay, at_once))
+def _case(batch: int, at_once: bool) -> Case:
+    how = "run" if at_once else "steps"
+    what = f"recurrent, {STEPS} steps, batch {batch}, {'at once' if at_once else 'stepped'}"
+    return Case(f"recurrent-{batch}-{how}", what, sequence(batch, at_once))
 
 
-RECURRENT = tuple(
-    _case(batch, delay, at_once) for batch, delay in ((1, None), (16, MAX_DELAY)) for at_once in (True, False)
-)
+RECURRENT = tuple(_case(batch, at_once) for batch in (1, 16) for at_once in (True, False))
