@@ -1,9 +1,7 @@
-#include "torch/common.h"
+#include "torch/delayed_sum.h"
 
 namespace inferno {
-namespace {
 
-// data: any strides, read as `ring`; weight, slot, factor: [outputs, terms]; bias: [outputs].
 DelayedSumArgs sum_args(const Tensor& data, const Ring& ring, const Tensor& weight, const std::optional<Tensor>& bias,
                         const Tensor& slot, const std::optional<Tensor>& factor, const Tensor& out, bool linear,
                         double scale, double overbound) {
@@ -35,26 +33,9 @@ DelayedSumArgs sum_args(const Tensor& data, const Ring& ring, const Tensor& weig
           overbound};
 }
 
-// The kernels of one map of inputs to outputs.
-template <class Args, void (*Cpu)(const Args&, int64_t, int64_t), void (*Cuda)(const Args&, void*)>
-struct Kernels {
-  // One stretch of items a thread, unless that would be too little work for it.
-  static void run_cpu(const Args& a, const Tensor&, int64_t items, int64_t work) {
-    const int64_t threads = torch::stable::get_num_threads();
-    const int64_t grain = std::max((items + threads - 1) / threads, 32768 / (work + 1));
-    parallel(items, std::max(grain, int64_t(1)), [&](int64_t begin, int64_t end) { Cpu(a, begin, end); });
-  }
+namespace {
 
-#ifdef INFERNO_WITH_CUDA
-  static void run_cuda(const Args& a, const Tensor& t, int64_t, int64_t) {
-    on_stream(t, [&](void* stream) { Cuda(a, stream); });
-  }
-#endif
-};
-
-using Dense = Kernels<DelayedSumArgs, delayed_dense_cpu, delayed_dense_cuda>;
-using Direct = Kernels<DelayedSumArgs, delayed_direct_cpu, delayed_direct_cuda>;
-using Conv2d = Kernels<DelayedConv2dArgs, delayed_conv2d_cpu, delayed_conv2d_cuda>;
+using Conv2dSum = SumKernels<DelayedConv2dArgs, delayed_conv2d_cpu, delayed_conv2d_cuda>;
 template <class Args>
 using Run = void (*)(const Args&, const Tensor&, int64_t items, int64_t work);
 
@@ -130,15 +111,15 @@ STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CPU, m) {
-  m.impl("delayed_dense", TORCH_BOX(&inferno::dense<inferno::Dense::run_cpu>));
-  m.impl("delayed_direct", TORCH_BOX(&inferno::direct<inferno::Direct::run_cpu>));
-  m.impl("delayed_conv2d", TORCH_BOX(&inferno::conv2d<inferno::Conv2d::run_cpu>));
+  m.impl("delayed_dense", TORCH_BOX(&inferno::dense<inferno::DenseSum::run_cpu>));
+  m.impl("delayed_direct", TORCH_BOX(&inferno::direct<inferno::DirectSum::run_cpu>));
+  m.impl("delayed_conv2d", TORCH_BOX(&inferno::conv2d<inferno::Conv2dSum::run_cpu>));
 }
 
 #ifdef INFERNO_WITH_CUDA
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CUDA, m) {
-  m.impl("delayed_dense", TORCH_BOX(&inferno::dense<inferno::Dense::run_cuda>));
-  m.impl("delayed_direct", TORCH_BOX(&inferno::direct<inferno::Direct::run_cuda>));
-  m.impl("delayed_conv2d", TORCH_BOX(&inferno::conv2d<inferno::Conv2d::run_cuda>));
+  m.impl("delayed_dense", TORCH_BOX(&inferno::dense<inferno::DenseSum::run_cuda>));
+  m.impl("delayed_direct", TORCH_BOX(&inferno::direct<inferno::DirectSum::run_cuda>));
+  m.impl("delayed_conv2d", TORCH_BOX(&inferno::conv2d<inferno::Conv2dSum::run_cuda>));
 }
 #endif

@@ -1,19 +1,7 @@
-#include "core/neuron_models.h"
-#include "torch/common.h"
+#include "torch/neuron.h"
 
 namespace inferno {
 namespace {
-
-using MaybeTensor = std::optional<Tensor>;
-
-// What a step reads and writes. Shapes: [B, *shape] all, but for the adaptations, [*shape, K], and their constants,
-// [constants, K]. Outputs may be the state itself.
-struct Tensors {
-  const Tensor &voltage, &refrac, &inputs;
-  const MaybeTensor &adaptation, &constants;
-  const Tensor &voltage_out, &refrac_out, &spikes;
-  const MaybeTensor& adaptation_out;
-};
 
 bool is(const Tensor& a, const Tensor& b) { return a.const_data_ptr() == b.const_data_ptr(); }
 
@@ -21,7 +9,7 @@ void check_apart(const Tensor& written, const Tensor& other, const char* names) 
   STD_TORCH_CHECK(!overlap(written, other), names, ": overlap in memory");
 }
 
-void set_adaptation(NeuronArgs& a, const Tensors& t, const NeuronModelInfo& info) {
+void set_adaptation(NeuronArgs& a, const NeuronTensors& t, const NeuronModelInfo& info) {
   STD_TORCH_CHECK(t.adaptation && t.constants && t.adaptation_out, info.name, ": needs adaptation and constants");
   const Tensor &adaptation = *t.adaptation, &constants = *t.constants;
   STD_TORCH_CHECK(t.voltage.dim() >= 1 && adaptation.dim() == t.voltage.dim(), "adaptation: wrong shape");
@@ -48,7 +36,9 @@ void set_adaptation(NeuronArgs& a, const Tensors& t, const NeuronModelInfo& info
   check_apart(adaptation, t.inputs, "adaptation, inputs");
 }
 
-NeuronArgs neuron_args(const Tensors& t, int64_t model, double dt, double refrac_t, const double* parameters,
+}  // namespace
+
+NeuronArgs neuron_args(const NeuronTensors& t, int64_t model, double dt, double refrac_t, const double* parameters,
                        int64_t parameter_count, int64_t reduction, bool refrac_lock) {
   NeuronArgs a{};
   STD_TORCH_CHECK(model >= 0 && model < int64_t(NeuronModel::count), "model: there is none of this number");
@@ -88,17 +78,19 @@ NeuronArgs neuron_args(const Tensors& t, int64_t model, double dt, double refrac
   return a;
 }
 
-void run_cpu(const NeuronArgs& a, const Tensor&) {
+void run_neuron_cpu(const NeuronArgs& a, const Tensor&) {
   const int64_t samples = a.kinds ? a.batch : 1;  // that belong to an item
   parallel(neuron_items(a), 1 + 16383 / std::max(samples, int64_t(1)),
            [&](int64_t begin, int64_t end) { neuron_step_cpu(a, begin, end); });
 }
 
 #ifdef INFERNO_WITH_CUDA
-void run_cuda(const NeuronArgs& a, const Tensor& t) {
+void run_neuron_cuda(const NeuronArgs& a, const Tensor& t) {
   on_stream(t, [&](void* stream) { neuron_step_cuda(a, stream); });
 }
 #endif
+
+namespace {
 
 template <void (*Run)(const NeuronArgs&, const Tensor&)>
 Tensor step_inplace(Tensor voltage, Tensor refrac, MaybeTensor adaptation, const Tensor& inputs,
@@ -119,9 +111,9 @@ Tensor step_packed(Tensor voltage, Tensor refrac, MaybeTensor adaptation, const 
   STD_TORCH_CHECK(how.numel() >= 5, "how: too short");
   const double* h = static_cast<const double*>(how.const_data_ptr());
   Tensor spikes = empty(voltage, sizes_of(voltage), ScalarType::Bool);
-  run_cpu(neuron_args({voltage, refrac, inputs, adaptation, constants, voltage, refrac, spikes, adaptation},
-                      int64_t(h[0]), h[1], h[2], h + 5, how.numel() - 5, int64_t(h[3]), h[4] != 0),
-          voltage);
+  run_neuron_cpu(neuron_args({voltage, refrac, inputs, adaptation, constants, voltage, refrac, spikes, adaptation},
+                             int64_t(h[0]), h[1], h[2], h + 5, how.numel() - 5, int64_t(h[3]), h[4] != 0),
+                 voltage);
   return spikes;
 }
 
@@ -161,14 +153,14 @@ STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CPU, m) {
-  m.impl("neuron_step_", TORCH_BOX(&inferno::step_inplace<inferno::run_cpu>));
-  m.impl("neuron_step", TORCH_BOX(&inferno::step_functional<inferno::run_cpu>));
+  m.impl("neuron_step_", TORCH_BOX(&inferno::step_inplace<inferno::run_neuron_cpu>));
+  m.impl("neuron_step", TORCH_BOX(&inferno::step_functional<inferno::run_neuron_cpu>));
   m.impl("neuron_step_packed_", TORCH_BOX(&inferno::step_packed));
 }
 
 #ifdef INFERNO_WITH_CUDA
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CUDA, m) {
-  m.impl("neuron_step_", TORCH_BOX(&inferno::step_inplace<inferno::run_cuda>));
-  m.impl("neuron_step", TORCH_BOX(&inferno::step_functional<inferno::run_cuda>));
+  m.impl("neuron_step_", TORCH_BOX(&inferno::step_inplace<inferno::run_neuron_cuda>));
+  m.impl("neuron_step", TORCH_BOX(&inferno::step_functional<inferno::run_neuron_cuda>));
 }
 #endif

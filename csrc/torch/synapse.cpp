@@ -1,6 +1,4 @@
-#include "core/synapse.h"
-
-#include "torch/common.h"
+#include "torch/synapse.h"
 
 namespace inferno {
 namespace {
@@ -74,13 +72,11 @@ Scalar type_of(int64_t type) {
   return Scalar(type);
 }
 
-struct Current {
-  const std::optional<Tensor>&data, &pointer;
-};
+}  // namespace
 
-SynapseStepArgs step_args(int64_t model, int64_t type, const Tensor& inputs, const std::vector<Tensor>& injected,
-                          const Tensor& spikes, const Tensor& spike_pointer, const Current (&currents)[2],
-                          const char* const (&names)[2]) {
+SynapseStepArgs synapse_args(int64_t model, int64_t type, const Tensor& inputs, const std::vector<Tensor>& injected,
+                             const Tensor& spikes, const Tensor& spike_pointer, const CurrentRing (&currents)[2],
+                             const char* const (&names)[2]) {
   SynapseStepArgs a{};
   STD_TORCH_CHECK(model >= 0 && model <= int64_t(SynapseModel::double_exponential), "model: unknown");
   a.model = SynapseModel(model);
@@ -119,16 +115,18 @@ SynapseStepArgs step_args(int64_t model, int64_t type, const Tensor& inputs, con
   return a;
 }
 
-void run_cpu(const SynapseStepArgs& a, const Tensor&) {
+void run_synapse_cpu(const SynapseStepArgs& a, const Tensor&) {
   parallel(a.rest, 1 + 32768 / (a.batch + 1), [&](int64_t begin, int64_t end) { synapse_step_cpu(a, begin, end); });
   synapse_advance_cpu(a);
 }
 
 #ifdef INFERNO_WITH_CUDA
-void run_cuda(const SynapseStepArgs& a, const Tensor& t) {
+void run_synapse_cuda(const SynapseStepArgs& a, const Tensor& t) {
   on_stream(t, [&](void* stream) { synapse_step_cuda(a, stream); });
 }
 #endif
+
+namespace {
 
 template <void (*Run)(const SynapseStepArgs&, const Tensor&)>
 Tensor run_step(SynapseStepArgs a, const Tensor& inputs, int64_t type, double gain, double decay, double second_decay) {
@@ -147,8 +145,8 @@ Tensor step(int64_t model, int64_t type, const Tensor& inputs, const std::vector
             Tensor spike_pointer, std::optional<Tensor> current, std::optional<Tensor> current_pointer,
             std::optional<Tensor> second, std::optional<Tensor> second_pointer, double gain, double decay,
             double second_decay) {
-  return run_step<Run>(step_args(model, type, inputs, injected, spikes, spike_pointer,
-                                 {{current, current_pointer}, {second, second_pointer}}, {"current", "second"}),
+  return run_step<Run>(synapse_args(model, type, inputs, injected, spikes, spike_pointer,
+                                    {{current, current_pointer}, {second, second_pointer}}, {"current", "second"}),
                        inputs, type, gain, decay, second_decay);
 }
 
@@ -159,9 +157,10 @@ Tensor step_packed(const Tensor& inputs, const std::vector<Tensor> injected, Ten
                    std::optional<Tensor> second_pointer, const Tensor& how) {
   check_array(how, "how", ScalarType::Double, 5, inputs);
   const double* h = static_cast<const double*>(how.const_data_ptr());
-  return run_step<run_cpu>(step_args(int64_t(h[0]), int64_t(h[1]), inputs, injected, spikes, spike_pointer,
-                                     {{current, current_pointer}, {second, second_pointer}}, {"current", "second"}),
-                           inputs, int64_t(h[1]), h[2], h[3], h[4]);
+  return run_step<run_synapse_cpu>(
+      synapse_args(int64_t(h[0]), int64_t(h[1]), inputs, injected, spikes, spike_pointer,
+                   {{current, current_pointer}, {second, second_pointer}}, {"current", "second"}),
+      inputs, int64_t(h[1]), h[2], h[3], h[4]);
 }
 
 }  // namespace
@@ -179,12 +178,12 @@ STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CPU, m) {
-  m.impl("synapse_step_", TORCH_BOX(&inferno::step<inferno::run_cpu>));
+  m.impl("synapse_step_", TORCH_BOX(&inferno::step<inferno::run_synapse_cpu>));
   m.impl("synapse_step_packed_", TORCH_BOX(&inferno::step_packed));
 }
 
 #ifdef INFERNO_WITH_CUDA
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CUDA, m) {
-  m.impl("synapse_step_", TORCH_BOX(&inferno::step<inferno::run_cuda>));
+  m.impl("synapse_step_", TORCH_BOX(&inferno::step<inferno::run_synapse_cuda>));
 }
 #endif

@@ -6,6 +6,7 @@ from .delayed_run import delayed_conv2d_run, delayed_dense_run, delayed_direct_r
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
 from .history import history_gather, history_push, history_push_
 from .integrate_fire import Fired, integrate_fire
+from .layer_run import Operand, Program
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
 from .neuron_run import NeuronRun, neuron_run
@@ -17,6 +18,8 @@ __all__ = [
     "DelayPlan",
     "Fired",
     "NeuronRun",
+    "Operand",
+    "Program",
     "active_mode",
     "backend",
     "choose",

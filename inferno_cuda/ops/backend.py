@@ -27,6 +27,7 @@ OPS = (
     "delayed_dense_run",
     "delayed_direct_run",
     "delayed_conv2d_run",
+    "layer_run",
 )
 
 

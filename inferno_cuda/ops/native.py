@@ -18,7 +18,7 @@ _OPERATORS = (
     *("integrate_fire", "integrate_fire_packed"),
     *("history_push_", "history_gather", "history_look_up", "delay_plan"),
     *("delayed_dense", "delayed_direct", "delayed_conv2d"),
-    *("delayed_run", "delayed_run_series", "delayed_run_taps"),
+    *("delayed_run", "delayed_run_series", "delayed_run_taps", "layer_run"),
 )
 
 

@@ -10,6 +10,7 @@ import torch
 from ... import ops
 from ..base import SynapseConstructor
 from ._base import Init, WeightedConnection, average, sizes
+from ._program import enter
 
 
 class LinearDirect(WeightedConnection):
@@ -118,6 +119,10 @@ class LinearDirect(WeightedConnection):
 
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_direct(*args, **kwargs)
+
+    def _enter(self, program: ops.Program, inputs: ops.Operand) -> ops.Operand | None:
+        """A step as instructions, see :func:`._program.enter`."""
+        return enter(self, program, inputs, program.product)
 
     def _delayed_run(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_direct_run(*args, **kwargs)

@@ -13,6 +13,7 @@ from ... import ops
 from ..base import SynapseConstructor
 from ._base import Init, WeightedConnection, average, sizes
 from ._plan import chunks
+from ._program import enter
 
 
 class MatrixConnection(WeightedConnection):
@@ -63,6 +64,10 @@ class MatrixConnection(WeightedConnection):
 
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_dense(*args, **kwargs)
+
+    def _enter(self, program: ops.Program, inputs: ops.Operand) -> ops.Operand | None:
+        """A step as instructions, see :func:`._program.enter`."""
+        return enter(self, program, inputs, program.linear)
 
     def _delayed_run(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_dense_run(*args, **kwargs)

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 
 from ...state._handle import normal
-from .._coverage import stands_for
+from .._coverage import Advanced, Chunk, Wanted, stands_for
 from ..base import Connection, Neuron, Synapse
 from ..modeling import Updater
 from ._fixed import FixedLayer
-from ._sequence import looks_at_nothing, run_apart
+from ._loop import Loop, as_spikes, like_spikes, prepare, unseen
+from ._sequence import Members, looks_at_nothing, run_apart
 from ._transform import Split, Transform, arguments, through
 from .cell import Cell
 
@@ -272,13 +273,46 @@ class RecurrentSerial(FixedLayer):
             return feedfwd, feedback
         return (feedfwd, feedback), {**currents, names[2]: lateral}
 
+    def _transforms(self) -> tuple[Transform | Split | None, ...]:
+        outs = (self._feedfwd_out_transform, self._lateral_out_transform, self._feedback_out_transform)
+        return (*outs, self._lateral_in_transform, self._feedback_in_transform)
+
     def _runs_apart(self) -> bool:
-        transforms = (
-            *(self._feedfwd_out_transform, self._lateral_out_transform, self._feedback_out_transform),
-            *(self._lateral_in_transform, self._feedback_in_transform),
-        )
         own = all(stands_for(self, "_runs_apart", step) for step in ("forward", "wiring"))
-        return own and run_apart(self, self._parts(), ()) and all(looks_at_nothing(f, self) for f in transforms)
+        return own and run_apart(self, self._parts(), ()) and all(looks_at_nothing(f, self) for f in self._transforms())
+
+    def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
+        known = set(kwargs) <= {"feedfwd_neuron_kwargs", "feedback_neuron_kwargs"}
+        spikes = all(one.attribute == "spike" for one in wanted)
+        plain = all(transform is None for transform in self._transforms())
+        own = all(stands_for(self, "_advance", step) for step in ("forward", "wiring"))
+        if not (known and spikes and plain and own and unseen(self, self._parts(), chunk)):
+            return None
+        return self._advance_loop(chunk, wanted, **kwargs)
+
+    def _advance_loop(
+        self,
+        chunk: Chunk,
+        wanted: tuple[Wanted, ...],
+        feedfwd_neuron_kwargs: Mapping[str, Any] | None = None,
+        feedback_neuron_kwargs: Mapping[str, Any] | None = None,
+    ) -> Advanced | None:
+        neurons = self.feedfwd_neuron, self.feedback_neuron
+        returned = as_spikes(self._last_feedback(neurons[1]))
+        if returned is None or any(one.part not in neurons for one in wanted):
+            return None
+        connections = self.feedfwd_connection, self.lateral_connection, self.feedback_connection
+        loop = Loop(*connections, *neurons, feedfwd_neuron_kwargs or {}, feedback_neuron_kwargs or {})
+        ran = prepare(loop, chunk.arguments, chunk.steps, returned)
+        if ran is None:
+            return None
+        if ran.currents is not None:
+            ran.currents.copy_(Members(chunk, ()).through(loop.feedfwd, chunk.arguments, None))
+        ran.program.run(chunk.steps)
+        fired = dict(zip(neurons, (ran.feedfwd, ran.feedback[1:]), strict=True))
+        outputs = tuple(like_spikes(spikes, neuron) for neuron, spikes in fired.items())
+        self._keep_feedback(outputs[1][-1])
+        return Advanced(outputs, {one: fired[one.part] for one in wanted})
 
     def _last_feedback(self, neuron: Neuron) -> torch.Tensor:
         spikes = self._buffers["feedback_spikes"]

@@ -14,6 +14,7 @@ from .._coverage import NeuronSequence
 from ._constants import Constants, differentiable_constants
 from ._fused import FusedNeuron
 from ._inputs import like_state
+from ._program import enter
 from ._state import records
 from .mixins import BatchReduction, _AdaptationMixin, fused_reduction
 
@@ -151,6 +152,28 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
             constants=constants,
             reduction=reduction,
         )
+
+    def _enter(
+        self,
+        program: ops.Program,
+        inputs: ops.Operand,
+        spikes: ops.Operand,
+        adapt: bool | None = None,
+        refrac_lock: bool = True,
+        **kwargs: Any,
+    ) -> ops.Operand | None:
+        """A step as an instruction, see :func:`._program.enter`; keyword arguments are those of :meth:`forward`."""
+        adapt = self.training if adapt is None else adapt
+        reduction = fused_reduction(self._batch_reduction) if adapt else None
+        if adapt and reduction is None:
+            return None
+        held = self._buffers[self._adaptation]
+        if adapt and not held.requires_grad and self._must_rebind(held, False, self._adaptation_read):
+            self._store_adaptation(held.clone())
+        adaptation = self._buffers[self._adaptation].flatten(0, -2)
+        constants = self._constants_of_step(adaptation.dtype)
+        options = {"adaptation": adaptation, "constants": constants, "reduction": reduction}
+        return enter(self, program, inputs, spikes, refrac_lock, **options)
 
     def _step_reducing(
         self, inputs: torch.Tensor, parameters: dict[str, Any], graph: bool, **options: Any

@@ -14,6 +14,7 @@ from ...state._check import less, nonnegative, nonzero, step
 from .._coverage import NeuronSequence, covers
 from ..base import InfernoNeuron
 from ._inputs import like_state, like_states
+from ._program import enter
 from ._state import records
 from ._surrogate import SpikeGradient, SurrogateMixin
 from .mixins import SpikeRefractoryMixin, VoltageMixin
@@ -164,6 +165,12 @@ class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeu
         self._pack(None, refrac_lock, parameters)
         graph = records(inputs, parameters, voltage, refrac)
         return self._step(inputs, parameters, graph, self._state_read, refrac_lock=refrac_lock)
+
+    def _enter(
+        self, program: ops.Program, inputs: ops.Operand, spikes: ops.Operand, refrac_lock: bool = True, **kwargs: Any
+    ) -> ops.Operand | None:
+        """A step as an instruction, see :func:`._program.enter`; keyword arguments are those of :meth:`forward`."""
+        return enter(self, program, inputs, spikes, refrac_lock)
 
     def _step(
         self, inputs: torch.Tensor, parameters: dict[str, Any], graph: bool, read: bool, **options: Any

@@ -7,10 +7,12 @@ from typing import Literal
 
 import torch
 
+from ...ops import Operand, Program
 from ...state._check import nonzero
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import current_mode
+from ._program import enter
 from ._sequence import Series, sequence
 from ._step import step
 from .mixins import SpikeDerivedCurrentMixin
@@ -124,3 +126,8 @@ class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
         """T steps at once, see :func:`._sequence.sequence`."""
         dtype = self._buffers["_current__ref"].dtype
         return sequence(self, "delta", inputs, past, gain=self.spike_charge / self.dt, dtype=dtype)
+
+    def _enter(self, program: Program, inputs: Operand) -> Operand | None:
+        """A step as an instruction, see :func:`._program.enter`."""
+        dtype = self._buffers["_current__ref"].dtype
+        return enter(self, program, "delta", inputs, gain=self.spike_charge / self.dt, dtype=dtype)

@@ -7,10 +7,12 @@ from typing import Literal
 
 import torch
 
+from ...ops import Operand, Program
 from ...state._check import nonzero
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import current_mode
+from ._program import enter
 from ._sequence import Series, sequence
 from ._step import step
 from .mixins import SpikeCurrentMixin
@@ -132,3 +134,7 @@ class DeltaPlusCurrent(SpikeCurrentMixin, InfernoSynapse):
     def _sequence(self, inputs: tuple[torch.Tensor, ...], past: bool) -> tuple[torch.Tensor, Series] | None:
         """T steps at once, see :func:`._sequence.sequence`."""
         return sequence(self, "delta_plus", inputs, past, (self.current_,), gain=self.spike_charge / self.dt)
+
+    def _enter(self, program: Program, inputs: Operand) -> Operand | None:
+        """A step as an instruction, see :func:`._program.enter`."""
+        return enter(self, program, "delta_plus", inputs, (self.current_,), gain=self.spike_charge / self.dt)

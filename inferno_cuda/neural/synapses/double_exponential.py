@@ -8,11 +8,13 @@ from typing import Literal
 
 import torch
 
+from ...ops import Operand, Program
 from ...state import RecordTensor
 from ...state._check import nonnegative, nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import DelayedCurrent, look_up, look_up_fused, number, spike_mode
+from ._program import enter
 from ._sequence import Series, sequence
 from ._step import step
 from .mixins import SpikeMixin, add_record
@@ -210,6 +212,11 @@ class DoubleExponentialCurrent(SpikeMixin, InfernoSynapse):
         """T steps at once, see :func:`._sequence.sequence`."""
         (gain, decay), records = self._filter(), (self.pos_current_, self.neg_current_)
         return sequence(self, "double_exponential", inputs, past, records, gain=gain, decay=decay)
+
+    def _enter(self, program: Program, inputs: Operand) -> Operand | None:
+        """A step as an instruction, see :func:`._program.enter`."""
+        (gain, decay), records = self._filter(), (self.pos_current_, self.neg_current_)
+        return enter(self, program, "double_exponential", inputs, records, gain=gain, decay=decay)
 
     def _filter(self) -> tuple[float, tuple[float, float]]:
         """The current of one spike, in nA, and what a step leaves of each part."""

@@ -8,10 +8,12 @@ from typing import Literal
 
 import torch
 
+from ...ops import Operand, Program
 from ...state._check import nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import number, spike_mode
+from ._program import enter
 from ._sequence import Series, sequence
 from ._step import step
 from .mixins import SpikeCurrentMixin
@@ -141,6 +143,11 @@ class SingleExponentialCurrent(SpikeCurrentMixin, InfernoSynapse):
         """T steps at once, see :func:`._sequence.sequence`."""
         gain, decay = self._filter()
         return sequence(self, "exponential", inputs, past, (self.current_,), gain=gain, decay=decay)
+
+    def _enter(self, program: Program, inputs: Operand) -> Operand | None:
+        """A step as an instruction, see :func:`._program.enter`."""
+        gain, decay = self._filter()
+        return enter(self, program, "exponential", inputs, (self.current_,), gain=gain, decay=decay)
 
     def _filter(self) -> tuple[float, tuple[float]]:
         """The current of one spike, in nA, and what a step leaves of a current."""
