@@ -34,12 +34,11 @@ def geometry_numbers(geometry: reference.Geometry) -> tuple[int, ...]:
     return (*geometry.image, *geometry.stride, *geometry.padding, *geometry.dilation)
 
 
-def places(weight: torch.Tensor, geometry: tuple[int, ...]) -> tuple[int, int]:
+def places(weight: torch.Tensor, numbers: tuple[int, ...]) -> tuple[int, int]:
     """Rows and columns of the outputs of a filter."""
-    if len(geometry) < 2:
+    if len(numbers) < 2:
         return 1, 1
-    pairs = zip(geometry[:2], weight.shape[2:], geometry[2:4], geometry[4:6], geometry[6:], strict=True)
-    return tuple((size + 2 * pad - spread * (taps - 1) - 1) // step + 1 for size, taps, step, pad, spread in pairs)
+    return reference.Geometry(*(tuple(numbers[k : k + 2]) for k in range(0, 8, 2))).places(weight.shape[2:])
 
 
 def _inputs(weight: torch.Tensor, geometry: tuple[int, ...]) -> int:

@@ -15,6 +15,11 @@ class Geometry(NamedTuple):
     dilation: tuple[int, int] = (1, 1)
     direct: bool = False
 
+    def places(self, kernel):
+        """Rows and columns of the outputs of a filter with a kernel of this size."""
+        axes = zip(self.image, self.stride, self.padding, self.dilation, kernel, strict=True)
+        return tuple((size + 2 * pad - spread * (taps - 1) - 1) // step + 1 for size, step, pad, spread, taps in axes)
+
 
 DENSE, DIRECT = Geometry(), Geometry(direct=True)
 
@@ -68,6 +73,7 @@ class _Inputs:
         border = (left, left, top, top)
         self.images = F.pad(series.to(compute).unflatten(2, (-1, *geometry.image)), border)
         self.pixels = F.pad(torch.ones(geometry.image, dtype=torch.bool, device=series.device), border)
+        self.steps = torch.arange(len(series) - slots + 1, device=series.device).unsqueeze(1)
         self.kernel = tuple(weight.shape[2:]) if weight.ndim == 4 else (1, 1)
 
     def _seen(self, images, j):
@@ -81,18 +87,20 @@ class _Inputs:
 
     def at(self, age, j):
         """The samples of term j at the ages [outputs], in every step: [T, B, Ho, Wo, outputs]."""
-        index = (self.slots - 1 - age).clamp(min=0)
+        times = self.steps + (self.slots - 1 - age).clamp(min=0)
         if self.geometry.direct:
-            samples = self.images.unfold(0, self.slots, 1).movedim(2, -2)
-            samples = samples[..., torch.arange(len(age), device=age.device), index]
+            samples = self.images[times, :, torch.arange(len(age), device=age.device)]
         else:
             channel = self.images[:, :, j // (self.kernel[0] * self.kernel[1])]
-            samples = self._seen(channel, j).unfold(0, self.slots, 1).index_select(-1, index)
+            samples = self._seen(channel, j)[times]
+        samples = samples.movedim(1, -1)
         return torch.where(age == self.slots, self.overbound, samples)
 
     def inside(self, values, j):
         """The values where term j lies on a pixel, 0 elsewhere."""
-        return torch.where(self._seen(self.pixels, j).unsqueeze(-1), values, 0.0) if any(self.geometry.padding) else values
+        if not any(self.geometry.padding):
+            return values
+        return torch.where(self._seen(self.pixels, j).unsqueeze(-1), values, 0.0)
 
 
 def _slope(inputs, slope, age, value, j):
@@ -110,9 +118,7 @@ def _slope(inputs, slope, age, value, j):
     return torch.where(inside, (inputs.at(older, j) - inputs.at(older - 1, j)) / slope.unit, 0.0)
 
 
-def delayed_run(
-    series, weight, bias, slot, factor, *, slots, linear, scale, overbound, geometry=DENSE, slope=None
-):
+def delayed_run(series, weight, bias, slot, factor, *, slots, linear, scale, overbound, geometry=DENSE, slope=None):
     """The delayed sums of every step: ``y[t, b, o] = bias[o] + sum_j weight[o, j] * z[t, b, o, j]``.
 
     ``z`` is the sample of term j that lies ``slot[o, j]`` before step t, with ``factor`` as for :func:`delayed_dense`.

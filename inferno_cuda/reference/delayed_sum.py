@@ -47,8 +47,4 @@ def delayed_conv2d(
     geometry = Geometry(tuple(data.shape[3:]), tuple(stride), tuple(padding), tuple(dilation))
     options = {"linear": linear, "scale": scale, "overbound": overbound, "slope": slope}
     out = _step(geometry, data, pointer, weight, bias, slot, factor, **options)
-    places = [
-        (size + 2 * pad - spread * (taps - 1) - 1) // step + 1
-        for size, pad, spread, taps, step in zip(data.shape[3:], padding, dilation, weight.shape[2:], stride, strict=True)
-    ]
-    return out.unflatten(1, (len(weight), *places))
+    return out.unflatten(1, (len(weight), *geometry.places(weight.shape[2:])))

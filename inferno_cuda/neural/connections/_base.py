@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
+from ... import ops
 from ...state import RecordTensor, VirtualTensor, _check
+from .._coverage import covers
 from ..base import Connection, Synapse, SynapseConstructor
 from ..synapses import DelayedCurrent
-from ._plan import fused_sum, fuses
+from ._plan import differentiable, fused_run, fused_sum, fuses
 from .mixins import WeightBiasDelayMixin, check_numbers
 
 Init = Callable[[torch.Tensor], torch.Tensor]
@@ -102,6 +104,10 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         """The outputs from a record: the op, called as ``(data, pointer, weight, plan, bias=, scale=)``."""
 
     @abstractmethod
+    def _delayed_run(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The outputs of a sequence: the op, called as ``(series, weight, delay, plan=, bias=, scale=, ...)``."""
+
+    @abstractmethod
     def _looked_up(self) -> torch.Tensor:
         """The outputs through the ``current_at`` of a synapse that does not fuse, in parts."""
 
@@ -117,12 +123,13 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             **kwargs: handed to the synapse.
 
         Returns:
-            currents into the next neurons, ``(B, *outshape)``, in nA. Differentiable in the input, weights and biases.
+            currents into the next neurons, ``(B, *outshape)``, in nA. Differentiable in the input, weights and biases,
+            and in delays that require a gradient, which are brought back into their range first.
 
         Raises:
             ValueError: if a delay is NaN, or as the synapse does. The state is left alone then.
             TypeError: if weights, biases and currents have different dtypes, or as the synapse does.
-            RuntimeError: if a gradient with respect to the delays would be needed.
+            RuntimeError: if the delays require a gradient, and the synapse's interpolation has none.
         """
         synapse = self.synapse_
         data = self._brought(inputs)
@@ -157,19 +164,73 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         return self.like_synaptic(data)
 
     def _fused_step(self, synapse: Synapse, data: list[torch.Tensor], kwargs: dict[str, Any]) -> torch.Tensor:
-        delay = self.delay_
-        if delay.requires_grad and torch.is_grad_enabled():
-            raise RuntimeError("there are no gradients with respect to 'delay', call delay.requires_grad_(False)")
-        how = synapse.delayed_current()
+        looked_up = self._planned(synapse)
+        synapse(*data, **kwargs)
+        (how, plan), *minus = looked_up
+        out = fused_sum(self._delayed, how, self.weight_, self.bias, plan)
+        for part, plan in minus:
+            out = out - fused_sum(self._delayed, part, self.weight_, None, plan)
+        return out
+
+    def _planned(self, synapse: Synapse) -> list[tuple[DelayedCurrent, ops.DelayPlan]]:
+        """What is looked up, first what is added, then what is subtracted. The state is left alone."""
+        self._project_delays()
+        delay, how = self.delay_, synapse.delayed_current()
         parts = (how,) if how.minus is None else (how, how.minus)
         for part in parts:
             self._check_step(self._recorded_dtype(part))
-        plans = [cache.get(delay, part) for cache, part in zip((self._plans, self._minus_plans), parts, strict=False)]
-        synapse(*data, **kwargs)
-        out = fused_sum(self._delayed, how, self.weight_, self.bias, plans[0])
-        for part, plan in zip(parts[1:], plans[1:], strict=True):
-            out = out - fused_sum(self._delayed, part, self.weight_, None, plan)
+        caches = (self._plans, self._minus_plans)
+        plans = [cache.get(delay, part) for cache, part in zip(caches, parts, strict=False)]
+        return [(part, differentiable(plan, delay, part, synapse)) for part, plan in zip(parts, plans, strict=True)]
+
+    def _run_sequence(self, *inputs: torch.Tensor) -> torch.Tensor | None:
+        """T steps at once: inputs ``(T, B, *inshape)``, outputs ``(T, B, *outshape)``.
+
+        None, with nothing changed, where only single steps will do: hooks watch them, a subclass has its own, or the
+        synapse does not run sequences or is looked up in parts.
+
+        Raises:
+            ValueError, TypeError, RuntimeError: as :meth:`forward`.
+        """
+        synapse = self.synapse_
+        if not covers(self, "_run_sequence") or not inputs or (self.delayedby and not fuses(synapse)):
+            return None
+        data = self._brought_steps(inputs)
+        if self.delayedby:
+            out = self._delayed_sequence(synapse, data)
+        else:
+            self._check_step(self._present_dtype(synapse))
+            made = synapse._sequence(data, False)
+            out = None if made is None else self._undelayed(made[0].flatten(0, 1))
+        return None if out is None else out.view(inputs[0].shape[0], -1, *self.outshape)
+
+    def _delayed_sequence(self, synapse: Synapse, data: tuple[torch.Tensor | float, ...]) -> torch.Tensor | None:
+        looked_up = self._planned(synapse)
+        made = synapse._sequence(data, True)
+        if made is None:
+            return None
+        out = None
+        for (part, plan), series in zip(looked_up, made[1], strict=True):
+            bias = self.bias if out is None else None
+            current = fused_run(self._delayed_run, part, series, self.weight_, bias, self.delay_, plan)
+            out = current if out is None else out - current
         return out
+
+    def _brought_steps(self, inputs: tuple[torch.Tensor | float, ...]) -> tuple[torch.Tensor | float, ...]:
+        """Inputs with the steps in front as the synapse takes them."""
+        data = [self._steps_to_synapse(x) if isinstance(x, torch.Tensor) else x for x in inputs[:1]]
+        for x in inputs[1:]:
+            if isinstance(x, torch.Tensor) and x.ndim > 0 and _broadcasts(x.shape[1:], self.batched_inshape):
+                missing = (1,) * (len(self.inshape) + 2 - x.ndim)
+                x = x.reshape(*x.shape[:1], *missing, *x.shape[1:]).expand(-1, *self.batched_inshape)
+                x = self._steps_to_synapse(x)
+            data.append(x)
+        return tuple(data)
+
+    def _steps_to_synapse(self, x: torch.Tensor) -> torch.Tensor:
+        if x.ndim < 3 or not x.numel():
+            return x.reshape(*x.shape[:2], *self.synapse_.shape) if x.shape[2:] == self.inshape else x
+        return self._to_synapse(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def _present_dtype(self, synapse: Synapse) -> torch.dtype:
         """The dtype of the currents that a step of the synapse gives; that of the weights where it cannot be told."""

@@ -124,6 +124,53 @@ def _class_fuses(synapse: type[Synapse]) -> bool:
     return False
 
 
+def differentiable(plan: ops.DelayPlan, delay: torch.Tensor, how: DelayedCurrent, synapse: Synapse) -> ops.DelayPlan:
+    """The plan of the delays as it is used in a step: with gradients, if they want any.
+
+    Raises:
+        RuntimeError: the synapse's interpolation has no gradient with respect to delays.
+    """
+    if not (delay.requires_grad and torch.is_grad_enabled()):
+        return plan
+    if how.mode not in ops.DIFFERENTIABLE:
+        raise RuntimeError(
+            f"'delay' requires a gradient, and {type(synapse).__name__} with its interpolation {how.mode!r} has none: "
+            "take a synapse that interpolates 'linear' or 'expdecay', or call delay.requires_grad_(False)"
+        )
+    record = how.record
+    return ops.delay_plan_attach(
+        plan, delay, dt=record.dt, mode=how.mode, time_constant=how.time_constant, max_delay=record.duration
+    )
+
+
+def fused_run(
+    op: Callable[..., torch.Tensor],
+    how: DelayedCurrent,
+    series: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    delay: torch.Tensor,
+    plan: ops.DelayPlan,
+) -> torch.Tensor:
+    """The delayed sums of a sequence by one of ``ops.delayed_*_run``."""
+    record = how.record
+    return op(
+        series,
+        weight,
+        delay,
+        dt=record.dt,
+        slots=record.recordsz,
+        max_delay=record.duration,
+        mode=how.mode,
+        time_constant=how.time_constant,
+        tolerance=how.tolerance,
+        overbound=how.overbound,
+        bias=bias,
+        scale=how.scale,
+        plan=plan,
+    )
+
+
 def fused_sum(
     op: Callable[..., torch.Tensor],
     how: DelayedCurrent,
@@ -134,7 +181,7 @@ def fused_sum(
     """The delayed sum over a record by one of ``ops.delayed_*``."""
     record = how.record
     out = op(record.value, record._pointer_tensor, weight, plan, bias=bias, scale=how.scale)
-    if weight.requires_grad and torch.is_grad_enabled():
+    if torch.is_grad_enabled() and (weight.requires_grad or plan.slope is not None):
         record.hold()  # the graph keeps the ring
     return out
 

@@ -212,6 +212,9 @@ class Conv2D(WeightedConnection):
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_conv2d(*args, **kwargs, **self._geometry())
 
+    def _delayed_run(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return ops.delayed_conv2d_run(*args, **kwargs, **self._geometry())
+
     def _looked_up(self) -> torch.Tensor:
         parts = []
         for some in chunks(self.batchsz * self.channels * self.height * self.width, self.filters):

@@ -119,5 +119,8 @@ class LinearDirect(WeightedConnection):
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_direct(*args, **kwargs)
 
+    def _delayed_run(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return ops.delayed_direct_run(*args, **kwargs)
+
     def _looked_up(self) -> torch.Tensor:
         return self._undelayed(self.synapse_.current_at(self.selector).squeeze(2))

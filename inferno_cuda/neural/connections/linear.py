@@ -64,6 +64,9 @@ class MatrixConnection(WeightedConnection):
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_dense(*args, **kwargs)
 
+    def _delayed_run(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return ops.delayed_dense_run(*args, **kwargs)
+
     def _looked_up(self) -> torch.Tensor:
         selector, weight, synapse = self.selector, self.weight_, self.synapse_
         batch, inputs, outputs = selector.shape

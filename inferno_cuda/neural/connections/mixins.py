@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn as nn
 
@@ -118,6 +120,7 @@ class WeightBiasDelayMixin(WeightBiasMixin):
             self.register_parameter("delay_", nn.Parameter(delay, requires_grad))
         self._plans = PlanCache()
         self._minus_plans = PlanCache()  # of the part of the current that is subtracted, if there is one
+        self._projected: tuple | None = None
 
     @property
     def delay(self) -> nn.Parameter | None:
@@ -127,6 +130,10 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         default. What a step needs to know about the delays is prepared once and kept until they change. Writing
         through ``.data`` is no change that can be seen, so after a read of this property the next step compares the
         delays with those it knows: read it again for each write through ``.data``, do not keep the result over a step.
+
+        ``connection.delay.requires_grad_()`` makes them learn, with a synapse that interpolates ``"linear"`` or
+        ``"expdecay"``. Delays that learn stay within ``[0, delayedby]``: those that an optimizer moved outside are moved
+        to the nearer end at the next step.
 
         Raises:
             TypeError: if the new value is not a tensor or its dtype does not convert to that of the parameter.
@@ -143,6 +150,38 @@ class WeightBiasDelayMixin(WeightBiasMixin):
             if not bool((value >= 0).all()):
                 raise ValueError("'delay' has negative or NaN entries, all must be nonnegative")
             self._replace(self.delay_, value)
+
+    @torch.no_grad()
+    def _project_delays(self) -> None:
+        """Moves delays that learn back into their range, once after each change of them."""
+        delay = self.delay_
+        if not delay.requires_grad or not delay.is_leaf or delay.is_inference():
+            return
+        compiling = torch.compiler.is_compiling()
+        if not compiling and self._projected == (delay.data_ptr(), delay._version):
+            return
+        # a graph of former steps may have kept the delays: they are not written to for nothing where that can be told
+        if compiling or not delay.is_cpu or bool(((delay < 0) | (delay > self.delayedby)).any()):
+            delay.clamp_(0.0, self.delayedby)
+        if not compiling:
+            self._projected = delay.data_ptr(), delay._version
+
+    @torch.no_grad()
+    def round_delays_(self) -> WeightBiasDelayMixin:
+        """Moves the delays to the nearest multiples of the step length that are in range, such as after learning.
+
+        There, every interpolation finds the same sample. Delays beyond ``delayedby``, which are silent, stay there.
+        Without delays it has no effect.
+
+        Returns:
+            the connection itself.
+        """
+        delay, longest = self._parameters.get("delay_"), self.delayedby
+        if delay is not None:
+            steps = math.floor(longest / self.dt * (1 + 1e-6))
+            rounded = (delay / self.dt).round().clamp(0, steps) * self.dt
+            self._replace(delay, torch.where(delay > longest, delay, rounded))
+        return self
 
     def _parameter(self, name: str) -> torch.Tensor | None:
         return self._parameters.get("delay_") if name == "delay" else getattr(self, name)

@@ -10,6 +10,7 @@ from ... import ops
 from ...state import RecordTensor
 
 SPIKE_MODES = ("nearest", "previous")
+CURRENT_MODES = (*SPIKE_MODES, "linear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,18 @@ def spike_mode(name: str, mode: str) -> str:
     return lowered
 
 
+def current_mode(name: str, mode: str) -> tuple[str, str]:
+    """The interpolation of currents, which may be linear, and that of spikes, which is the previous one then.
+
+    Raises:
+        RuntimeError: if there is none of that name.
+    """
+    lowered = str(mode).lower()
+    if lowered not in CURRENT_MODES:
+        raise RuntimeError(f"'{name}' is {mode!r}, it must be one of: {', '.join(map(repr, CURRENT_MODES))}")
+    return lowered, "previous" if lowered == "linear" else lowered
+
+
 def look_up(
     record: RecordTensor,
     selector: torch.Tensor,
@@ -66,7 +79,25 @@ def look_up(
     Raises:
         ValueError: if ``selector`` is shaped neither like an observation nor like one with a trailing dimension.
     """
-    data = record.value
+    return _gather(record, record.value, selector, mode, tolerance, overbound, time_constant)
+
+
+def look_up_blended(how: DelayedCurrent, selector: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """What a record of spikes held, as currents of this dtype between which is interpolated; see :func:`look_up`."""
+    data = how.record.value
+    currents = torch.where(data, torch.full((), how.scale, dtype=dtype, device=data.device), 0.0)
+    return _gather(how.record, currents, selector, how.mode, how.tolerance, how.overbound, None)
+
+
+def _gather(
+    record: RecordTensor,
+    data: torch.Tensor,
+    selector: torch.Tensor,
+    mode: str,
+    tolerance: float,
+    overbound: float | bool | None,
+    time_constant: float | None,
+) -> torch.Tensor:
     shape, wanted = selector.shape, data.shape[1:]
     if shape != wanted and (shape[:-1] != wanted or not shape):
         raise ValueError(

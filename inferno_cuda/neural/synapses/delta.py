@@ -10,7 +10,7 @@ import torch
 from ...state._check import nonzero
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
-from ._lookup import spike_mode
+from ._lookup import current_mode
 from ._sequence import Series, sequence
 from ._step import step
 from .mixins import SpikeDerivedCurrentMixin
@@ -31,7 +31,8 @@ class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
         step_time: length of a simulation step :math:`\Delta t`, in ms.
         spike_charge: charge of a spike :math:`Q`, in pC.
         delay: longest delay that can be looked up, in ms.
-        interp_mode: which spike is taken between two samples, ``"previous"`` or ``"nearest"``.
+        interp_mode: which spike is taken between two samples, ``"previous"`` or ``"nearest"``; or ``"linear"``, with
+            which a current between them is a blend, delays can be learned, and the spike is the previous one.
         interp_tol: how far from a sample a delay still counts as that sample's, in ms.
         current_overbound: current for delays out of range, in nA, or None.
         spike_overbound: spike for delays out of range, or None.
@@ -62,14 +63,14 @@ class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
         *,
         spike_charge: float,
         delay: float = 0.0,
-        interp_mode: Literal["nearest", "previous"] = "previous",
+        interp_mode: Literal["nearest", "previous", "linear"] = "previous",
         interp_tol: float = 0.0,
         current_overbound: float | None = 0.0,
         spike_overbound: bool | None = False,
         batch_size: int = 1,
         inplace: bool = False,
     ) -> None:
-        interp_mode = spike_mode("interp_mode", interp_mode)
+        interp_mode, _ = current_mode("interp_mode", interp_mode)
         InfernoSynapse.__init__(self, shape, step_time, delay, batch_size, inplace)
         self.spike_charge = nonzero("spike_charge", spike_charge)
         spikes = torch.zeros(self.batchedshape, dtype=torch.bool)
@@ -79,7 +80,7 @@ class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
     def partialconstructor(
         cls,
         spike_charge: float,
-        interp_mode: Literal["nearest", "previous"] = "previous",
+        interp_mode: Literal["nearest", "previous", "linear"] = "previous",
         interp_tol: float = 0.0,
         current_overbound: float | None = 0.0,
         spike_overbound: bool | None = False,

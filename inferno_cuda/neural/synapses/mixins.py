@@ -7,7 +7,16 @@ import torch
 from ...state import RecordTensor, VirtualTensor
 from ...state._check import nonnegative
 from ..base import InfernoSynapse
-from ._lookup import DelayedCurrent, look_up, look_up_fused, number, outside, spike_mode
+from ._lookup import (
+    DelayedCurrent,
+    current_mode,
+    look_up,
+    look_up_blended,
+    look_up_fused,
+    number,
+    outside,
+    spike_mode,
+)
 
 
 def add_record(synapse: InfernoSynapse, name: str, value: torch.Tensor) -> None:
@@ -150,7 +159,7 @@ class SpikeDerivedCurrentMixin(SpikeMixin):
 
     Args:
         spikes: initial spikes, ``(B, *shape)``, bool.
-        mode: which recorded spike is taken between two samples: previous or nearest.
+        mode: which recorded spike is taken between two samples: previous or nearest; linear blends the currents.
         current_overbound: current for delays out of range, in nA; None clamps the delays.
         spike_overbound: spike for delays out of range; None clamps the delays.
         tolerance: how far from a sample a delay still counts as that sample's, in ms.
@@ -164,8 +173,8 @@ class SpikeDerivedCurrentMixin(SpikeMixin):
         spike_overbound: bool | None,
         tolerance: float,
     ) -> None:
-        SpikeMixin.__init__(self, spikes, mode, spike_overbound, tolerance)
-        self.__mode = spike_mode("mode", mode)
+        self.__mode, of_spikes = current_mode("mode", mode)
+        SpikeMixin.__init__(self, spikes, of_spikes, spike_overbound, tolerance)
         self.__overbound = None if current_overbound is None else float(current_overbound)
         self.__tolerance = float(tolerance)
         VirtualTensor.create(self, "current_", "_derived_current")
@@ -201,6 +210,8 @@ class SpikeDerivedCurrentMixin(SpikeMixin):
             the currents, shaped like ``selector``; the overbound value where a delay is out of range.
         """
         how = SpikeDerivedCurrentMixin.delayed_current(self)
+        if how.mode == "linear":
+            return look_up_blended(how, selector, self._buffers["_current__ref"].dtype)
         currents = look_up_fused(how, selector, self._buffers["_current__ref"].dtype)
         if currents is not None:
             return currents
