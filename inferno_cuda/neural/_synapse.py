@@ -189,7 +189,7 @@ class InfernoSynapse(DelayedMixin, BatchShapeMixin, Synapse):
     @property
     def batchsz(self) -> int:
         """Batch size. A change clears the synapses."""
-        return super().batchsz
+        return self._read_batchsz()
 
     @batchsz.setter
     def batchsz(self, value: int) -> None:
@@ -201,7 +201,7 @@ class InfernoSynapse(DelayedMixin, BatchShapeMixin, Synapse):
     @property
     def dt(self) -> float:
         """Length of a simulation step, in ms. Setting it also clears the synapses."""
-        return super().dt
+        return self._read_dt()
 
     @dt.setter
     def dt(self, value: float) -> None:
@@ -211,7 +211,7 @@ class InfernoSynapse(DelayedMixin, BatchShapeMixin, Synapse):
     @property
     def delay(self) -> float:
         """Longest delay that can be looked up, in ms. Setting it also clears the synapses."""
-        return super().delay
+        return self._read_delay()
 
     @delay.setter
     def delay(self, value: float) -> None:

@@ -1,5 +1,5 @@
 """Many steps of neurons."""
 
-from ...reference import neuron_run
+from ...ops import neuron_run
 
 __all__ = ["neuron_run"]

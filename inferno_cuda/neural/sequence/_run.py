@@ -235,7 +235,20 @@ def _run(
             raise
 
 
+class _NoBar:
+    def __enter__(self) -> _NoBar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def update(self, steps: int) -> None:
+        pass
+
+
 def _bar(steps: int | None, progress: bool) -> Any:
+    if not progress:
+        return _NoBar()
     from tqdm import tqdm
 
-    return tqdm(total=steps, unit=" steps", disable=not progress)
+    return tqdm(total=steps, unit=" steps")
