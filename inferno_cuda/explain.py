@@ -23,6 +23,7 @@ _WITH_GRADIENTS = {
     "history_gather": "in torch",
     "synapse_step": "a copy of the history, in torch",
     "integrate_fire": _OF_THE_LIBRARY,
+    "neuron_run": "both directions on the chosen backend",
 }
 
 

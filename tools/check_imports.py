@@ -31,7 +31,7 @@ PYTHON_ROOMS = {
         *("reference", "ops", "core", "types", "functional", "state", "observe", "neural", "extra", "explain"),
         *("surrogate", "adapters", "convert", "checkpoint"),
     },
-    "cli": {"reference", "ops", "functional", "state", "neural", "testing", "explain", "adapters", ""},
+    "cli": {"reference", "surrogate", "ops", "functional", "state", "neural", "testing", "explain", "adapters", ""},
     "__main__": {"cli"},
 }
 CSRC_ROOMS = {"core": set(), "cpu": {"core"}, "cuda": {"core"}, "torch": {"core", "cpu", "cuda"}}

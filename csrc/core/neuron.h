@@ -129,24 +129,31 @@ struct StepOutcome {
 
 // Masks and selects instead of branches, so that compilers vectorise or predicate it.
 template <class Model, class C>
-INFERNO_HD StepOutcome<C> neuron_outcome(C& voltage, C& refrac, C input, C adaptation, const Model& model,
-                                         const Refractory<C>& refractory, int32_t lock) {
+INFERNO_HD StepOutcome<C> neuron_outcome(C voltage, int32_t waiting, C input, C adaptation, const Model& model,
+                                         int32_t lock) {
   using Law = typename Model::Adaptation;
-  const C left = refrac - refractory.dt;
-  const int32_t waiting = int32_t(left > refractory.snap);
   const C current = waiting ? C(0) : Law::input(input, adaptation);
   const C integrated = model.integrate(voltage, current);
   const C v = (lock & waiting) ? voltage : integrated;
   const int32_t fire = int32_t(v >= Law::threshold(model.thresh_v, adaptation)) & (waiting ^ 1);
-  voltage = fire ? model.reset(v) : v;
-  refrac = fire ? refractory.period : (waiting ? left : C(0));
   return {fire, waiting, v};
+}
+
+template <class Model, class C>
+INFERNO_HD StepOutcome<C> neuron_step(C& voltage, C& refrac, C input, C adaptation, const Model& model,
+                                      const Refractory<C>& refractory, int32_t lock) {
+  const C left = refrac - refractory.dt;
+  const int32_t waiting = int32_t(left > refractory.snap);
+  const StepOutcome<C> outcome = neuron_outcome(voltage, waiting, input, adaptation, model, lock);
+  voltage = outcome.fire ? model.reset(outcome.reached) : outcome.reached;
+  refrac = outcome.fire ? refractory.period : (waiting ? left : C(0));
+  return outcome;
 }
 
 template <bool Lock, class Model, class C>
 INFERNO_HD int32_t neuron_step(C& voltage, C& refrac, C input, C adaptation, const Model& model,
                                const Refractory<C>& refractory) {
-  return neuron_outcome(voltage, refrac, input, adaptation, model, refractory, int32_t(Lock)).fire;
+  return neuron_step(voltage, refrac, input, adaptation, model, refractory, int32_t(Lock)).fire;
 }
 
 // Sums over the batch add sample b to partial sum b mod lanes, and then the upper half of the partial sums to the lower

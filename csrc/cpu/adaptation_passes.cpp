@@ -51,10 +51,11 @@ INFERNO_HD void back_row(const SampleRows<C>& rows, int64_t count, int64_t batch
 }
 
 template <class S, class C>
-INFERNO_HD void slope_row(const S& derivative, const C* code, C* above, int64_t count) {
+INFERNO_HD void slope_row(const SurrogateNumbers<C>& numbers, const C* code, C* above, int64_t count) {
+  const SurrogateNumbers<C> n = numbers;
 #pragma GCC ivdep
   for (int64_t i = 0; i < count; ++i) {
-    const C slope = derivative(above[i]);
+    const C slope = S::slope(above[i], n);
     above[i] = code[i] < C(0) ? C(0) : slope;
   }
 }
@@ -95,25 +96,24 @@ const AdaptationPasses<C>& passes_of_model(NeuronModel model) {
   return *passes;
 }
 
-#define INFERNO_SLOPES(S)                                                                             \
-  INFERNO_CLONES void slopes_of_##S(double scale, const float* code, float* above, int64_t count) {   \
-    slope_row(S<float>(scale), code, above, count);                                                   \
-  }                                                                                                   \
-  INFERNO_CLONES void slopes_of_##S(double scale, const double* code, double* above, int64_t count) { \
-    slope_row(S<double>(scale), code, above, count);                                                  \
+#define INFERNO_SLOPES_OF(S, C)                                                                                   \
+  INFERNO_CLONES void slopes_of_##S(const SurrogateNumbers<C>& numbers, const C* code, C* above, int64_t count) { \
+    slope_row<S>(numbers, code, above, count);                                                                    \
   }
+#define INFERNO_SLOPES(S) INFERNO_SLOPES_OF(S, float) INFERNO_SLOPES_OF(S, double)
 INFERNO_SURROGATES(INFERNO_SLOPES)
 #undef INFERNO_SLOPES
+#undef INFERNO_SLOPES_OF
 
 template <class C>
 void surrogate_pass_of(Surrogate surrogate, double scale, const C* code, C* above, int64_t count) {
-  using Pass = void (*)(double, const C*, C*, int64_t);
+  using Pass = void (*)(const SurrogateNumbers<C>&, const C*, C*, int64_t);
   static constexpr Pass passes[] = {
 #define INFERNO_ENTRY(S) slopes_of_##S,
       INFERNO_SURROGATES(INFERNO_ENTRY)
 #undef INFERNO_ENTRY
   };
-  passes[int(surrogate)](scale, code, above, count);
+  passes[int(surrogate)](surrogate_numbers<C>(surrogate, scale), code, above, count);
 }
 
 }  // namespace

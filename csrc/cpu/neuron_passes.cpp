@@ -38,7 +38,7 @@ INFERNO_HD void step_row(const StepRow<C>& row, int64_t count) {
     const Refractory<C> waits{s.numbers.dt, s.numbers.snap, s.numbers.period[i]};
     const C acting = Law::constants ? s.acting[i] : C(0);
     C v = s.voltage_in[i], r = s.refrac[i];
-    const StepOutcome<C> outcome = neuron_outcome(v, r, s.inputs[i], acting, model, waits, lock);
+    const StepOutcome<C> outcome = neuron_step(v, r, s.inputs[i], acting, model, waits, lock);
     s.voltage[i] = v;
     s.refrac[i] = r;
     if constexpr (Traced) {

@@ -1,5 +1,6 @@
 #include "core/neuron_models.h"
 #include "torch/common.h"
+#include "torch/large_pages.h"
 
 namespace inferno {
 namespace {
@@ -129,7 +130,10 @@ struct Outputs {
 
   void* add(const std::vector<int64_t>& sizes, ScalarType dtype) {
     all.push_back(empty(like, sizes, dtype));
-    return all.back().mutable_data_ptr();
+    Tensor& made = all.back();
+    void* data = made.mutable_data_ptr();
+    if (!made.is_cuda()) ask_for_large_pages(data, size_t(made.numel()) * made.element_size());
+    return data;
   }
   void* add(const std::vector<int64_t>& sizes) { return add(sizes, like.scalar_type()); }
 };

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from .. import ops, testing
+from .. import ops, surrogate, testing
 
 SLOTS, BATCH, INPUTS, OUTPUTS, DEPTH = 7, 5, 37, 19, 3
 MANY = 40_003  # enough for several threads, and no multiple of a vector's width
@@ -73,6 +73,18 @@ def _neuron_step(device, dtype, rng):
         yield f"refrac in place, {what}", refrac
         if model in ADAPTATIONS:
             yield f"adaptation in place, {what}", options["adaptation"]
+
+
+def _neuron_run(device, dtype, rng):
+    for model, lock in itertools.product(NEURONS, (True, False)):
+        voltage, refrac, inputs, options = _neurons(model, device, dtype, rng)
+        for spiking in (None, surrogate.ATan()):
+            results = ops.neuron_run(
+                model, voltage, refrac, inputs, refrac_lock=lock, surrogate=spiking, record=("voltage",), **options
+            )
+            for name, result in results._asdict().items():
+                if result is not None:
+                    yield f"{name}, {model}, refrac_lock={lock}, surrogate={spiking}", result
 
 
 # decay of each recorded current, and how many currents are injected
@@ -216,6 +228,7 @@ _delayed_conv2d = _delayed_sum(ops.delayed_conv2d, (2, 9, 7), (3, 2, 3, 2), stri
 
 EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "neuron_step": (_neuron_step, testing.DTYPES),
+    "neuron_run": (_neuron_run, testing.DTYPES),
     "synapse_step": (_synapse_step, testing.DTYPES),
     "synapse_run": (_synapse_run, testing.DTYPES),
     "integrate_fire": (_integrate_fire, testing.DTYPES),

@@ -48,8 +48,8 @@ PYBIND11_MODULE(inferno_core_py, m) {
         py::vectorize([](int64_t pointer, int64_t back, int64_t slots) { return ring_slot(pointer, back, slots); }));
 
   py::module_ cpu = m.def_submodule("cpu"), emulated = m.def_submodule("emulated");
-  for (const auto define :
-       {define_neurons, define_history, define_connections, define_synapses, define_integrate_fire}) {
+  for (const auto define : {define_neurons, define_neuron_run, define_history, define_connections, define_synapses,
+                            define_integrate_fire}) {
     define(cpu, false);
     define(emulated, true);
   }

@@ -55,6 +55,7 @@ void run(bool emulated, const Operation<Args>& op, const Args& args, int64_t ite
 
 // Each family adds its operations to a submodule, for the CPU loops or for the emulated kernels.
 void define_neurons(py::module_& m, bool emulated);
+void define_neuron_run(py::module_& m, bool emulated);
 void define_history(py::module_& m, bool emulated);
 void define_connections(py::module_& m, bool emulated);
 void define_synapses(py::module_& m, bool emulated);
