@@ -22,7 +22,7 @@ def neurons(name, dtype=torch.float64, **options):
 
 
 def drive(steps, dtype=torch.float64, seed=0):
-    return currents(steps, 2, 4, 5, seed=seed, dtype=dtype)
+    return currents(steps, 2, 4, 5, seed=seed, dtype=dtype, low=-20.0, high=160.0)
 
 
 def referred(cells, x, adapt=True, **options):

@@ -6,6 +6,7 @@ from adaptation_cases import COPIES, NEURONS, assert_unchanged, drive, every, he
 
 import inferno_cuda
 from inferno_cuda.neural.neurons import _state
+from inferno_cuda.surrogate import ATan
 from inferno_cuda.testing import assert_identical
 
 # -- tensors as parameters --------------------------------------------------------------------------------------------
@@ -150,3 +151,27 @@ def test_copies_were_never_captured_or_read(duplicate, capture):
     pointers = [tensor.data_ptr() for tensor in twin.buffers()]
     twin(drive())
     assert pointers == [tensor.data_ptr() for tensor in twin.buffers()]
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("name", ["LIF", *NEURONS])
+def test_captured_steps_with_a_surrogate_stay_where_they_are(backend, name, learned, capture):
+    neurons, eager = (lif() if name == "LIF" else make(name) for _ in range(2))
+    for n in (neurons, eager):
+        n.surrogate = ATan()
+        if learned:
+            n.resistance = torch.nn.Parameter(torch.tensor(1.5))
+    capture()
+    pointers = [tensor.data_ptr() for tensor in neurons.buffers()]
+    with torch.no_grad():
+        assert_identical(neurons(drive()), eager(drive()))
+        ours, theirs = (n._run_sequence(torch.stack([drive()] * 5)) for n in (neurons, eager))
+    assert_identical(ours.spikes, theirs.spikes)
+    for a, b in zip(neurons.buffers(), eager.buffers(), strict=True):
+        assert_identical(a, b)
+    assert pointers == [tensor.data_ptr() for tensor in neurons.buffers()]
+    before = state_of(neurons)
+    for call in (lambda x: neurons(x), lambda x: neurons._run_sequence(x[None])):
+        with pytest.raises(RuntimeError, match="captured CUDA graph"):
+            call(drive(requires_grad=True))
+        assert_unchanged(neurons, before)

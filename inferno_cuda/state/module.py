@@ -105,17 +105,21 @@ class Module(nn.Module):
 
         Written in place, they would stay a part of the graph: a later backward would reach into the time before.
         """
-        self._cut([n for n, held in self._buffers.items() if prefix + n in state_dict and not _is_leaf(held)])
+        promised, held = self._promised(), {n: b for n, b in self._buffers.items() if b is not None}
+        self._cut(n for n, b in held.items() if prefix + n in state_dict and (n in promised or b.grad_fn is not None))
+
+    def _promised(self) -> dict[str, Handle]:
+        """Handles of which a graph holds the data, by the names of these."""
+        return {handle._data_name: handle for handle in self._handles() if getattr(handle, "_held", False)}
 
     def _cut(self, names: Iterable[str]) -> None:
-        promised = {handle._data_name: handle for handle in self._handles() if getattr(handle, "_held", False)}
+        """Puts copies in place of buffers: a graph may need the old ones, which steps are about to overwrite."""
+        promised = self._promised()
         for name in names:
             held = self._buffers[name]
             if held is None or isinstance(held, UninitializedTensorMixin):
                 continue
-            if held.requires_grad or name in promised:
-                # a graph may need the old one, which steps are about to overwrite
-                self._buffers[name] = normal(held.detach().clone())
+            self._buffers[name] = normal(held.detach().clone())
             if name in promised:
                 promised[name]._held = False
 
@@ -130,8 +134,14 @@ class Module(nn.Module):
         """
         for module in self.modules():
             if isinstance(module, Module):
-                module._cut(list(module._buffers))
+                module._detach_state()
         return self
+
+    def _detach_state(self) -> None:
+        recorded = {name for name, held in self._buffers.items() if held is not None and held.requires_grad}
+        if recorded or self._promised():
+            # a graph may need the state beside it as well
+            self._cut(recorded | {name for name, _ in self._state_buffers()})
 
     def _check_extra_name(self, name: str) -> None:
         if not isinstance(name, str):
@@ -221,10 +231,6 @@ class Module(nn.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.__dict__.setdefault("_extras", OrderedDict())
-
-
-def _is_leaf(tensor: torch.Tensor | None) -> bool:
-    return tensor is not None and tensor.requires_grad and tensor.grad_fn is None
 
 
 def _plain(value: Any) -> Any:

@@ -9,18 +9,19 @@ from typing import Any
 import torch
 
 from ... import ops, reference
+from ...ops.neuron_run import without_kernel
 from ...state._check import less, nonnegative, nonzero, step
 from .. import _sequence
 from ..base import InfernoNeuron
 from ._inputs import like_state, like_states
-from ._run import neuron_run
 from ._state import records
 from ._surrogate import SpikeGradient, SurrogateMixin
 from .mixins import SpikeRefractoryMixin, VoltageMixin
 
 
 class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeuron):
-    """Neurons whose step is one :func:`~inferno_cuda.ops.neuron_step`, or with a surrogate one ``neuron_run``.
+    """Neurons whose step is one :func:`~inferno_cuda.ops.neuron_step`, or with a surrogate one
+    :func:`~inferno_cuda.ops.neuron_run`.
 
     A subclass names its model in ``_model``, and what the op needs to know in :meth:`_dynamics`.
 
@@ -107,10 +108,10 @@ class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeu
         tensors = {name: value for name, value in self._dynamics().items() if isinstance(value, torch.Tensor)}
         if self.surrogate is None:
             return f"parameters that are tensors run in torch: {', '.join(tensors)}" if tensors else ""
-        if not self._has_kernel():
-            return f"there is no kernel for the surrogate {self.surrogate!r}"
-        larger = [name for name, value in tensors.items() if value.ndim > len(self.shape)]
-        return f"parameters that differ between samples run in torch: {', '.join(larger)}" if larger else ""
+        differing = [n for n, p in tensors.items() if p.numel() > 1 and p.ndim > len(self.shape) and p.shape[0] > 1]
+        if differing:
+            return f"parameters that differ between samples run in torch: {', '.join(differing)}"
+        return without_kernel(self.surrogate)
 
     @property
     def dt(self) -> float:
@@ -199,7 +200,7 @@ class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeu
 
     def _ran(self, inputs: torch.Tensor, parameters: dict[str, Any], **options: Any) -> reference.NeuronRun:
         """What a sequence of steps makes of the state, which it leaves alone."""
-        return neuron_run(
+        return ops.neuron_run(
             self._model,
             self._buffers["_voltage__data"],
             self._buffers["_refrac__data"],

@@ -6,9 +6,6 @@ from collections.abc import Callable
 
 import torch
 
-from ... import reference
-from ...surrogate import Surrogate
-
 SpikeGradient = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -61,8 +58,3 @@ class SurrogateMixin:
         if not isinstance(value, bool):
             raise TypeError(f"'detach_reset' was {value!r}; it must be a bool")
         self._detach_reset = value
-
-    def _has_kernel(self) -> bool:
-        """Whether the surrogate is one of the kernels."""
-        surrogate = self.surrogate
-        return isinstance(surrogate, Surrogate) and surrogate.name in reference.SURROGATES

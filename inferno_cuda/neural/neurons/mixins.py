@@ -180,7 +180,7 @@ class _AdaptationMixin(StateMixin):
     def _cut_adaptation(self) -> None:
         """Leaves behind the graph that the adaptations are part of."""
         old = self._buffers[self._adaptation]
-        if old.requires_grad:
+        if old.requires_grad or self.voltage_.value.requires_grad:
             # the graph may need the old tensor
             self._store_adaptation(old.detach().clone())
 
