@@ -85,7 +85,7 @@ class Problem:
     def grads(self, cotangent, **options):
         """Gradients of all floating point tensors, for this gradient of the outputs."""
         leaves = [t.requires_grad_() for t in self.tensors()]
-        return torch.autograd.grad(self.run(**options), leaves, cotangent.to(self.weight))
+        return torch.autograd.grad(self.run(**options), leaves, cotangent.to(self.weight), materialize_grads=True)
 
 
 def problem(case, dtype=torch.float32, *, history=None, device="cpu", seed=0, grid=False, outside=True):
