@@ -47,8 +47,9 @@ DOUBLE = DoubleExponentialCurrent.partialconstructor(30.0, 5.0, 1.0)
 
 def dense(inputs, outputs, delay=3.0, synapse=DOUBLE, seed=0):
     torch.manual_seed(seed)
+    delays = None if delay is None else lambda d: 3 * torch.rand_like(d)
     return LinearDense(inputs, outputs, 1.0, synapse=synapse, delay=delay, batch_size=B, bias=True,
-                       weight_init=lambda w: 3 * w, delay_init=None if delay is None else lambda d: 3 * torch.rand_like(d))  # fmt: skip
+                       weight_init=lambda w: 3 * w, delay_init=delays)  # fmt: skip
 
 
 def serial(neuron="ALIF", delay=3.0, inputs=6, outputs=5, **options):
@@ -132,6 +133,10 @@ MODULES = {
     "own layer": (Own, lambda t: {"a": (spikes(t, 6),)}),
     "any module": (Leaky, lambda t: currents(t, 6)),
     "stack": (lambda: torch.nn.Sequential(serial(), serial(inputs=5, outputs=4)), lambda t: spikes(t, 6)),
+    "stack with a recurrent layer": (
+        lambda: torch.nn.Sequential(serial(outputs=6), recurrent()),
+        lambda t: spikes(t, 6),
+    ),
     "stack with a linear part": (
         lambda: torch.nn.Sequential(torch.nn.Flatten(), NEURONS["LIF"](6), torch.nn.Identity()),
         lambda t: currents(t, 2, 3),

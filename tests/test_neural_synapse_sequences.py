@@ -159,3 +159,25 @@ def test_currents_broadcast_in_every_step(backend):
     x, row = torch.ones(4, B, *SHAPE), torch.rand(4, *SHAPE)
     current, _ = once._sequence((x, row), False)
     assert_identical(current, torch.stack([each(x[t], row[t]) for t in range(4)]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("cut", [1, 3])
+def test_gradients_reach_the_spikes_of_the_sequence_before(backend, kind, cut):
+    x = inputs_of("exponential", 5)[0]
+    found = []
+    for cuts in ([x.shape[0]], [cut, x.shape[0] - cut]):
+        s, leaf = pair(kind, delay=3.0)[0], x.clone().requires_grad_()
+        last = [s._sequence((part,), True)[1] for part in leaf.split(cuts)][-1]
+        cost = torch.rand(last[0][-5:].shape, generator=torch.Generator().manual_seed(1))
+        found.append(torch.autograd.grad(sum((series[-5:] * cost).sum() for series in last), leaf)[0])
+    torch.testing.assert_close(*found)
+    assert found[0][0].any()
+
+
+def test_spikes_that_were_written_since_have_no_gradient(backend):
+    for change in (lambda s: s(torch.ones(B, *SHAPE)), lambda s: s.clear(), lambda s: s.spike_.push(s.spike)):
+        s = pair("delta", delay=3.0)[0]
+        s._sequence((inputs_of("delta", 4)[0].requires_grad_(),), True)
+        change(s)
+        assert s._sequence(inputs_of("delta", 2), True)[1][0].dtype == torch.bool

@@ -10,9 +10,11 @@ from .. import reference
 from .backend import active_mode, runs_native
 from .common import needs_graph, shape_text
 from .native import status
-from .synapse import _CODES, _DECAYS, _INJECTS, _MOST_INJECTED, _TYPES, MODELS
+from .synapse import _DECAYS, _INJECTS, _MOST_INJECTED, _TYPES, MODELS
 
 if status.loaded:
+    from .synapse import _CODES
+
     _raw = torch.ops.inferno_cuda.synapse_run.default
     _raw_backward = torch.ops.inferno_cuda.synapse_run_backward.default
 

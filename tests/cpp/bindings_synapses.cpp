@@ -1,5 +1,6 @@
 #include "bindings.h"
 #include "core/synapse.h"
+#include "core/synapse_run.h"
 
 namespace {
 
@@ -14,9 +15,69 @@ SynapseRing ring_arg(py::array& data, py::array& pointer, const SynapseStepArgs&
   return {ring, data.mutable_data(), pointer_of(pointer)};
 }
 
+// A contiguous array of so many elements, or null.
+void* elements(std::optional<py::array>& array, int64_t count) {
+  if (!array) return nullptr;
+  require(is_contiguous(*array) && array->size() == count, "a tensor: contiguous, of the right size");
+  return array->mutable_data();
+}
+
+using Arrays = std::vector<std::optional<py::array>>;
+
+void define_sequences(py::module_& m, bool emulated) {
+  m.def(
+      "synapse_run",
+      [emulated](int model, py::array inputs, std::vector<py::array> newest, Arrays outputs,
+                 std::vector<py::array> injected, Scalar type, double gain, std::vector<double> decay, Range range) {
+        SynapseRunArgs a{};
+        a.model = SynapseModel(model);
+        a.type = type;
+        a.bool_inputs = inputs.itemsize() == 1;
+        require(inputs.ndim() == 2, "inputs: [steps, count]");
+        a.steps = inputs.shape(0);
+        a.count = inputs.shape(1);
+        a.inputs = inputs.data();
+        a.input_stride = stride(inputs, 0);
+        for (const py::array& current : injected) a.injected[a.injected_count++] = current.data();
+        const int currents = synapse_currents(a.model);
+        require(int(newest.size()) == currents && outputs.size() == size_t(currents == 2 ? 3 : 1), "as the model has");
+        a.out = elements(outputs[0], a.steps * a.count);
+        for (int k = 0; k < currents; ++k) {
+          a.newest[k] = newest[k].data();
+          a.recorded[k] = currents == 1 ? a.out : elements(outputs[1 + k], a.steps * a.count);
+        }
+        a.gain = gain;
+        for (size_t k = 0; k < decay.size(); ++k) a.decay[k] = decay[k];
+        run(emulated, {synapse_run_cpu, synapse_run_cuda}, a, a.count, range);
+      },
+      "model"_a, "inputs"_a, "newest"_a, "outputs"_a, py::kw_only(), "injected"_a, "type"_a, "gain"_a, "decay"_a,
+      "range"_a = py::none());
+  m.def(
+      "synapse_run_backward",
+      [emulated](int model, Arrays grads, py::array grad_inputs, Arrays grad_newest, Scalar type, double gain,
+                 std::vector<double> decay, Range range) {
+        SynapseRunBackwardArgs a{};
+        a.model = SynapseModel(model);
+        a.type = type;
+        a.steps = grad_inputs.shape(0);
+        a.count = grad_inputs.shape(1);
+        require(grads.size() == 3 && int(grad_newest.size()) == synapse_currents(a.model), "as the model has");
+        a.grad_out = elements(grads[0], a.steps * a.count);
+        for (int k = 0; k < 2; ++k) a.grad_recorded[k] = elements(grads[1 + k], a.steps * a.count);
+        a.grad_inputs = grad_inputs.mutable_data();
+        for (size_t k = 0; k < grad_newest.size(); ++k) a.grad_newest[k] = elements(grad_newest[k], a.count);
+        a.gain = gain;
+        for (size_t k = 0; k < decay.size(); ++k) a.decay[k] = decay[k];
+        run(emulated, {synapse_run_backward_cpu, synapse_run_backward_cuda}, a, a.count, range);
+      },
+      "model"_a, "grads"_a, "grad_inputs"_a, "grad_newest"_a, py::kw_only(), "type"_a, "gain"_a, "decay"_a,
+      "range"_a = py::none());
+}
+
 }  // namespace
 
 void define_synapses(py::module_& m, bool emulated) {
+  define_sequences(m, emulated);
   using Rings = std::vector<std::pair<py::array, py::array>>;
   m.def(
       "synapse_step",

@@ -13,7 +13,7 @@ import torch.nn as nn
 from .._coverage import Advanced, Chunk, Wanted, separate, watched
 from ..sequence import advance
 
-_PLAIN = (int, float, complex, str, bool, torch.dtype, torch.device, types.ModuleType, type, types.BuiltinFunctionType)
+_PLAIN = (int, float, complex, str, bool, torch.dtype, torch.device, types.ModuleType, type)
 
 
 class Members:
@@ -59,8 +59,9 @@ def looks_at_nothing(value: Any, layer: nn.Module) -> bool:
         return all(looks_at_nothing(x, layer) for x in _seen_by(value) if x is not value)
     if isinstance(value, nn.Module):
         return advance.stateless(value) is not None and not watched(value)
-    # operators of torch.nn.functional and the like
-    return isinstance(value, types.MethodDescriptorType | types.BuiltinMethodType)
+    if isinstance(value, types.BuiltinFunctionType):  # or a method bound to some object
+        return isinstance(value.__self__, types.ModuleType | type | None)
+    return isinstance(value, types.MethodDescriptorType)
 
 
 def _seen_by(function: types.FunctionType) -> Iterable[Any]:

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 
 from ...state._handle import normal
+from .._coverage import stands_for
 from ..base import Connection, Neuron, Synapse
 from ..modeling import Updater
 from ._fixed import FixedLayer
+from ._sequence import looks_at_nothing, run_apart
 from ._transform import Split, Transform, arguments, through
 from .cell import Cell
 
@@ -269,6 +271,14 @@ class RecurrentSerial(FixedLayer):
         if not capture_intermediate:
             return feedfwd, feedback
         return (feedfwd, feedback), {**currents, names[2]: lateral}
+
+    def _runs_apart(self) -> bool:
+        transforms = (
+            *(self._feedfwd_out_transform, self._lateral_out_transform, self._feedback_out_transform),
+            *(self._lateral_in_transform, self._feedback_in_transform),
+        )
+        own = all(stands_for(self, "_runs_apart", step) for step in ("forward", "wiring"))
+        return own and run_apart(self, self._parts(), ()) and all(looks_at_nothing(f, self) for f in transforms)
 
     def _last_feedback(self, neuron: Neuron) -> torch.Tensor:
         spikes = self._buffers["feedback_spikes"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 import torch.nn as nn
+from tqdm import tqdm
 
 from ...state import _check
 from .._coverage import Advanced, Chunk
@@ -220,13 +222,19 @@ def run(
 def _run(
     loop: _Loop, given: Source, size: int | None, progress: bool, callback: Callable[[int], None] | None
 ) -> None:
-    with Interrupt() as interrupt, _bar(given.steps, progress) as bar:
+    interrupt = Interrupt()
+    if torch.compiler.is_compiling():  # a graph knows neither signals nor bars
+        for part in given.chunks(size):
+            loop.take(part, interrupt)
+        return
+    with interrupt, _bar(given.steps, progress) as bar:
         try:
             for part in given.chunks(size):
                 interrupt.check()
                 before = loop.done
                 loop.take(part, interrupt)
-                bar.update(loop.done - before)
+                if bar is not None:
+                    bar.update(loop.done - before)
                 if callback is not None:
                     callback(loop.done)
                 interrupt.check()
@@ -235,20 +243,6 @@ def _run(
             raise
 
 
-class _NoBar:
-    def __enter__(self) -> _NoBar:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-    def update(self, steps: int) -> None:
-        pass
-
-
 def _bar(steps: int | None, progress: bool) -> Any:
-    if not progress:
-        return _NoBar()
-    from tqdm import tqdm
-
-    return tqdm(total=steps, unit=" steps")
+    """A bar, or None, as a context."""
+    return tqdm(total=steps, unit=" steps") if progress else contextlib.nullcontext()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import torch
 
 from ... import ops, reference
@@ -12,6 +14,10 @@ from ..base import InfernoSynapse
 from ._step import _real
 
 Series = tuple[torch.Tensor, ...]
+
+# Of synapses whose spikes are recorded as bool: the record, its version, and the currents with a graph that its spikes
+# stand for. Not a part of the synapse: copies of it have no graph.
+_GRAPHS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def sequence(
@@ -66,10 +72,12 @@ def sequence(
     current, recorded = ops.synapse_run(
         model, counted, newest, gain=gain, decay=decay, injected=injected, dtype=dtype
     )
-    series = _series(synapse.spike_, currents, x, current, recorded, gain) if past else ()
+    series = _series(synapse, currents, x, current, recorded, gain) if past else ()
     synapse.spike_._push_last(_last(x, synapse.spike_) != 0, x.shape[0], synapse.inplace)
     for record, obs in zip(currents, recorded, strict=True):
         record._push_last(_last(obs, record), x.shape[0], synapse.inplace)
+    if past and not currents:
+        _keep_graph(synapse, *series)
     return current, series
 
 
@@ -104,7 +112,7 @@ def _over_time(
 
 
 def _series(
-    spikes: RecordTensor,
+    synapse: InfernoSynapse,
     currents: tuple[RecordTensor, ...],
     x: torch.Tensor,
     current: torch.Tensor,
@@ -113,11 +121,28 @@ def _series(
 ) -> Series:
     if currents:
         return tuple(torch.cat([r._all_but_oldest(), new]) for r, new in zip(currents, recorded, strict=True))
-    before = spikes._all_but_oldest()
-    if not current.requires_grad:
+    before, stood_for = synapse.spike_._all_but_oldest(), _kept_graph(synapse)
+    if not current.requires_grad and stood_for is None:
         return (torch.cat([before, x if x.dtype == torch.bool else x != 0]),)
-    stood_for, _ = ops.synapse_run("delta", before, (), gain=gain, dtype=current.dtype)
+    if stood_for is None:
+        stood_for, _ = ops.synapse_run("delta", before, (), gain=gain, dtype=current.dtype)
     return (torch.cat([stood_for, current]),)
+
+
+def _keep_graph(synapse: InfernoSynapse, series: torch.Tensor) -> None:
+    """Lets the next sequence look up the spikes of this one with their gradients, unless they are written to."""
+    data = synapse.spike_.value
+    if series.requires_grad and data.shape[0] > 1 and not data.is_inference():
+        _GRAPHS[synapse] = (data, data._version, series[1 - data.shape[0] :])
+    else:
+        _GRAPHS.pop(synapse, None)
+
+
+def _kept_graph(synapse: InfernoSynapse) -> torch.Tensor | None:
+    data, version, currents = _GRAPHS.get(synapse, (None, None, None))
+    if not torch.is_grad_enabled() or data is not synapse.spike_.value or data._version != version:
+        return None
+    return currents
 
 
 def _last(obs: torch.Tensor, record: RecordTensor) -> torch.Tensor:
