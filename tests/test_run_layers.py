@@ -5,8 +5,9 @@ import operator
 
 import pytest
 import torch
-from run_cases import biclique, recurrent, serial
+from run_cases import MODULES, biclique, recurrent, serial
 
+import inferno_cuda
 from inferno_cuda.neural.network._sequence import looks_at_nothing
 from inferno_cuda.neural.sequence import advance
 
@@ -86,3 +87,21 @@ def _owning(layer):
     neuron = layer.neuron
     neuron.synapse = layer.connection.synapse
     return neuron
+
+
+AT_ONCE = [
+    name
+    for name in MODULES
+    if name.split()[0] in ("neuron", "synapse", "connection", "serial", "biclique") and not name.endswith("plain")
+]
+
+
+@pytest.mark.parametrize("name", [*AT_ONCE, "stack", "stack with a linear part"])
+@pytest.mark.parametrize("train", [True, False], ids=["train", "eval"])
+def test_nothing_is_stepped_that_need_not_be(monkeypatch, name, train):
+    make, inputs_of = MODULES[name]
+    module = make().train(train)
+    monkeypatch.setattr("inferno_cuda.neural.sequence._run.step_through", None)
+    monkeypatch.setattr("inferno_cuda.neural.sequence.advance.step_through", None)
+    module_record = {"record": "voltage"} if name.startswith(("neuron", "serial")) else {}
+    inferno_cuda.run(module, inputs_of(5), **module_record)
