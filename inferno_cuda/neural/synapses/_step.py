@@ -154,6 +154,7 @@ def _checked_step(
     decay: tuple[float, ...],
     injected: list[torch.Tensor],
 ) -> torch.Tensor:
+    synapse._drop_spike_graph()
     if isinstance(gain, torch.Tensor):
         _check_gain(gain, inputs.shape)
     if has_tangent(inputs, *injected, gain if isinstance(gain, torch.Tensor) else None):
