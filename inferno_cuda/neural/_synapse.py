@@ -173,6 +173,7 @@ class InfernoSynapse(DelayedMixin, BatchShapeMixin, Synapse):
         ValueError: if a size is not a positive integer, ``step_time`` is not positive, or ``delay`` is negative.
     """
 
+    _step_flags = ("_spike_graph",)
     # where spikes are recorded as bool: the record, its version if that is known, and currents with a graph, which its
     # spikes stand for
     _spike_graph: tuple[torch.Tensor, int | None, torch.Tensor] | None = None

@@ -12,7 +12,7 @@ from .. import reference
 from ._delayed_checks import check_bias, check_convolution, check_plan, check_samples
 from ._delayed_native import RunOptions, geometry_numbers, gradients
 from .backend import runs_native
-from .common import check_floating, check_pointer, needs_graph, shape_text
+from .common import check_floating, check_pointer, needs_graph, shape_text, widened
 from .delay_plan import DelayPlan
 from .native import status
 
@@ -150,6 +150,7 @@ def delayed_dense(
         >>> ops.delayed_dense(ring, pointer, torch.ones(2, 2), plan)
         tensor([[23.,  1.]])
     """
+    data, weight, bias = widened(data, weight, bias)
     check_floating("weight", weight)
     if data.ndim != 3:
         raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (slots, batch, inputs)")
@@ -185,6 +186,7 @@ def delayed_direct(
     Raises:
         ValueError, TypeError: as :func:`delayed_dense`.
     """
+    data, weight, bias = widened(data, weight, bias)
     check_floating("weight", weight)
     if data.ndim != 3:
         raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (slots, batch, inputs)")
@@ -226,6 +228,7 @@ def delayed_conv2d(
     Raises:
         ValueError, TypeError: as :func:`delayed_dense`, and ValueError if the kernel is larger than the padded image.
     """
+    data, weight, bias = widened(data, weight, bias)
     check_floating("weight", weight)
     if data.ndim != 5:
         raise ValueError(

@@ -196,8 +196,8 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         made = None if kwargs else synapse._sequence(tuple(steps), True)
         if made is None:
             raise RuntimeError(
-                f"the input requires a gradient, which the spikes recorded by {type(synapse).__name__} drop where hooks "
-                "or a subclass see its steps: pass the input detached, or take a synapse that records currents, such as "
+                f"the input requires a gradient, which the spikes recorded by {type(synapse).__name__} drop where "
+                "hooks or a subclass see its steps: pass it detached, or take a synapse that records currents, such as "
                 "DeltaPlusCurrent"
             )
         return self._summed(looked_up, made[1]).squeeze(0)
