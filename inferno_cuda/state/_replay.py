@@ -17,18 +17,25 @@ from .module import Module
 _replaying = 0
 
 
-def check_not_recomputing() -> None:
+def check_may_step() -> None:
     """To be called by whatever is about to move state on.
 
     Raises:
-        RuntimeError: a backward pass runs the step again, and would find another state than the first time.
+        RuntimeError: a backward pass runs the step again, and would find another state than the first time; or a
+            transform of torch.func would leave its wrapped tensors in the state.
     """
-    if torch.compiler.is_compiling() or torch._C._current_graph_task_id() == -1 or _replaying:
+    if torch.compiler.is_compiling():
         return
-    raise RuntimeError(
-        "a step inside of a backward pass, as torch.utils.checkpoint makes them, would not start from the state that it "
-        "started from before: pass context_fn=inferno_cuda.replay(module) to checkpoint"
-    )
+    if torch._C._current_graph_task_id() != -1 and not _replaying:
+        raise RuntimeError(
+            "a step inside of a backward pass, as torch.utils.checkpoint makes them, would not start from the state "
+            "that it started from before: pass context_fn=inferno_cuda.replay(module) to checkpoint"
+        )
+    if torch._C._functorch.maybe_current_level() is not None:
+        raise RuntimeError(
+            "a step under a transform of torch.func, such as vmap or grad, would leave its tensors in the state of the "
+            "module: transform the ops, such as inferno_cuda.ops.neuron_run, or call backward() instead"
+        )
 
 
 class _Kept(NamedTuple):

@@ -11,6 +11,7 @@ import torch
 
 from ... import ops
 from ...state import RecordTensor, VirtualTensor, _check
+from ...state._replay import check_may_step
 from .._coverage import covers
 from ..base import Connection, Synapse, SynapseConstructor
 from ..synapses import DelayedCurrent
@@ -204,6 +205,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
 
     def _planned(self, synapse: Synapse) -> LookedUp:
         """What is looked up, first what is added, then what is subtracted. The state is left alone."""
+        check_may_step()
         self._project_delays()
         delay, how = self.delay_, synapse.delayed_current()
         parts = (how,) if how.minus is None else (how, how.minus)

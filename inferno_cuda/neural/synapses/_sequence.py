@@ -7,7 +7,7 @@ import torch
 from ... import ops, reference
 from ...ops.common import has_tangent
 from ...state import RecordTensor
-from ...state._replay import check_not_recomputing
+from ...state._replay import check_may_step
 from .._coverage import covers
 from ..base import InfernoSynapse
 from ._step import _real
@@ -52,7 +52,7 @@ def sequence(
     """
     if not covers(synapse, "_sequence") or isinstance(gain, torch.Tensor):
         return None
-    check_not_recomputing()
+    check_may_step()
     dtype = currents[0]._data.dtype if currents else dtype
     x, injected = _checked(synapse, model, inputs, dtype)
     if has_tangent(x, *injected):

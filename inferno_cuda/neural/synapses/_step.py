@@ -8,7 +8,7 @@ from torch.autograd import forward_ad
 from ... import ops, reference
 from ...ops.common import has_tangent
 from ...state import RecordTensor
-from ...state._replay import check_not_recomputing
+from ...state._replay import check_may_step
 from ..base import InfernoSynapse
 
 
@@ -103,7 +103,7 @@ def step(
         RuntimeError: if the step would drop a tangent of forward-mode differentiation, or the backend is ``"native"``
             and ``gain`` a tensor.
     """
-    check_not_recomputing()
+    check_may_step()
     if currents:
         dtype = currents[0]._data.dtype
     if len(inputs) == 1:
