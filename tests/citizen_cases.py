@@ -43,11 +43,11 @@ def dense(inputs=INPUTS, outputs=OUTPUTS, synapse=LINEAR, delay=3.0, batch=BATCH
     return connection
 
 
-def network(delay=3.0, batch=BATCH):
+def network(delay=3.0, batch=BATCH, second=alif):
     """Two layers, so that gradients pass spikes, delays and a reset."""
     return nn.Sequential(
         Serial(dense(batch=batch, delay=delay), lif(batch=batch)),
-        Serial(dense(OUTPUTS, 3, EXPONENTIAL, delay, batch, seed=1), alif(3, batch=batch)),
+        Serial(dense(OUTPUTS, 3, EXPONENTIAL, delay, batch, seed=1), second(3, batch=batch)),
     )
 
 
