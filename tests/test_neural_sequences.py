@@ -4,11 +4,12 @@ import copy
 
 import pytest
 import torch
-from surrogate_cases import EVERY, drive, neurons
+from surrogate_cases import EVERY, drive, neurons, referred
 from test_neural_neurons import ADAPTIVE
 from torch import nn
 
 import inferno_cuda
+from inferno_cuda import surrogate
 from inferno_cuda.surrogate import ATan
 from inferno_cuda.testing import DTYPES, assert_identical
 
@@ -32,9 +33,9 @@ def assert_same_state(ours, theirs):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("surrogate, lock", [(None, True), (ATan(), True), (ATan(), False)])
-def test_sequences_are_calls(backend, name, dtype, surrogate, lock):
-    cells, x = neurons(name, dtype, surrogate=surrogate), drive(14, dtype)
+@pytest.mark.parametrize("shape, lock", [(None, True), (ATan(), True), (ATan(), False)])
+def test_sequences_are_calls(backend, name, dtype, shape, lock):
+    cells, x = neurons(name, dtype, surrogate=shape), drive(14, dtype)
     twin = copy.deepcopy(cells)
     out = cells._run_sequence(x, RECORD, refrac_lock=lock)
     for ours, theirs in zip((out.spikes, *out.records.values()), stepped(twin, x, refrac_lock=lock), strict=True):
@@ -82,6 +83,18 @@ def test_gradients_are_those_of_calls(backend, name):
     for ours, theirs in zip(found, wanted, strict=True):
         torch.testing.assert_close(ours, theirs)
         assert ours.any()
+
+
+@pytest.mark.parametrize("cls", [getattr(surrogate, n) for n in surrogate.__all__ if n != "Surrogate"])
+def test_every_surrogate_has_a_gradient(backend, cls):
+    """That of the reference, and not all zeros."""
+    cells, x = neurons("ALIF", surrogate=cls(0.03)), drive(12).requires_grad_()
+    expected = referred(cells, x).spikes
+    (wanted,) = torch.autograd.grad((expected * expected.cumsum(0).detach()).sum(), x)
+    spikes = cells._run_sequence(x).spikes
+    (found,) = torch.autograd.grad((spikes * expected.cumsum(0).detach()).sum(), x)
+    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-12)
+    assert found.count_nonzero() > 100
 
 
 def test_inputs_broadcast_as_in_calls(backend):

@@ -11,6 +11,7 @@ from test_neural_neurons import ADAPTIVE, make
 from torch import nn
 
 import inferno_cuda
+import inferno_cuda.neural as ours
 from inferno_cuda.surrogate import ATan, Boxcar, SuperSpike
 from inferno_cuda.testing import assert_identical
 
@@ -90,9 +91,9 @@ def test_gradients_through_time_are_those_of_the_reference(backend, name, lock, 
     found = torch.autograd.grad(((spikes + 0.1 * voltages) * weight).sum(), leaves)
     names = ["inputs", *dict(cells.named_parameters())]
     assert len(names) > 4
-    for which, ours, theirs in zip(names, found, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12, msg=lambda m, which=which: f"{which}: {m}")
-        assert ours.any(), which
+    for which, mine, theirs in zip(names, found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12, msg=lambda m, which=which: f"{which}: {m}")
+        assert mine.any(), which
 
 
 @pytest.mark.parametrize("attribute", ["tc_adaptation", "adapt_increment"])
@@ -120,8 +121,8 @@ def test_a_learned_constant_is_read_again_after_an_update(backend):
         for cells in (learned, fresh):
             cells.clear(keep_adaptations=False)
         with torch.set_grad_enabled(grad):
-            for ours, theirs in zip(stepped(learned, drive(20)), stepped(fresh, drive(20)), strict=True):
-                assert torch.equal(ours, theirs)
+            for mine, theirs in zip(stepped(learned, drive(20)), stepped(fresh, drive(20)), strict=True):
+                assert torch.equal(mine, theirs)
 
 
 def test_a_reduction_of_ones_own(backend):
@@ -222,6 +223,31 @@ def test_detach_reaches_the_parts_of_a_module():
     assert all(cells.voltage.requires_grad for cells in model.parts)
     model.detach_()
     assert not any(cells.voltage.requires_grad for cells in model.parts)
+
+
+def test_gradients_pass_through_layers_with_delays(backend):
+    """To the weights of the first, until the layers leave their graphs: neurons, synapses and histories."""
+    torch.manual_seed(0)
+    synapse = ours.SingleExponentialCurrent.partialconstructor(spike_charge=300.0, time_constant=5.0)
+    layers = []
+    for inputs, outputs in ((6, 5), (5, 4)):
+        connection = ours.LinearDense(
+            inputs, outputs, 1.0, synapse=synapse, batch_size=2, delay=3.0, weight_init=nn.init.uniform_,
+            delay_init=lambda d: torch.rand_like(d) * 3,
+        )  # fmt: skip
+        connection.weight_.requires_grad_()
+        layers.append(ours.Serial(connection, make("LIF", shape=outputs, batch_size=2, surrogate=ATan(0.1))))
+    first = layers[0].connection.weight_
+    x = torch.rand(24, 2, 6) < 0.4
+    for part in x.split(12):
+        spikes = torch.stack([layers[1](layers[0](now)) for now in part])
+        assert spikes.any()
+        first.grad = None
+        spikes.sum().backward()  # reaches no earlier part
+        assert first.grad.isfinite().all() and first.grad.any()
+        for layer in layers:
+            layer.detach_()
+            assert not any(buffer.requires_grad for buffer in layer.buffers())
 
 
 def test_detach_leaves_a_starting_voltage_that_learns():

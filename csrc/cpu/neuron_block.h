@@ -32,6 +32,24 @@ const C* read_row(const Series& series, int64_t t, int64_t at, int64_t count, C*
   return buffer;
 }
 
+// Rows of a sequence lie far apart: where one ends, the hardware does not foresee the next.
+template <bool Written>
+void prefetch_row(const void* data, int64_t bytes) {
+  constexpr int64_t line = 64;
+#if defined(__GNUC__)
+  for (int64_t at = 0; at < bytes; at += line) __builtin_prefetch(static_cast<const char*>(data) + at, Written, 3);
+#else
+  (void)data, (void)bytes, (void)line;
+#endif
+}
+
+// Asks for elements [at, at + count) of step t.
+template <class T>
+void prefetch_row(const Series& series, int64_t t, int64_t at, int64_t count) {
+  if (series.step_stride && series.item_stride)
+    prefetch_row<false>(static_cast<const T*>(series.data) + t * series.step_stride + at, count * int64_t(sizeof(T)));
+}
+
 template <class T, class C>
 void load_row(const void* from, int64_t at, int64_t count, C* to) {
   const T* row = static_cast<const T*>(from) + at;
@@ -134,6 +152,7 @@ class NeuronBlock {
       const int64_t of = row * width;
       C* code = sink.code(row);
       const C* inputs = read_row<T>(a.inputs, t, place(row), count, inputs_.at());
+      if (t + 1 < a.steps) prefetch_row<T>(a.inputs, t + 1, place(row), count);
       StepRow<C> s{numbers, inputs,  at.acting, at.voltage_in + of, at.voltage + of, refrac(row),
                    code,    nullptr, nullptr};
       if (at.reached) {

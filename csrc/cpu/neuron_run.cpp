@@ -37,8 +37,13 @@ class Run {
   }
 
   C* code(int64_t row) {
-    if constexpr (std::is_same_v<T, C>)
-      if (!a.bool_spikes) return static_cast<C*>(a.spikes) + step_ + block_.place(row);
+    if constexpr (std::is_same_v<T, C>) {
+      if (!a.bool_spikes) {
+        C* spikes = static_cast<C*>(a.spikes) + step_ + block_.place(row);
+        if (step_ < last_) prefetch_row<true>(spikes + block_.items(), block_.count * int64_t(sizeof(C)));
+        return spikes;
+      }
+    }
     return codes_.at();
   }
 
@@ -60,6 +65,7 @@ class Run {
   NeuronBlock<T> block_;
   Scratch<C> codes_, voltage_, held_, adaptation_, acting_;
   int64_t step_ = 0;  // where the results of the step begin
+  const int64_t last_ = (a.steps - 1) * block_.items();
 
   // To place `number` of what may hold the state at several times.
   void store_state(void* voltage, void* refrac, void* adaptation, int64_t begin, int64_t number) {

@@ -154,6 +154,7 @@ class Backward {
       const C* more = read_row<T>(g.of_voltages, t, at, count, row(of_step_voltages));
       for (int64_t i = 0; i < count; ++i) of_voltage[i] += more[i];
     }
+    if (t > 0) prefetch_step(t - 1, at);
     const C* spikes = row(zeros);
     if (g.of_spikes.data) spikes = read_row<T>(g.of_spikes, t, at, count, row(of_spikes));
     if (block_.adapts) spikes = reach_sample(of, spikes, of_voltage);
@@ -178,6 +179,13 @@ class Backward {
     if (a.kinds)
       for (int64_t i = 0; i < count; ++i) sums_.rows().acting[i] += row(of_acting)[i];
     if constexpr (!std::is_same_v<T, C>) store_row<T>(current, g.inputs, t * block_.items() + at, count);
+  }
+
+  void prefetch_step(int64_t t, int64_t at) {
+    prefetch_row<T>(a.inputs, t, at, block_.count);
+    if (g.of_spikes.data) prefetch_row<T>(g.of_spikes, t, at, block_.count);
+    if (g.inputs)
+      prefetch_row<true>(static_cast<T*>(g.inputs) + t * block_.items() + at, block_.count * int64_t(sizeof(T)));
   }
 
   // Adds what adaptations make of a sample's spikes and voltage to their gradients; returns those of the spikes.
