@@ -48,3 +48,9 @@ def referred(cells, x, adapt=True, **options):
         **options,
         **given,
     )
+
+
+def stepped(cells, x, **options):
+    """Spikes and voltages of every step."""
+    both = [(cells(now, **options), cells.voltage) for now in x]
+    return [torch.stack(series) for series in zip(*both, strict=True)]

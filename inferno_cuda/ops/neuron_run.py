@@ -32,8 +32,8 @@ def _of_neurons(parameter, voltage):
     return parameter.numel() == 1 or missing >= 0 or (missing == -1 and parameter.shape[0] == 1)
 
 
-def _problem(model, voltage, surrogate, parameters, graph):
-    """Why the kernel does not take a call; empty if it does."""
+def run_problem(model, voltage, surrogate, parameters, graph):
+    """Why the kernel does not take a call, which autograd records if `graph`; empty if it does."""
     tensors = {name: parameters[name] for name in tensor_names(parameters)}
     if "dt" in tensors:
         return "dt is a tensor"
@@ -48,7 +48,7 @@ def _problem(model, voltage, surrogate, parameters, graph):
 def _runs_kernel(model, voltage, surrogate, parameters, graph):
     if not runs_native(voltage, "neuron_run"):
         return False
-    problem = _problem(model, voltage, surrogate, parameters, graph)
+    problem = run_problem(model, voltage, surrogate, parameters, graph)
     if problem and active_mode() == "native":
         raise RuntimeError(f"neuron_run: backend is set to 'native', but {problem}, which runs in torch")
     return not problem

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ... import ops, reference
-from ...ops.neuron_run import without_kernel
+from ...ops.neuron_run import run_problem
 from ...state._check import less, nonnegative, nonzero, step
 from ...state._replay import check_may_step
 from .. import _sequence
@@ -106,13 +106,12 @@ class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeu
 
     def _why_torch(self) -> str:
         """What a step has that no kernel takes."""
-        tensors = {name: value for name, value in self._dynamics().items() if isinstance(value, torch.Tensor)}
-        if self.surrogate is None:
-            return f"parameters that are tensors run in torch: {', '.join(tensors)}" if tensors else ""
-        differing = [n for n, p in tensors.items() if p.numel() > 1 and p.ndim > len(self.shape) and p.shape[0] > 1]
-        if differing:
-            return f"parameters that differ between samples run in torch: {', '.join(differing)}"
-        return without_kernel(self.surrogate)
+        parameters = self._dynamics()
+        if self.surrogate is not None:
+            voltage = self._buffers["_voltage__data"]
+            return run_problem(self._model, voltage, self.surrogate, parameters, torch.is_grad_enabled())
+        tensors = [name for name, value in parameters.items() if isinstance(value, torch.Tensor)]
+        return f"parameters that are tensors run in torch: {', '.join(tensors)}" if tensors else ""
 
     @property
     def dt(self) -> float:
