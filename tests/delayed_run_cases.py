@@ -23,7 +23,8 @@ class Case:
 
     def __str__(self):
         shapes = "x".join(map(str, self.inputs)) + "-" + "x".join(map(str, self.weight))
-        return f"{self.op}-N{self.slots}-T{self.steps}-{shapes}" + "".join(f"-{k[0]}{v}" for k, v in self.geometry.items())
+        geometry = "".join(f"-{name[0]}{pair}" for name, pair in self.geometry.items())
+        return f"{self.op}-N{self.slots}-T{self.steps}-{shapes}{geometry}"
 
 
 def conv(inputs, weight, slots=6, steps=9, **geometry):
@@ -47,7 +48,11 @@ CASES = [
     conv((4, 1, 6, 9), (2, 1, 2, 4), stride=(1, 3), padding=(3, 0), dilation=(1, 2)),
     conv((2, 3, 5, 5), (2, 3, 3, 3), padding=4),
 ]
-SMALL = [Case("dense", (2, 4), (3, 4), 4, 5), Case("direct", (2, 3), (3,), 4, 5), conv((2, 2, 4, 3), (2, 2, 2, 2), 4, 5, padding=1)]
+SMALL = [
+    Case("dense", (2, 4), (3, 4), 4, 5),
+    Case("direct", (2, 3), (3,), 4, 5),
+    conv((2, 2, 4, 3), (2, 2, 2, 2), 4, 5, padding=1),
+]
 
 
 @dataclass

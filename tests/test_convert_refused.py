@@ -219,3 +219,10 @@ def test_bound_methods(package, convert):
     refused(convert, model, plain="_backward_hooks")
     lif, conn = neuron(package, "LIF"), connection(package, "LinearDense")
     refused(convert, package.neural.Serial(conn, lif, lif.forward), root="method 'forward'")
+
+
+@pytest.mark.parametrize("synapse", [ours.neural.DeltaCurrent, ours.neural.DeltaPlusCurrent])
+def test_linear_interpolation_of_spikes(synapse):
+    make = synapse.partialconstructor(1.0, interp_mode="linear")
+    model = ours.neural.LinearDense(3, 2, 1.0, synapse=make, delay=2.0)
+    refused(to_inferno, model, root="interpolates 'linear'", synapse_="interpolates 'linear'")

@@ -101,7 +101,7 @@ def test_bad_time_constant_raises():
 @pytest.mark.parametrize("kind", KINDS)
 def test_unknown_mode_raises(kind):
     with pytest.raises(RuntimeError, match="interp_mode"):
-        synapse(kind, interp_mode="linear")
+        synapse(kind, interp_mode="cubic")
 
 
 @pytest.mark.parametrize("kind", KINDS)

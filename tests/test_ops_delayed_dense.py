@@ -190,7 +190,7 @@ def test_gradients_equal_autograd_of_the_formula(backend, mode, history):
         assert (actual != 0).any()
 
 
-def test_a_changed_ring_is_noticed_by_backward(backend):
+def test_a_changed_ring_is_noticed_by_backward(native):
     data, pointer, weight, bias, delay = problem(6, 3, 8, 5)
     y = run(data, pointer, weight.requires_grad_(), bias, delay)
     ops.history_push_(data, pointer, torch.zeros(3, 8))
@@ -232,7 +232,7 @@ def test_pointers_count_modulo_the_slots(backend, pointer):
     assert_identical(run(data, torch.tensor(pointer), weight, bias, delay), expected)
 
 
-def test_forward_mode_is_refused_rather_than_dropped(backend):
+def test_forward_mode_is_refused_rather_than_dropped(native):
     data, pointer, weight, bias, delay = problem(6, 3, 8, 5)
     with torch.autograd.forward_ad.dual_level(), pytest.raises((RuntimeError, NotImplementedError)):
         dual = torch.autograd.forward_ad.make_dual(weight, torch.ones_like(weight))

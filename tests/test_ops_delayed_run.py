@@ -40,7 +40,7 @@ def test_layout_does_not_matter(backend):
         expected = p.run(mode="linear")
         wide = torch.zeros(*(2 * size for size in p.series.shape))
         wide[tuple(slice(None, None, 2) for _ in p.series.shape)] = p.series
-        views = [p.series.movedim(1, -1).contiguous().movedim(-1, 1), p.series.movedim(0, -1).contiguous().movedim(-1, 0)]
+        views = [p.series.movedim(dim, -1).contiguous().movedim(-1, dim) for dim in (0, 1)]
         views.append(wide[tuple(slice(None, None, 2) for _ in p.series.shape)])
         for series in views:
             assert_identical(Problem(case, series, p.weight, p.bias, p.delay).run(mode="linear"), expected)

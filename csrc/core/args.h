@@ -186,8 +186,8 @@ struct Sequence {
   int64_t time_stride, batch_stride, rest_stride;
 };
 
-// Delayed sums of every step of a sequence, and their gradients. Every map is a convolution of channels of pixels: dense
-// has one pixel, direct one pixel and, for each output, only the channel of its number. Inputs count channels and
+// Delayed sums of every step of a sequence, and their gradients. Every map is a convolution of channels of pixels:
+// dense has one pixel, direct one pixel and, for each output, only the channel of its number. Inputs count channels and
 // pixels, outputs filters and places; a term of a filter is (channel, row, column) of the kernel.
 struct DelayedRunArgs {
   Scalar type;       // of weight, bias, out, grad, and of series unless that is bool
@@ -207,7 +207,8 @@ struct DelayedRunArgs {
   double scale, overbound;
 };
 
-int64_t delayed_run_units(const DelayedRunArgs& a, int64_t times);  // parts of a sequence of `times` that are independent
+int64_t delayed_run_units(const DelayedRunArgs& a,
+                          int64_t times);  // independent parts of a sequence
 
 void delayed_run_cpu(const DelayedRunArgs& a, int64_t begin, int64_t end);         // units x filters
 void delayed_run_series_cpu(const DelayedRunArgs& a, int64_t begin, int64_t end);  // units x channels

@@ -41,9 +41,7 @@ struct Side {
   }
 
   // Steps from the first source time of a target to the sample of an age.
-  INFERNO_HD static int64_t steps(const DelayedRunArgs& a, int32_t age) {
-    return Transposed ? age : a.slots - 1 - age;
-  }
+  INFERNO_HD static int64_t steps(const DelayedRunArgs& a, int32_t age) { return Transposed ? age : a.slots - 1 - age; }
 
   INFERNO_HD static int64_t synapse(const DelayedRunArgs& a, int64_t target, int64_t source, int64_t tap) {
     const int64_t filter = Transposed ? source : target, channel = a.direct ? 0 : Transposed ? target : source;

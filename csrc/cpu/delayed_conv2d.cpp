@@ -2,7 +2,7 @@
 // a filter's output stays in the cache while every tap adds a run of memory, neighbouring pixels and the batch, to it.
 #include <vector>
 
-#include "cpu/delayed_run.h"
+#include "cpu/add_taps.h"
 
 namespace inferno {
 namespace {

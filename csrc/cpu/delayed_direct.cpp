@@ -1,6 +1,6 @@
 // One term for each output. A block of outputs is summed with the batch innermost, as the history has it, and then
 // written with the outputs innermost.
-#include "cpu/delayed_run.h"
+#include "cpu/add_taps.h"
 
 namespace inferno {
 namespace {

@@ -77,12 +77,12 @@ INFERNO_HD void add_apart(const Term<C>* terms, int64_t count, const C* tile, in
                     : add_to_all<C, taps, false>(terms, count, tile, apart, elements, sums);
 }
 
-#define INFERNO_ADD_ALL(C)                                                                                             \
-  INFERNO_CLONES void add_all(Taps taps, const Term<C>* terms, int64_t count, const C* tile, int64_t apart,            \
-                              int64_t elements, C* sums) {                                                             \
-    if (taps == Taps::one) return add_to_all<C, Taps::one, true>(terms, count, tile, apart, elements, sums);           \
-    taps == Taps::blended ? add_apart<C, Taps::blended>(terms, count, tile, apart, elements, sums)                     \
-                          : add_apart<C, Taps::two>(terms, count, tile, apart, elements, sums);                        \
+#define INFERNO_ADD_ALL(C)                                                                                   \
+  INFERNO_CLONES void add_all(Taps taps, const Term<C>* terms, int64_t count, const C* tile, int64_t apart,  \
+                              int64_t elements, C* sums) {                                                   \
+    if (taps == Taps::one) return add_to_all<C, Taps::one, true>(terms, count, tile, apart, elements, sums); \
+    taps == Taps::blended ? add_apart<C, Taps::blended>(terms, count, tile, apart, elements, sums)           \
+                          : add_apart<C, Taps::two>(terms, count, tile, apart, elements, sums);              \
   }
 INFERNO_ADD_ALL(float)
 INFERNO_ADD_ALL(double)
@@ -130,8 +130,8 @@ class UnitSums {
 
   void lay_out(const Box& sources) {
     tile_.resize((sources.size() + 1) * length_);
-    pack_box<H>(source_, source_times_, unit_, first_, times_, sources, Map::sources(a_.rows),
-                Map::sources(a_.columns), a_.scale, tile_.data(), length_);
+    pack_box<H>(source_, source_times_, unit_, first_, times_, sources, Map::sources(a_.rows), Map::sources(a_.columns),
+                a_.scale, tile_.data(), length_);
     outside_ = sources.size() * length_;
     if (!Transposed) std::fill(tile_.begin() + outside_, tile_.end(), C(a_.overbound));
   }

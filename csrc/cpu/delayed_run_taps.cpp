@@ -61,11 +61,11 @@ INFERNO_HD void correlate_all(const C* grads, const C* samples, const Pair* pair
   }
 }
 
-#define INFERNO_CORRELATE(C)                                                                                       \
-  INFERNO_CLONES void correlate(const C* grads, const C* samples, const Pair* pairs, const int64_t* ends,          \
-                                int64_t synapses, int64_t apart, int64_t elements, C* older, C* newer) {           \
-    newer ? correlate_all<C, true>(grads, samples, pairs, ends, synapses, apart, elements, older, newer)           \
-          : correlate_all<C, false>(grads, samples, pairs, ends, synapses, apart, elements, older, newer);         \
+#define INFERNO_CORRELATE(C)                                                                               \
+  INFERNO_CLONES void correlate(const C* grads, const C* samples, const Pair* pairs, const int64_t* ends,  \
+                                int64_t synapses, int64_t apart, int64_t elements, C* older, C* newer) {   \
+    newer ? correlate_all<C, true>(grads, samples, pairs, ends, synapses, apart, elements, older, newer)   \
+          : correlate_all<C, false>(grads, samples, pairs, ends, synapses, apart, elements, older, newer); \
   }
 INFERNO_CORRELATE(float)
 INFERNO_CORRELATE(double)

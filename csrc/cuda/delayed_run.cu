@@ -2,6 +2,7 @@
 // order. A lane is a time of an item of the batch at a place; a block takes a few channels and a stretch of the lanes,
 // and lays a tile of their synapses out in shared memory. A correlation is a block's, added up in a fixed tree.
 #include "core/delayed_run.h"
+
 #include "cuda/launch.h"
 
 namespace inferno {

@@ -3,8 +3,6 @@
 namespace inferno {
 namespace {
 
-
-
 ConvAxis run_axis(int64_t input, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
   STD_TORCH_CHECK(input > 0 && kernel > 0 && stride > 0 && dilation > 0 && padding >= 0, "geometry: out of range");
   const int64_t room = input + 2 * padding - dilation * (kernel - 1) - 1;
@@ -14,8 +12,7 @@ ConvAxis run_axis(int64_t input, int64_t kernel, int64_t stride, int64_t padding
 
 // [time, batch, rest], any strides
 Sequence sequence_of(const Tensor& t, int64_t times, int64_t batch, int64_t rest, const char* name) {
-  STD_TORCH_CHECK(t.dim() == 3 && t.size(0) == times && t.size(1) == batch && t.size(2) == rest, name,
-                  ": wrong shape");
+  STD_TORCH_CHECK(t.dim() == 3 && t.size(0) == times && t.size(1) == batch && t.size(2) == rest, name, ": wrong shape");
   return {t.const_data_ptr(), t.stride(0), t.stride(1), t.stride(2)};
 }
 
@@ -55,7 +52,8 @@ int64_t outputs_of(const DelayedRunArgs& a) { return a.filters * a.rows.output *
 
 // series: [slots - 1 + steps, batch, inputs]
 void take_series(DelayedRunArgs& a, const Tensor& series, const Tensor& weight, double scale, double overbound) {
-  STD_TORCH_CHECK(series.dim() == 3 && series.size(0) >= a.slots - 1, "series: must be [slots - 1 + steps, batch, inputs]");
+  STD_TORCH_CHECK(series.dim() == 3 && series.size(0) >= a.slots - 1,
+                  "series: must be [slots - 1 + steps, batch, inputs]");
   a.bool_series = series.scalar_type() == ScalarType::Bool;
   STD_TORCH_CHECK(a.bool_series || series.scalar_type() == weight.scalar_type(),
                   "series: must be bool or of weight's dtype");
@@ -84,9 +82,7 @@ void run_cpu(const DelayedRunArgs& a, Kernel kernel, int64_t count, int64_t work
 
 enum class Device { cpu, cuda };
 
-int64_t terms_of(const DelayedRunArgs& a) {
-  return (a.direct ? 1 : a.channels) * a.rows.kernel * a.columns.kernel;
-}
+int64_t terms_of(const DelayedRunArgs& a) { return (a.direct ? 1 : a.channels) * a.rows.kernel * a.columns.kernel; }
 
 template <Device device>
 Tensor run(const Tensor& series, const Tensor& weight, const std::optional<Tensor> bias, const Tensor& slot,

@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
 
     def __str__(self) -> str:
         verdict = f"ok, {self.compared} values" if not self.problem else f"FAILED: {self.problem}"
-        return f"{self.op:<15} {self.device:<5} {self.backend:<7} {self.dtype:<9} {verdict}"
+        return f"{self.op:<18} {self.device:<5} {self.backend:<7} {self.dtype:<9} {verdict}"
 
 
 def _results(op: str, device: str, dtype: torch.dtype, seed: int) -> Results:

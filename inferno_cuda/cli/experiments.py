@@ -10,6 +10,7 @@ import torch
 from .. import ops, surrogate, testing
 
 SLOTS, BATCH, INPUTS, OUTPUTS, DEPTH = 7, 5, 37, 19, 3
+STEPS = 4  # of a sequence with a past
 MANY = 40_003  # enough for several threads, and no multiple of a vector's width
 BATCHES = (1, 5, 70)
 DT = 0.7
@@ -214,9 +215,28 @@ def _delayed_sum(function, inputs, synapses, **geometry):
             data, pointer = testing.random_ring(
                 (SLOTS, batch, *inputs), kind, pointer=2, batch_innermost=innermost, device=device, generator=rng
             )
-            for mode in CHOOSING if kind == torch.bool else MODES:
+            for mode in MODES:
                 plan = _plan(delay, mode)
                 out = function(data, pointer, weight, plan, bias=bias, scale=0.7, **geometry)
+                yield f"{mode}, {kind}, batch {batch}", out
+
+    return experiment
+
+
+def _delayed_run(function, inputs, synapses, **geometry):
+    """The same over a sequence."""
+    timing = {"dt": DT, "slots": SLOTS, "max_delay": DT * (SLOTS - 1)}
+
+    def experiment(device, dtype, rng):
+        delay = _delay(torch.float32, rng, synapses).to(device)
+        weight = _uniform(-1, 1, synapses, dtype, rng).to(device)
+        bias = _uniform(-1, 1, synapses[:1], dtype, rng).to(device)
+        for batch, kind, innermost in itertools.product(BATCHES, (dtype, torch.bool), (False, True)):
+            shape = (SLOTS - 1 + STEPS, batch, *inputs)
+            series, _ = testing.random_ring(shape, kind, batch_innermost=innermost, device=device, generator=rng)
+            for mode, time_constant in MODES.items():
+                options = {"mode": mode, "time_constant": time_constant, "scale": 0.7, **timing, **geometry}
+                out = function(series, weight, delay, bias=bias, **options)
                 yield f"{mode}, {kind}, batch {batch}", out
 
     return experiment
@@ -225,6 +245,9 @@ def _delayed_sum(function, inputs, synapses, **geometry):
 _delayed_dense = _delayed_sum(ops.delayed_dense, (INPUTS,), (OUTPUTS, INPUTS))
 _delayed_direct = _delayed_sum(ops.delayed_direct, (INPUTS,), (INPUTS,))
 _delayed_conv2d = _delayed_sum(ops.delayed_conv2d, (2, 9, 7), (3, 2, 3, 2), stride=(1, 2), padding=(2, 1))
+_delayed_dense_run = _delayed_run(ops.delayed_dense_run, (INPUTS,), (OUTPUTS, INPUTS))
+_delayed_direct_run = _delayed_run(ops.delayed_direct_run, (INPUTS,), (INPUTS,))
+_delayed_conv2d_run = _delayed_run(ops.delayed_conv2d_run, (2, 9, 7), (3, 2, 3, 2), stride=(1, 2), padding=(2, 1))
 
 EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "neuron_step": (_neuron_step, testing.DTYPES),
@@ -238,4 +261,7 @@ EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "delayed_dense": (_delayed_dense, testing.DTYPES),
     "delayed_direct": (_delayed_direct, testing.DTYPES),
     "delayed_conv2d": (_delayed_conv2d, testing.DTYPES),
+    "delayed_dense_run": (_delayed_dense_run, testing.DTYPES),
+    "delayed_direct_run": (_delayed_direct_run, testing.DTYPES),
+    "delayed_conv2d_run": (_delayed_conv2d_run, testing.DTYPES),
 }

@@ -12,6 +12,7 @@ from ..neural import functional as neural_functional
 from ..state import Module
 from ..state._link import Relay
 from ._library import CURRENT_LOOKUPS, Library
+from ._transfer import Unfit
 
 
 class Ours(Library):
@@ -25,6 +26,8 @@ class Ours(Library):
 
     def lookup(self, synapse: nn.Module) -> dict[str, Any]:
         kept = vars(synapse)
+        if any(kept.get(f"_{cls}__mode") == "linear" for cls in CURRENT_LOOKUPS):
+            raise Unfit("interpolates 'linear', which its counterpart does not")
         over = [kept[f"_{cls}__overbound"] for cls in CURRENT_LOOKUPS if f"_{cls}__overbound" in kept]
         return {
             "mode": kept["_SpikeMixin__mode"],

@@ -1,8 +1,7 @@
 """The operations that everything else is built from, each on the fastest backend there is for its tensors."""
 
 from .backend import Choice, active_mode, backend, choose, native_on_cpu
-from .delay_plan import DIFFERENTIABLE, DelayPlan, delay_plan
-from .delay_plan import attach as delay_plan_attach
+from .delay_plan import DelayPlan, delay_plan
 from .delayed_run import delayed_conv2d_run, delayed_dense_run, delayed_direct_run
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
 from .history import history_gather, history_push, history_push_

@@ -79,8 +79,9 @@ class backend:
 
     ``auto`` takes our kernels where there are some for the device and the reference elsewhere; ``native`` raises
     instead of taking the reference; ``torch`` always takes the reference. The setting takes effect at once; used as a
-    context manager, the previous one comes back at the end. In every mode, backward passes, the functional
-    ``history_push`` and gathers that need a gradient are pure torch: there are no kernels for them.
+    context manager, the previous one comes back at the end. In every mode, backward passes of neurons'
+    steps, the functional ``history_push`` and gathers that need a gradient are pure torch: there are no kernels for
+    them.
 
     Raises:
         ValueError: for any other name.

@@ -133,8 +133,8 @@ def delayed_dense(
         scale: what True stands for in a bool history, nA.
 
     Returns:
-        ``[B, O]``, of weight's dtype. Differentiable in data, weight and bias, and in the delays that plan was made
-        for, see :func:`delay_plan`.
+        ``[B, O]``, of weight's dtype. Differentiable in data, weight and bias, and in the delays that
+        plan was made for, see :func:`delay_plan`.
 
     Raises:
         ValueError: shapes or devices do not fit.
@@ -180,8 +180,8 @@ def delayed_direct(
         plan: of the delays ``[O]``.
 
     Returns:
-        ``[B, O]``, of weight's dtype. Differentiable in data, weight and bias, and in the delays that plan was made
-        for, see :func:`delay_plan`.
+        ``[B, O]``, of weight's dtype. Differentiable in data, weight and bias, and in the delays that
+        plan was made for, see :func:`delay_plan`.
 
     Raises:
         ValueError, TypeError: as :func:`delayed_dense`.
@@ -222,8 +222,8 @@ def delayed_conv2d(
         stride, padding, dilation: as for ``torch.nn.functional.conv2d``, pairs (vertical, horizontal).
 
     Returns:
-        ``[B, F, Ho, Wo]``, of weight's dtype. Differentiable in data, weight and bias, and in the delays that plan was made
-        for, see :func:`delay_plan`.
+        ``[B, F, Ho, Wo]``, of weight's dtype. Differentiable in data, weight and bias, and in the delays that
+        plan was made for, see :func:`delay_plan`.
 
     Raises:
         ValueError, TypeError: as :func:`delayed_dense`, and ValueError if the kernel is larger than the padded image.

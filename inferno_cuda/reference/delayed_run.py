@@ -21,7 +21,10 @@ class Geometry(NamedTuple):
         return tuple((size + 2 * pad - spread * (taps - 1) - 1) // step + 1 for size, step, pad, spread, taps in axes)
 
 
-DENSE, DIRECT = Geometry(), Geometry(direct=True)
+#: Every output sums over all inputs.
+DENSE = Geometry()
+#: Every output sees the input of its own number.
+DIRECT = Geometry(direct=True)
 
 
 class Slope(NamedTuple):

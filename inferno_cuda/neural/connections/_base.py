@@ -15,7 +15,7 @@ from ...state._replay import check_may_step
 from .._coverage import covers
 from ..base import Connection, Synapse, SynapseConstructor
 from ..synapses import DelayedCurrent
-from ._plan import differentiable, fused_run, fused_sum, fuses
+from ._plan import check_differentiable, differentiable, fused_run, fused_sum, fuses
 from .mixins import WeightBiasDelayMixin, check_numbers
 
 Init = Callable[[torch.Tensor], torch.Tensor]
@@ -206,14 +206,15 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
     def _planned(self, synapse: Synapse) -> LookedUp:
         """What is looked up, first what is added, then what is subtracted. The state is left alone."""
         check_may_step()
-        self._project_delays()
         delay, how = self.delay_, synapse.delayed_current()
         parts = (how,) if how.minus is None else (how, how.minus)
         for part in parts:
             self._check_step(self._recorded_dtype(part))
+            check_differentiable(delay, part, synapse)
+        self._project_delays()
         caches = (self._plans, self._minus_plans)
         plans = [cache.get(delay, part) for cache, part in zip(caches, parts, strict=False)]
-        return [(part, differentiable(plan, delay, part, synapse)) for part, plan in zip(parts, plans, strict=True)]
+        return [(part, differentiable(plan, delay, part)) for part, plan in zip(parts, plans, strict=True)]
 
     def _run_sequence(self, *inputs: torch.Tensor) -> torch.Tensor | None:
         """T steps at once: inputs ``(T, B, *inshape)``, outputs ``(T, B, *outshape)``.
@@ -234,7 +235,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             self._check_step(self._present_dtype(synapse))
             made = synapse._sequence(data, False)
             out = None if made is None else self._undelayed(made[0].flatten(0, 1))
-        return None if out is None else out.view(inputs[0].shape[0], -1, *self.outshape)
+        return None if out is None else out.view(inputs[0].shape[0], *self.batched_outshape)
 
     def _delayed_sequence(self, synapse: Synapse, data: tuple[torch.Tensor | float, ...]) -> torch.Tensor | None:
         looked_up = self._planned(synapse)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ... import ops
+from ...ops.delay_plan import DIFFERENTIABLE, attach
 from ...state import RecordTensor
 from ...state._ring import capturing
 from ..base import Synapse
@@ -124,23 +125,26 @@ def _class_fuses(synapse: type[Synapse]) -> bool:
     return False
 
 
-def differentiable(plan: ops.DelayPlan, delay: torch.Tensor, how: DelayedCurrent, synapse: Synapse) -> ops.DelayPlan:
-    """The plan of the delays as it is used in a step: with gradients, if they want any.
+def check_differentiable(delay: torch.Tensor, how: DelayedCurrent, synapse: Synapse) -> None:
+    """Checks that delays which require a gradient can have one.
 
     Raises:
-        RuntimeError: the synapse's interpolation has no gradient with respect to delays.
+        RuntimeError: the synapse's interpolation has none.
     """
-    if not (delay.requires_grad and torch.is_grad_enabled()):
-        return plan
-    if how.mode not in ops.DIFFERENTIABLE:
+    if delay.requires_grad and torch.is_grad_enabled() and how.mode not in DIFFERENTIABLE:
         raise RuntimeError(
             f"'delay' requires a gradient, and {type(synapse).__name__} with its interpolation {how.mode!r} has none: "
             "take a synapse that interpolates 'linear' or 'expdecay', or call delay.requires_grad_(False)"
         )
+
+
+def differentiable(plan: ops.DelayPlan, delay: torch.Tensor, how: DelayedCurrent) -> ops.DelayPlan:
+    """The plan of the delays as it is used in a step: with gradients, if they want any."""
+    if not (delay.requires_grad and torch.is_grad_enabled()):
+        return plan
     record = how.record
-    return ops.delay_plan_attach(
-        plan, delay, dt=record.dt, mode=how.mode, time_constant=how.time_constant, max_delay=record.duration
-    )
+    options = {"mode": how.mode, "time_constant": how.time_constant, "max_delay": record.duration}
+    return attach(plan, delay, dt=record.dt, **options)
 
 
 def fused_run(

@@ -108,6 +108,8 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         requires_grad: whether autograd is to train the parameters.
     """
 
+    _projected: tuple[int, int] | None = None  # address and version of the delays known to be in range
+
     def __init__(
         self,
         weight: torch.Tensor,
@@ -120,7 +122,6 @@ class WeightBiasDelayMixin(WeightBiasMixin):
             self.register_parameter("delay_", nn.Parameter(delay, requires_grad))
         self._plans = PlanCache()
         self._minus_plans = PlanCache()  # of the part of the current that is subtracted, if there is one
-        self._projected: tuple | None = None
 
     @property
     def delay(self) -> nn.Parameter | None:
@@ -132,8 +133,8 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         delays with those it knows: read it again for each write through ``.data``, do not keep the result over a step.
 
         ``connection.delay.requires_grad_()`` makes them learn, with a synapse that interpolates ``"linear"`` or
-        ``"expdecay"``. Delays that learn stay within ``[0, delayedby]``: those that an optimizer moved outside are moved
-        to the nearer end at the next step.
+        ``"expdecay"``. Delays that learn stay within ``[0, delayedby]``: those that an optimizer moved outside are
+        moved to the nearer end at the next step.
 
         Raises:
             TypeError: if the new value is not a tensor or its dtype does not convert to that of the parameter.
@@ -141,6 +142,7 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         """
         self._plans.suspect()
         self._minus_plans.suspect()
+        self._projected = None
         return self._parameters.get("delay_")
 
     @delay.setter
