@@ -45,11 +45,21 @@ NEURONS = {
 DOUBLE = DoubleExponentialCurrent.partialconstructor(30.0, 5.0, 1.0)
 
 
-def dense(inputs, outputs, delay=3.0, synapse=DOUBLE, seed=0):
+def sixteenths(x):
+    """Numbers whose sums are exact, in whatever order: torch's products round by the number of rows."""
+    return (16 * x).round() / 16
+
+
+EXACT = {"synapse": DELTA, "delay": None, "weight_init": lambda w: sixteenths(w - 0.3), "bias_init": sixteenths}
+
+
+def dense(inputs, outputs, delay=3.0, seed=0):
     torch.manual_seed(seed)
-    delays = None if delay is None else lambda d: 3 * torch.rand_like(d)
-    return LinearDense(inputs, outputs, 1.0, synapse=synapse, delay=delay, batch_size=B, bias=True,
-                       weight_init=lambda w: 3 * w, delay_init=delays)  # fmt: skip
+    options = {"step_time": 1.0, "batch_size": B, "bias": True}
+    if delay is None:
+        return LinearDense(inputs, outputs, **{**EXACT, "weight_init": lambda w: sixteenths(9 * w)}, **options)
+    return LinearDense(inputs, outputs, synapse=DOUBLE, delay=delay, weight_init=lambda w: 3 * w,
+                       delay_init=lambda d: 3 * torch.rand_like(d), **options)  # fmt: skip
 
 
 def serial(neuron="ALIF", delay=3.0, inputs=6, outputs=5, **options):
@@ -117,7 +127,7 @@ MODULES = {
         for kind, options in {
             "delayed": {"synapse": EXPONENTIAL},
             "delta": {"synapse": DELTA},
-            "present": {"synapse": EXPONENTIAL, "delay": None},
+            "present": EXACT,
             "plain": {"synapse": Plain.partialconstructor(2.0, 4.0)},
         }.items()
     },

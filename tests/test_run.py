@@ -4,11 +4,12 @@ import copy
 
 import pytest
 import torch
+from connection_cases import make
 from run_cases import MODULES, NEURONS, B, Leaky, currents, serial, spikes
 from states import assert_same_state, states
 
 import inferno_cuda
-from inferno_cuda.neural import LIF, Serial
+from inferno_cuda.neural import LIF, DeltaCurrent, DeltaPlusCurrent, Serial
 from inferno_cuda.testing import assert_identical
 
 
@@ -175,8 +176,9 @@ def test_values_of_a_buffer_are_copied():
 
 @pytest.mark.parametrize("steps", [3, 12])
 @pytest.mark.parametrize("chunk", [None, 1, 5])
-def test_gradients_cross_chunks(backend, steps, chunk):
-    layers = [serial("LIF", delay=None) for _ in range(2)]
+@pytest.mark.parametrize("delay", [None, 3.0])
+def test_gradients_cross_chunks(backend, steps, chunk, delay):
+    layers = [serial("LIF", delay) for _ in range(2)]
     inputs = currents(steps, 6) / 60
     cost = torch.rand(steps, B, 5)
     found = []
@@ -193,8 +195,7 @@ def test_gradients_cross_chunks(backend, steps, chunk):
             trace = layer.run(x, record="voltage", chunk=chunk_size)[1]["voltage"]
         (trace * cost).sum().backward()
         found.append((trace.detach(), x.grad, layer.connection.weight.grad))
-    assert_identical(found[0][0], found[1][0])
-    for a, b in zip(found[0][1:], found[1][1:], strict=True):
+    for a, b in zip(*found, strict=True):
         assert b.any()
         torch.testing.assert_close(a, b)
 
@@ -204,3 +205,30 @@ def test_without_gradients_nothing_has_a_graph(backend):
     with torch.no_grad():
         out, recording = layer.run(currents(5, 6).requires_grad_(), record="voltage")
     assert not out.requires_grad and not recording["voltage"].requires_grad
+
+
+def test_a_run_of_neurons_is_one_graph(native):
+    once, each, inputs = NEURONS["ALIF"](), NEURONS["ALIF"](), currents(7, 5)
+
+    def run(x):
+        return once.run(x, record="voltage", every=2, neurons=slice(3))
+
+    compiled = torch.compile(run, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        assert_equal(compiled(inputs), each.run(inputs, record="voltage", every=2, neurons=slice(3)))
+    assert_same_state(states(once), states(each))
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 5])
+def test_delayed_delta_synapses_pass_gradients_as_if_magnitudes_counted(backend, chunk):
+    found = []
+    for synapse in (DeltaCurrent, DeltaPlusCurrent):
+        connection = make("dense", synapse=synapse.partialconstructor(2.0), delay=4.0)
+        connection.weight.requires_grad_()
+        x = spikes(12, 6).float().requires_grad_()
+        out = connection.run(x, chunk=chunk)
+        cost = torch.rand(out.shape, generator=torch.Generator().manual_seed(3))
+        found.append((out.detach(), *torch.autograd.grad((out * cost).sum(), (x, connection.weight))))
+    for a, b in zip(*found, strict=True):
+        assert b.any()
+        torch.testing.assert_close(a, b)

@@ -135,8 +135,9 @@ class Neuron(Runnable, Module, ABC):
         known = {"voltage", "refrac", *self._recorded}
         if not names <= known or any(one.part is not self for one in wanted) or others:
             return None
-        shaped = isinstance(inputs, torch.Tensor) and inputs.shape[1:] == self.batchedshape
-        if not shaped or not covers(self, "_run_sequence"):
+        if not isinstance(inputs, torch.Tensor) or not covers(self, "_run_sequence"):
+            return None
+        if "current" in names and inputs.shape[1:] != self.batchedshape:
             return None
         made = self._run_sequence(inputs, tuple(name for name in ("voltage", "refrac") if name in names), **kwargs)
         if made is None:

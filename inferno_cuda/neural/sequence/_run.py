@@ -119,9 +119,9 @@ class _Loop:
 
 def _chunk_size(module: nn.Module, given: Source, recording: list[Trace], bounded: bool, progress: bool) -> int | None:
     """Steps of a chunk; None for all that come at once."""
-    if given.steps is None:
-        return None
     size = given.steps
+    if size is None or torch.compiler.is_compiling():  # a graph has every chunk in it
+        return size
     if bounded or not given.whole:
         groups = {id(m): m for m in module.modules() if isinstance(getattr(m, "batchedshape", None), tuple)}
         state = sum(4 * torch.Size(m.batchedshape).numel() for m in groups.values())
@@ -150,8 +150,10 @@ def run(
 
     Neurons, connections and feed-forward layers of this package take many steps in one call of a kernel where nothing
     has to see single steps: hooks, monitors among them, and a subclass with a ``forward`` of its own do. Everything
-    else, which may be any module, is called step by step. The state is carried on, so a run of all steps is the same
-    as one after the other of their parts. Gradients flow through all steps as if they had been called.
+    else, which may be any module, is called step by step. Products and convolutions of torch, those of connections
+    without delays among them, take all steps as rows, and round as they do for so many rows; all else is the same bit
+    for bit. The state is carried on, so a run of all steps is the same as one after the other of their parts. Gradients
+    flow through all steps as if they had been called.
 
     Args:
         module: a module whose ``forward`` is one step.
