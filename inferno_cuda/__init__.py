@@ -35,7 +35,7 @@ from .core import (
 from .explain import explain
 from .neural import run
 from .ops import active_mode, backend
-from .state import ContextualHook, Hook, Module, RecordTensor, ShapedTensor, StateHook, VirtualTensor
+from .state import ContextualHook, Hook, Module, RecordTensor, ShapedTensor, StateHook, VirtualTensor, replay
 
 __version__ = "0.1.0"
 
@@ -76,6 +76,7 @@ __all__ = [
     "normalize",
     "ones",
     "ops",
+    "replay",
     "rescale",
     "revert",
     "run",

@@ -167,7 +167,7 @@ class InfernoNeuron(BatchShapeMixin, Neuron):
     @property
     def batchsz(self) -> int:
         """Batch size. Setting it also clears the group."""
-        return super().batchsz
+        return self._read_batchsz()
 
     @batchsz.setter
     def batchsz(self, value: int) -> None:

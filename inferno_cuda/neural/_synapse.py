@@ -173,6 +173,11 @@ class InfernoSynapse(DelayedMixin, BatchShapeMixin, Synapse):
         ValueError: if a size is not a positive integer, ``step_time`` is not positive, or ``delay`` is negative.
     """
 
+    _step_flags = ("_spike_graph",)
+    # where spikes are recorded as bool: the record, its version if that is known, and currents with a graph, which its
+    # spikes stand for
+    _spike_graph: tuple[torch.Tensor, int | None, torch.Tensor] | None = None
+
     def __init__(
         self, shape: Sequence[int] | int, step_time: float, delay: float, batch_size: int, inplace: bool
     ) -> None:
@@ -180,6 +185,20 @@ class InfernoSynapse(DelayedMixin, BatchShapeMixin, Synapse):
         BatchShapeMixin.__init__(self, shape, batch_size)
         DelayedMixin.__init__(self, step_time, delay)
         self.__inplace = bool(inplace)
+
+    def _drop_spike_graph(self) -> None:
+        self.__dict__["_spike_graph"] = None
+
+    def _detach_state(self) -> None:
+        self._drop_spike_graph()
+        super()._detach_state()
+
+    def _leave_graphs(self, state_dict: Mapping[str, Any], prefix: str) -> None:
+        self._drop_spike_graph()
+        super()._leave_graphs(state_dict, prefix)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_spike_graph"}
 
     @classmethod
     def partialconstructor(cls, *args, **kwargs) -> SynapseConstructor:
@@ -189,7 +208,7 @@ class InfernoSynapse(DelayedMixin, BatchShapeMixin, Synapse):
     @property
     def batchsz(self) -> int:
         """Batch size. A change clears the synapses."""
-        return super().batchsz
+        return self._read_batchsz()
 
     @batchsz.setter
     def batchsz(self, value: int) -> None:
@@ -201,7 +220,7 @@ class InfernoSynapse(DelayedMixin, BatchShapeMixin, Synapse):
     @property
     def dt(self) -> float:
         """Length of a simulation step, in ms. Setting it also clears the synapses."""
-        return super().dt
+        return self._read_dt()
 
     @dt.setter
     def dt(self, value: float) -> None:
@@ -211,7 +230,7 @@ class InfernoSynapse(DelayedMixin, BatchShapeMixin, Synapse):
     @property
     def delay(self) -> float:
         """Longest delay that can be looked up, in ms. Setting it also clears the synapses."""
-        return super().delay
+        return self._read_delay()
 
     @delay.setter
     def delay(self, value: float) -> None:

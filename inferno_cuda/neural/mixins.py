@@ -56,6 +56,10 @@ class BatchMixin:
         handles = [getattr(self, name) for name in self.__batched]
         return {handle._data_name: int(isinstance(handle, RecordTensor)) for handle in handles}
 
+    def _read_batchsz(self) -> int:
+        # what a property of a subclass calls: compilers do not trace properties of super()
+        return self.__batch_size
+
     @property
     def batchsz(self) -> int:
         """Batch size. Setting it keeps the last samples and puts zeros in front of them when it grows.
@@ -63,7 +67,7 @@ class BatchMixin:
         Raises:
             ValueError: if the new value is not a positive integer.
         """
-        return self.__batch_size
+        return self._read_batchsz()
 
     @batchsz.setter
     def batchsz(self, value: int) -> None:
@@ -149,6 +153,10 @@ class DelayedMixin:
             if name not in self.__delayed:
                 self.__delayed.append(name)
 
+    def _read_dt(self) -> float:
+        # as _read_batchsz
+        return self.__step_time
+
     @property
     def dt(self) -> float:
         """Length of a simulation step, in ms. Setting it resizes every record.
@@ -156,7 +164,7 @@ class DelayedMixin:
         Raises:
             ValueError: if the new value is not positive and finite.
         """
-        return self.__step_time
+        return self._read_dt()
 
     @dt.setter
     def dt(self, value: float) -> None:
@@ -166,6 +174,10 @@ class DelayedMixin:
                 getattr(self, name).dt = value
             self.__step_time = value
 
+    def _read_delay(self) -> float:
+        # as _read_batchsz
+        return self.__delay
+
     @property
     def delay(self) -> float:
         """Longest delay that can be looked up, in ms. Setting it resizes every record.
@@ -173,7 +185,7 @@ class DelayedMixin:
         Raises:
             ValueError: if the new value is negative or infinite.
         """
-        return self.__delay
+        return self._read_delay()
 
     @delay.setter
     def delay(self, value: float) -> None:

@@ -144,8 +144,17 @@ def native_on_cpu() -> bool:
     return _native_cpu
 
 
+def transformed() -> bool:
+    """Whether torch.func is at work (vmap, grad, ...), which the reference goes through and kernels do not."""
+    return not torch.compiler.is_compiling() and torch._C._functorch.maybe_current_level() is not None
+
+
 def runs_native(tensor: torch.Tensor, op: str) -> bool:
     """Whether our kernel runs; decided again on every call."""
+    if transformed():
+        if _mode == "native":
+            raise RuntimeError(f"{op}: backend is set to 'native', but torch.func transforms run in torch")
+        return False
     if tensor.is_cpu:
         return _native_cpu
     if tensor.is_cuda and _native_cuda and not _cuda_problem(tensor.device.index):

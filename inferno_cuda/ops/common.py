@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import torch
@@ -49,6 +50,18 @@ def pack(numbers) -> torch.Tensor:
     if type(packed) is not torch.Tensor or torch._C._functorch.is_functorch_wrapped_tensor(packed):
         raise TypeError("tensors have no values here")
     return packed
+
+
+def widened(*tensors: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+    """Where autocast is on, floating tensors in the widest dtype among them, so that inputs do not narrow the state.
+
+    Autocast makes half types of what it computes in them, such as linear layers; it leaves our ops alone.
+    """
+    floating = [t for t in tensors if t is not None and t.is_floating_point()]
+    if not floating or not torch.is_autocast_enabled(floating[0].device.type):
+        return tensors
+    dtype = functools.reduce(torch.promote_types, (t.dtype for t in floating))
+    return tuple(t.to(dtype) if t is not None and t.is_floating_point() else t for t in tensors)
 
 
 def check_floating(name: str, tensor: torch.Tensor) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from .. import reference
-from .backend import runs_native
+from .backend import runs_native, transformed
 from .common import check_floating, needs_graph
 from .history import MODES, check_grid, check_mode, check_reach, time_eps
 from .native import status
@@ -91,7 +91,7 @@ def delay_plan(
         ValueError: a delay is NaN, or a parameter is out of range. On devices other than the CPU, where reading a
             value back would stall the device, and in compiled code, NaN fails an assertion on the device instead.
         TypeError: delay is not floating point.
-        RuntimeError: delay requires a gradient, and the mode has none.
+        RuntimeError: delay requires a gradient, and the mode has none; or torch.func.vmap maps over the delays.
     """
     constant = check_mode(mode, time_constant)
     check_grid(dt, tolerance)
@@ -99,6 +99,8 @@ def delay_plan(
     if not 1 <= slots < 2**31:
         raise ValueError(f"slots was {slots}; it must be positive and below 2^31")
     check_reach("max_delay", max_delay, dt * (slots - 1))
+    if transformed() and _is_mapped(delay):
+        raise RuntimeError("delay: vmap maps over delays, of which a plan has one a synapse; plan them one by one")
     given, delay = delay, delay.detach()
     eps = time_eps(delay.dtype)
     if delay.dtype not in (torch.float32, torch.float64):
@@ -129,6 +131,16 @@ def delay_plan(
     if not needs_graph(given):
         return plan
     return attach(plan, given, dt=dt, mode=mode, time_constant=time_constant, max_delay=max_delay)
+
+
+def _is_mapped(tensor: torch.Tensor) -> bool:
+    """Whether torch.func.vmap maps over a tensor, at any level."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        if functorch.is_batchedtensor(tensor):
+            return True
+        tensor = functorch.get_unwrapped(tensor)
+    return False
 
 
 def _made(delay, slot, factor, slots, mode, overbound) -> DelayPlan:

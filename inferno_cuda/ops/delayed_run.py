@@ -14,7 +14,7 @@ from .. import reference
 from ._delayed_checks import check_bias, check_convolution, check_plan, check_samples
 from ._delayed_native import RunOptions, geometry_numbers, gradients, places, run_native
 from .backend import runs_native
-from .common import check_floating, needs_graph, shape_text
+from .common import check_floating, needs_graph, shape_text, widened
 from .delay_plan import DelayPlan, attach, delay_plan
 
 
@@ -152,6 +152,7 @@ def delayed_dense_run(
         >>> delay.grad  # a longer delay moves the spike towards step 1
         tensor([[1.]])
     """
+    series, weight, bias = widened(series, weight, bias)
     check_floating("weight", weight)
     if series.ndim != 3:
         raise ValueError(f"series had shape {shape_text(series.shape)}; it must be (slots - 1 + steps, batch, inputs)")
@@ -194,6 +195,7 @@ def delayed_direct_run(
     Raises:
         ValueError, TypeError, RuntimeError: as :func:`delayed_dense_run`.
     """
+    series, weight, bias = widened(series, weight, bias)
     check_floating("weight", weight)
     if series.ndim != 3:
         raise ValueError(f"series had shape {shape_text(series.shape)}; it must be (slots - 1 + steps, batch, inputs)")
@@ -242,6 +244,7 @@ def delayed_conv2d_run(
         ValueError, TypeError, RuntimeError: as :func:`delayed_dense_run`, and ValueError if the kernel is larger than
             the padded image.
     """
+    series, weight, bias = widened(series, weight, bias)
     check_floating("weight", weight)
     if series.ndim != 5:
         raise ValueError(

@@ -13,7 +13,7 @@ from .. import reference
 from ._delayed_checks import check_bias, check_convolution, check_plan, check_samples
 from ._delayed_native import RunOptions, geometry_numbers, gradients
 from .backend import native_on_cpu, runs_native
-from .common import check_floating, check_pointer, needs_graph, shape_text
+from .common import check_floating, check_pointer, needs_graph, shape_text, widened
 from .delay_plan import DelayPlan
 from .native import status
 
@@ -178,6 +178,7 @@ def delayed_dense(
     out = _plain_sum("delayed_dense", data, pointer, weight, plan, bias, scale)
     if out is not None:
         return out
+    data, weight, bias = widened(data, weight, bias)
     check_floating("weight", weight)
     if data.ndim != 3:
         raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (slots, batch, inputs)")
@@ -216,6 +217,7 @@ def delayed_direct(
     out = _plain_sum("delayed_direct", data, pointer, weight, plan, bias, scale)
     if out is not None:
         return out
+    data, weight, bias = widened(data, weight, bias)
     check_floating("weight", weight)
     if data.ndim != 3:
         raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (slots, batch, inputs)")
@@ -260,6 +262,7 @@ def delayed_conv2d(
     out = _plain_sum("delayed_conv2d", data, pointer, weight, plan, bias, scale, stride, padding, dilation)
     if out is not None:
         return out
+    data, weight, bias = widened(data, weight, bias)
     check_floating("weight", weight)
     if data.ndim != 5:
         raise ValueError(

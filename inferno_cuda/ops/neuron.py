@@ -19,6 +19,7 @@ from .common import (
     needs_graph,
     pack,
     same_view,
+    widened,
     written,
 )
 from .native import status
@@ -272,6 +273,7 @@ def neuron_step(
             kernel has no room.
     """
     parameters = without_negative_zeros(parameters)
+    voltage, refrac, inputs, adaptation = widened(voltage, refrac, inputs, adaptation)
     check_step(model, voltage, refrac, inputs, adaptation, constants, reduction, parameters)
     options = (model, reduction, refrac_lock, parameters)
     if needs_graph(voltage, refrac, inputs, adaptation, constants) and not tensor_names(parameters):
@@ -334,6 +336,7 @@ def neuron_step_(
             _increment_version(changed)
             return spikes
     parameters = without_negative_zeros(parameters)
+    inputs = widened(inputs, voltage)[0]
     native = _runs_kernel(voltage, parameters)
     if torch.is_grad_enabled():
         learned = {name: parameters[name] for name in tensor_names(parameters)}

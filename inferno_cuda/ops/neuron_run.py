@@ -11,7 +11,7 @@ from ..reference import NeuronRun
 from ._neuron_checks import EVERY, check_step, tensor_names
 from ._neuron_graph import NeuronRunGraph, Options, run_kernel
 from .backend import active_mode, runs_native
-from .common import check_same, needs_graph, shape_text
+from .common import check_same, needs_graph, shape_text, widened
 from .neuron import KERNELS, without_negative_zeros
 
 RECORDS = ("voltage", "refrac")
@@ -155,6 +155,7 @@ def neuron_run(
         True
     """
     parameters = without_negative_zeros(parameters)
+    voltage, refrac, inputs, adaptation = widened(voltage, refrac, inputs, adaptation)
     _check(
         model, voltage, refrac, inputs, adaptation, constants, reduction, surrogate, record, checkpoint, parameters
     )  # fmt: skip

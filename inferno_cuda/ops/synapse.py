@@ -32,6 +32,7 @@ _DECAYS = {"delta": 0, "delta_plus": 0, "exponential": 1, "double_exponential": 
 _TYPES = {dtype: code for code, dtype in enumerate(FLOATING)}
 _INJECTS = ("delta_plus",)
 _MOST_INJECTED = 8  # that a kernel takes
+_CODES: dict[str, int] = {}  # number of each model among the kernels
 
 _ABSENT = (None,) * 6  # the rings, with their pointers, of a model that records none
 
@@ -54,7 +55,7 @@ if status.loaded:
     _raw_ = torch.ops.inferno_cuda.synapse_step_.default
     _raw_packed_ = torch.ops.inferno_cuda.synapse_step_packed_.default
     _listed = importlib.import_module("inferno_cuda._C").synapse_models.splitlines()
-    _CODES = _codes(_listed)
+    _CODES.update(_codes(_listed))
 
     @torch.library.register_fake("inferno_cuda::synapse_step_")
     def _(model, kind, inputs, *rest):

@@ -8,7 +8,7 @@ import torch
 
 from .. import reference
 from .backend import active_mode, runs_native
-from .common import needs_graph, shape_text
+from .common import needs_graph, shape_text, widened
 from .native import status
 from .synapse import _DECAYS, _INJECTS, _MOST_INJECTED, _TYPES, MODELS
 
@@ -90,6 +90,8 @@ def _run(model, gain, decay, dtype, native, inputs, newest, injected):
 class _SynapseRun(torch.autograd.Function):
     """A linear filter, so its backward pass needs nothing of the forward pass."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(model, gain, decay, dtype, native, inputs, *tensors):
         count = MODELS[model]
@@ -167,7 +169,8 @@ def synapse_run(
         >>> current.flatten()
         tensor([8., 4., 2.])
     """
-    newest, injected = tuple(newest), tuple(injected)
+    inputs, *others = widened(inputs, *newest, *injected)
+    newest, injected = tuple(others[: len(newest)]), tuple(others[len(newest) :])
     gain, decay = gain + 0.0, tuple(d + 0.0 for d in decay)
     dtype = newest[0].dtype if newest else dtype or torch.get_default_dtype()
     _check(model, inputs, newest, decay, injected, dtype)

@@ -41,11 +41,16 @@ class Slope(NamedTuple):
 class _Inward(torch.autograd.Function):
     """Zeros, from which gradients pass to the delays, but not those that would push a clamped one further outside."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, delay, max_delay):
-        ctx.save_for_backward(delay)
-        ctx.max_delay = max_delay
+    def forward(delay, max_delay):
         return torch.zeros_like(delay)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        delay, ctx.max_delay = inputs
+        ctx.save_for_backward(delay)
 
     @staticmethod
     def backward(ctx, grad):

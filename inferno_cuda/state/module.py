@@ -20,6 +20,9 @@ class Module(nn.Module):
     device of the data it counts. Outside it looks like an int, and it is only ever written in place.
     """
 
+    # names of plain attributes that steps change, besides buffers and extras
+    _step_flags: tuple[str, ...] = ()
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.__dict__["_extras"] = OrderedDict()

@@ -11,6 +11,7 @@ import torch
 
 from ... import ops
 from ...state import RecordTensor, VirtualTensor, _check
+from ...state._replay import check_may_step
 from .._coverage import covers
 from ..base import Connection, Synapse, SynapseConstructor
 from ..synapses import DelayedCurrent
@@ -18,6 +19,7 @@ from ._plan import check_differentiable, differentiable, fused_run, fused_sum, f
 from .mixins import WeightBiasDelayMixin, check_numbers
 
 Init = Callable[[torch.Tensor], torch.Tensor]
+LookedUp = list[tuple[DelayedCurrent, ops.DelayPlan]]
 
 
 class WeightedConnection(WeightBiasDelayMixin, Connection):
@@ -134,7 +136,8 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         Raises:
             ValueError: if a delay is NaN, or as the synapse does. The state is left alone then.
             TypeError: if weights, biases and currents have different dtypes, or as the synapse does.
-            RuntimeError: if the delays require a gradient, and the synapse's interpolation has none.
+            RuntimeError: if the delays require a gradient, and the synapse's interpolation has none; or the input
+                requires one, and a synapse that records spikes as bool has hooks or is a subclass with its own steps.
         """
         synapse = self._modules["synapse_"]
         data = self._brought(inputs)
@@ -170,6 +173,8 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
 
     def _fused_step(self, synapse: Synapse, data: list[torch.Tensor], kwargs: dict[str, Any]) -> torch.Tensor:
         looked_up = self._planned(synapse)
+        if self._drops_gradients(synapse, data, looked_up[0][0]):
+            return self._step_with_graph(synapse, data, kwargs, looked_up)
         synapse(*data, **kwargs)
         weight, (how, plan) = self._parameters["weight_"], looked_up[0]
         out = fused_sum(self._delayed, how, weight, self._parameters.get("bias_"), plan)
@@ -177,8 +182,35 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             out = out - fused_sum(self._delayed, part, weight, None, plan)
         return out
 
-    def _planned(self, synapse: Synapse) -> list[tuple[DelayedCurrent, ops.DelayPlan]]:
+    @staticmethod
+    def _drops_gradients(synapse: Synapse, data: list[torch.Tensor | float], how: DelayedCurrent) -> bool:
+        """Whether what is looked up was recorded as bool, and gradients are to reach the spikes that led to it."""
+        if not torch.is_grad_enabled() or getattr(how.record.value, "dtype", None) != torch.bool:
+            return False
+        graph = any(isinstance(x, torch.Tensor) and x.requires_grad for x in data)
+        return graph or getattr(synapse, "_spike_graph", None) is not None
+
+    def _step_with_graph(
+        self, synapse: Synapse, data: list[torch.Tensor | float], kwargs: dict[str, Any], looked_up: LookedUp
+    ) -> torch.Tensor:
+        """A step as a sequence of one, which keeps beside the recorded spikes what they are differentiable in.
+
+        Raises:
+            RuntimeError: the synapse does not run sequences.
+        """
+        steps = [x.unsqueeze(0) if isinstance(x, torch.Tensor) else x for x in data]
+        made = None if kwargs else synapse._sequence(tuple(steps), True)
+        if made is None:
+            raise RuntimeError(
+                f"the input requires a gradient, which the spikes recorded by {type(synapse).__name__} drop where "
+                "hooks or a subclass see its steps: pass it detached, or take a synapse that records currents, such as "
+                "DeltaPlusCurrent"
+            )
+        return self._summed(looked_up, made[1]).squeeze(0)
+
+    def _planned(self, synapse: Synapse) -> LookedUp:
         """What is looked up, first what is added, then what is subtracted. The state is left alone."""
+        check_may_step()
         delay, how = self._parameters["delay_"], synapse.delayed_current()
         minus = how.minus
         for part in (how,) if minus is None else (how, minus):
@@ -216,10 +248,12 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
     def _delayed_sequence(self, synapse: Synapse, data: tuple[torch.Tensor | float, ...]) -> torch.Tensor | None:
         looked_up = self._planned(synapse)
         made = synapse._sequence(data, True)
-        if made is None:
-            return None
+        return None if made is None else self._summed(looked_up, made[1])
+
+    def _summed(self, looked_up: LookedUp, every: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """The outputs of every step from a series for each part that is looked up."""
         out = None
-        for (part, plan), series in zip(looked_up, made[1], strict=True):
+        for (part, plan), series in zip(looked_up, every, strict=True):
             bias = self.bias if out is None else None
             current = fused_run(self._delayed_run, part, series, self.weight_, bias, self.delay_, plan)
             out = current if out is None else out - current

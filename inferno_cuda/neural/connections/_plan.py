@@ -48,7 +48,7 @@ class PlanCache:
         Writes through ``delay.data`` leave no trace in the version of ``delay``; :meth:`suspect` is for those. A plan
         that is made while a CUDA graph is captured has no values before a replay, and is not kept.
         """
-        if delay.is_inference() or torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or delay.is_inference():
             # an inference tensor does not count its versions, and a compiler does not see them
             return _plan(delay, how)
         key = (

@@ -157,9 +157,9 @@ class WeightBiasDelayMixin(WeightBiasMixin):
     def _project_delays(self) -> None:
         """Moves delays that learn back into their range, once after each change of them."""
         delay = self.delay_
-        if not delay.requires_grad or not delay.is_leaf or delay.is_inference():
-            return
         compiling = torch.compiler.is_compiling()
+        if not delay.requires_grad or not delay.is_leaf or (not compiling and delay.is_inference()):
+            return
         if not compiling and self._projected == (delay.data_ptr(), delay._version):
             return
         # a graph of former steps may have kept the delays: they are not written to for nothing where that can be told

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ... import ops, reference
+from ...state._replay import check_may_step
 from .._coverage import NeuronSequence
 from ._constants import Constants, differentiable_constants
 from ._fused import FusedNeuron
@@ -88,6 +89,7 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
                 kernel; or if autograd is to record
                 a step although one is being captured in a CUDA graph, or was.
         """
+        check_may_step()
         buffers = self._buffers
         voltage, refrac, adaptation = buffers["_voltage__data"], buffers["_refrac__data"], buffers[self._adaptation]
         adapt = self.training if adapt is None else adapt

@@ -11,6 +11,7 @@ import torch
 from ... import ops, reference
 from ...ops.neuron_run import run_problem
 from ...state._check import less, nonnegative, nonzero, step
+from ...state._replay import check_may_step
 from .._coverage import NeuronSequence, covers
 from ..base import InfernoNeuron
 from ._inputs import like_state, like_states
@@ -152,6 +153,7 @@ class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeu
                 kernel; or if autograd is to record
                 a step although one is being captured in a CUDA graph, or was.
         """
+        check_may_step()
         buffers = self._buffers
         voltage, refrac = buffers["_voltage__data"], buffers["_refrac__data"]
         how = self._packed_steps.get((None, refrac_lock))
@@ -239,6 +241,7 @@ class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeu
     ) -> NeuronSequence:
         """The steps of a sequence. ``differentiable``: what autograd may know besides inputs, parameters and state."""
         voltage, refrac = self._buffers["_voltage__data"], self._buffers["_refrac__data"]
+        check_may_step()
         inputs = like_states(inputs, voltage)
         parameters = self._parameters_of_step()
         self._must_rebind(voltage, records(inputs, parameters, voltage, refrac, *differentiable), True)

@@ -37,6 +37,7 @@ class StateMixin:
     write; what autograd needs is refused then.
     """
 
+    _step_flags = ("_state_read", "_adaptation_read")
     _state_read = False
     _adaptation_read = False
     _state_captured = False

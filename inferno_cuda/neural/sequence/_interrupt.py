@@ -6,11 +6,14 @@ import signal
 import threading
 from types import FrameType
 
+import torch
+
 
 class Interrupt:
     """Within its context, the first SIGINT is kept for :meth:`check`; a second one raises at once.
 
-    Only where Python's own handler would have raised KeyboardInterrupt: handlers of a program stay as they are.
+    Only where Python's own handler would have raised KeyboardInterrupt: handlers of a program stay as they are. In
+    compiled code signals are left alone.
     """
 
     def __init__(self) -> None:
@@ -18,7 +21,7 @@ class Interrupt:
         self._installed = False
 
     def __enter__(self) -> Interrupt:
-        if threading.current_thread() is threading.main_thread():
+        if not torch.compiler.is_compiling() and threading.current_thread() is threading.main_thread():
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
                 signal.signal(signal.SIGINT, self._keep)
                 self._installed = True

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import weakref
-
 import torch
 
 from ... import ops, reference
 from ...ops.common import has_tangent
 from ...state import RecordTensor
+from ...state._replay import check_may_step
 from .._coverage import covers
 from ..base import InfernoSynapse
 from ._step import _real
 
 Series = tuple[torch.Tensor, ...]
-
-# Of synapses whose spikes are recorded as bool: the record, its version, and the currents with a graph that its spikes
-# stand for. Not a part of the synapse: copies of it have no graph.
-_GRAPHS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def sequence(
@@ -57,6 +52,7 @@ def sequence(
     """
     if not covers(synapse, "_sequence") or isinstance(gain, torch.Tensor):
         return None
+    check_may_step()
     dtype = currents[0]._data.dtype if currents else dtype
     x, injected = _checked(synapse, model, inputs, dtype)
     if has_tangent(x, *injected):
@@ -131,18 +127,24 @@ def _series(
 
 def _keep_graph(synapse: InfernoSynapse, series: torch.Tensor) -> None:
     """Lets the next sequence look up the spikes of this one with their gradients, unless they are written to."""
-    data = synapse.spike_.value
-    if series.requires_grad and data.shape[0] > 1 and not data.is_inference():
-        _GRAPHS[synapse] = (data, data._version, series[1 - data.shape[0] :])
-    else:
-        _GRAPHS.pop(synapse, None)
+    data, kept = synapse.spike_.value, None
+    if series.requires_grad and data.shape[0] > 1:
+        kept = (data, _version(data), series[1 - data.shape[0] :])
+    synapse.__dict__["_spike_graph"] = kept
 
 
 def _kept_graph(synapse: InfernoSynapse) -> torch.Tensor | None:
-    data, version, currents = _GRAPHS.get(synapse, (None, None, None))
-    if not torch.is_grad_enabled() or data is not synapse.spike_.value or data._version != version:
+    if synapse._spike_graph is None or not torch.is_grad_enabled():
+        return None
+    data, version, currents = synapse._spike_graph
+    if data is not synapse.spike_.value or (version is not None and _version(data) not in (None, version)):
         return None
     return currents
+
+
+def _version(data: torch.Tensor) -> int | None:
+    """How often a record was written to; None where that is not known. What drops the graph does so by itself there."""
+    return None if torch.compiler.is_compiling() or data.is_inference() else data._version
 
 
 def _last(obs: torch.Tensor, record: RecordTensor) -> torch.Tensor:

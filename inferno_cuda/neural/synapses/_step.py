@@ -8,6 +8,7 @@ from torch.autograd import forward_ad
 from ... import ops, reference
 from ...ops.common import has_tangent
 from ...state import RecordTensor
+from ...state._replay import check_may_step
 from ..base import InfernoSynapse
 
 
@@ -102,6 +103,7 @@ def step(
         RuntimeError: if the step would drop a tangent of forward-mode differentiation, or the backend is ``"native"``
             and ``gain`` a tensor.
     """
+    check_may_step()
     if currents:
         dtype = currents[0]._data.dtype
     if len(inputs) == 1:
@@ -154,6 +156,7 @@ def _checked_step(
     decay: tuple[float, ...],
     injected: list[torch.Tensor],
 ) -> torch.Tensor:
+    synapse._drop_spike_graph()
     if isinstance(gain, torch.Tensor):
         _check_gain(gain, inputs.shape)
     if has_tangent(inputs, *injected, gain if isinstance(gain, torch.Tensor) else None):

@@ -105,10 +105,13 @@ class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
 
     def clear(self, **kwargs) -> None:
         """Forgets all spikes."""
+        self._drop_spike_graph()
         self.spike_.reset(False)
 
     def forward(self, *inputs: torch.Tensor, **kwargs) -> torch.Tensor:
-        """Simulates one step. Gradients reach the input as if its magnitude counted, but not through recorded spikes.
+        """Simulates one step. Gradients reach the input as if its magnitude counted.
+
+        Recorded spikes are bool and have none; connections with delays keep them beside the record.
 
         Args:
             *inputs: one tensor, ``(B, *shape)``; where it is not zero there is a spike.

@@ -109,6 +109,7 @@ class SpikeMixin:
 
     @spike.setter
     def spike(self, value: torch.Tensor) -> None:
+        self._drop_spike_graph()
         self.spike_.push(value.bool(), self.inplace)
 
     def spike_at(self, selector: torch.Tensor) -> torch.Tensor:
