@@ -1,5 +1,6 @@
 # make setup   creates .venv with torch and the package, in editable mode
-# make demo    shows MNIST digits to a spiking network and reads them off its spikes
+# make demo    shows MNIST digits to a spiking network and reads them off its spikes; then trains one to tell them
+# make vowels  tells who speaks, with delays that are zero, random, or learned
 # make test    lint, C++ tests (plain and under sanitizers), CUDA kernels if there is an nvcc, documentation, pytest
 # make docs    builds build/docs/index.html, with warnings as errors
 # make bench   times the ops here
@@ -17,7 +18,7 @@ CPP := $(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*.cu tests/cpp/*.h tests/cpp/*.
 CMAKE := $(BIN)/cmake -S . -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja --log-level=NOTICE
 CTEST := $(BIN)/ctest --output-on-failure --no-tests=error --test-dir
 
-.PHONY: setup demo test lint core sanitize docs pytest bench wheel clean
+.PHONY: setup demo vowels test lint core sanitize docs pytest bench wheel clean
 # pytest's closing line is the last of make test, also with -j.
 .NOTPARALLEL:
 
@@ -32,8 +33,9 @@ $(VENV)/torch.stamp:
 $(VENV)/package.stamp: $(VENV)/torch.stamp pyproject.toml
 	$(BIN)/python -m pip install -q 'setuptools>=77' ninja
 	INFERNO_PURE=1 $(BIN)/python -m pip install -q --no-build-isolation -e '.[test]'
-# Its requirements bring torchvision, and with that another torch; the extra has what its neurons need of them.
-	$(BIN)/python -m pip install -q --no-deps spikingjelly==2.0.0
+# SpikingJelly's requirements bring torchvision, and with that another torch; the extra has what its neurons need of them.
+# Of aeon only the recordings of vowels are read.
+	$(BIN)/python -m pip install -q --no-deps spikingjelly==2.0.0 aeon==1.6.0
 	@touch $@
 
 # Rebuilds what has changed, where pip would rebuild everything.
@@ -50,6 +52,10 @@ $(VENV)/demo.stamp: $(VENV)/package.stamp
 
 demo: setup $(VENV)/demo.stamp
 	$(BIN)/python -m inferno_cuda demo
+	$(BIN)/python -m inferno_cuda demo --task trained
+
+vowels: setup
+	$(BIN)/python -m inferno_cuda demo --task vowels
 
 test: setup lint core sanitize docs pytest
 

