@@ -58,7 +58,8 @@ def widened(*tensors: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
     Autocast gives half types for what it computes in them, such as linear layers; what our ops compute it does not touch.
     """
     floating = [t for t in tensors if t is not None and t.is_floating_point()]
-    if not floating or not torch.is_autocast_enabled(floating[0].device.type):
+    kind = floating[0].device.type if floating else "meta"
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
         return tensors
     dtype = functools.reduce(torch.promote_types, (t.dtype for t in floating))
     return tuple(t.to(dtype) if t is not None and t.is_floating_point() else t for t in tensors)
