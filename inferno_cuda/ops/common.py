@@ -53,9 +53,9 @@ def pack(numbers) -> torch.Tensor:
 
 
 def widened(*tensors: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
-    """Where autocast is on, floating tensors in the widest dtype among them, so that no state is narrowed by its inputs.
+    """Where autocast is on, floating tensors in the widest dtype among them: no state is narrowed by its inputs.
 
-    Autocast gives half types for what it computes in them, such as linear layers; what our ops compute it does not touch.
+    Autocast gives half types for what it computes in them, such as linear layers. It does not touch what our ops do.
     """
     floating = [t for t in tensors if t is not None and t.is_floating_point()]
     kind = floating[0].device.type if floating else "meta"
