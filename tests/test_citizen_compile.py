@@ -156,7 +156,7 @@ def linear():
 
 @pytest.mark.slow
 def test_with_inductor(once):
-    assert_compiles(lambda: torch.nn.Sequential(linear(), lif(), dense(5, 3), lif(3)),
+    assert_compiles(lambda: torch.nn.Sequential(linear(), lif(), dense(5, 3, scale=600.0), lif(3)),
                     lambda seed: 3000 * spikes(seed=seed), backend="inductor", rtol=1e-3)  # fmt: skip
 
 
