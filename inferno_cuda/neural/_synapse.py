@@ -185,6 +185,7 @@ class InfernoSynapse(DelayedMixin, BatchShapeMixin, Synapse):
         BatchShapeMixin.__init__(self, shape, batch_size)
         DelayedMixin.__init__(self, step_time, delay)
         self.__inplace = bool(inplace)
+        self._drop_spike_graph()
 
     def _drop_spike_graph(self) -> None:
         self.__dict__["_spike_graph"] = None
@@ -198,7 +199,7 @@ class InfernoSynapse(DelayedMixin, BatchShapeMixin, Synapse):
         super()._leave_graphs(state_dict, prefix)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_spike_graph"}
+        return {**super().__getstate__(), "_spike_graph": None}
 
     @classmethod
     def partialconstructor(cls, *args, **kwargs) -> SynapseConstructor:

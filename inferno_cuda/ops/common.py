@@ -53,12 +53,13 @@ def pack(numbers) -> torch.Tensor:
 
 
 def widened(*tensors: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
-    """Where autocast is on, floating tensors in the widest dtype among them, so that inputs do not narrow the state.
+    """Where autocast is on, floating tensors in the widest dtype among them: no state is narrowed by its inputs.
 
-    Autocast makes half types of what it computes in them, such as linear layers; it leaves our ops alone.
+    Autocast gives half types for what it computes in them, such as linear layers. It does not touch what our ops do.
     """
     floating = [t for t in tensors if t is not None and t.is_floating_point()]
-    if not floating or not torch.is_autocast_enabled(floating[0].device.type):
+    kind = floating[0].device.type if floating else "meta"
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
         return tensors
     dtype = functools.reduce(torch.promote_types, (t.dtype for t in floating))
     return tuple(t.to(dtype) if t is not None and t.is_floating_point() else t for t in tensors)

@@ -100,7 +100,7 @@ def delay_plan(
         raise ValueError(f"slots was {slots}; it must be positive and below 2^31")
     check_reach("max_delay", max_delay, dt * (slots - 1))
     if transformed() and _is_mapped(delay):
-        raise RuntimeError("delay: vmap maps over delays, of which a plan has one a synapse; plan them one by one")
+        raise RuntimeError("delay: vmap maps over delays; a plan has one for each synapse, plan them one by one")
     given, delay = delay, delay.detach()
     eps = time_eps(delay.dtype)
     if delay.dtype not in (torch.float32, torch.float64):
