@@ -9,6 +9,7 @@ import inferno_cuda
 from inferno_cuda.neural import ALIF, LIF, DeltaCurrent, LinearDense, Serial, SingleExponentialCurrent
 from inferno_cuda.surrogate import ATan
 
+SURROGATE = ATan(0.2)
 STEPS, BATCH, INPUTS, OUTPUTS = 4, 2, 6, 5
 LINEAR = DeltaCurrent.partialconstructor(1.0, interp_mode="linear")
 PREVIOUS = DeltaCurrent.partialconstructor(1.0)
@@ -17,12 +18,12 @@ CELL = {"dt": 1.0, "refrac_t": 2.0, "thresh_v": -50.0, "rest_v": -65.0, "resista
         "reset_v": -65.0}  # fmt: skip
 
 
-def lif(size=OUTPUTS, surrogate=ATan(0.2), batch=BATCH, **options):
+def lif(size=OUTPUTS, surrogate=SURROGATE, batch=BATCH, **options):
     given = {"rest_v": -65.0, "reset_v": -65.0, "thresh_v": -50.0, "refrac_t": 2.0, "time_constant": 20.0}
     return LIF(size, 1.0, batch_size=batch, surrogate=surrogate, **(given | options))
 
 
-def alif(size=OUTPUTS, surrogate=ATan(0.2), batch=BATCH):
+def alif(size=OUTPUTS, surrogate=SURROGATE, batch=BATCH):
     return ALIF(size, 1.0, rest_v=-65.0, reset_v=-65.0, thresh_eq_v=-50.0, refrac_t=2.0, tc_membrane=20.0,
                 tc_adaptation=(30.0,), spike_increment=0.5, batch_size=batch, surrogate=surrogate)  # fmt: skip
 
