@@ -98,7 +98,8 @@ def test_through_every_synapse(backend, name, delay):
 def test_through_every_connection(backend, kind, delay):
     def make():
         options = {"synapse": LINEAR, "delay": delay, "batch_size": BATCH, "bias": True,
-                   "weight_init": lambda w: (400 if kind == "direct" else 100) * torch.ones_like(w), "bias_init": torch.zeros_like,
+                   "weight_init": lambda w: (400 if kind == "direct" else 100) * torch.ones_like(w),
+                   "bias_init": torch.zeros_like,
                    "delay_init": None if delay is None else lambda d: torch.full_like(d, 0.7)}  # fmt: skip
         if kind == "conv":
             connection = Conv2D(3, 2, 1, 2, 1.0, 2, **options)
