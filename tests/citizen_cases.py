@@ -9,6 +9,7 @@ import inferno_cuda
 from inferno_cuda.neural import ALIF, LIF, DeltaCurrent, LinearDense, Serial, SingleExponentialCurrent
 from inferno_cuda.surrogate import ATan
 
+SURROGATE = ATan(0.2)
 STEPS, BATCH, INPUTS, OUTPUTS = 4, 2, 6, 5
 SURROGATE = ATan(0.2)
 LINEAR = DeltaCurrent.partialconstructor(1.0, interp_mode="linear")
