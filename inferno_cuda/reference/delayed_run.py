@@ -73,13 +73,16 @@ class _Inputs:
     """What the terms of every output see of a series [times, B, inputs]."""
 
     def __init__(self, series, weight, slots, scale, overbound, geometry):
-        self.geometry, self.slots, self.overbound = geometry, slots, overbound
+        self.geometry, self.slots = geometry, slots
         compute = torch.float64 if weight.dtype == torch.float64 else torch.float32
         if series.dtype == torch.bool:
             series = torch.where(series, torch.full((), scale, dtype=compute, device=series.device), 0.0)
         top, left = geometry.padding
         border = (left, left, top, top)
-        self.images = F.pad(series.to(compute).unflatten(2, (-1, *geometry.image)), border)
+        images = F.pad(series.to(compute).unflatten(2, (-1, *geometry.image)), border).movedim(2, 0)
+        outside = images.new_full((), overbound).expand_as(images[:, :1])
+        self.channels = torch.cat([images, outside], 1)  # [channels, times and what delays out of range see, B, H, W]
+        self.outside = images.shape[1]
         self.pixels = F.pad(torch.ones(geometry.image, dtype=torch.bool, device=series.device), border)
         self.steps = torch.arange(len(series) - slots + 1, device=series.device).unsqueeze(1)
         self.kernel = tuple(weight.shape[2:]) if weight.ndim == 4 else (1, 1)
@@ -95,14 +98,13 @@ class _Inputs:
 
     def at(self, age, j):
         """The samples of term j at the ages [outputs], in every step: [T, B, Ho, Wo, outputs]."""
-        times = self.steps + (self.slots - 1 - age).clamp(min=0)
+        times = torch.where(age == self.slots, self.outside, self.steps + (self.slots - 1 - age))
         if self.geometry.direct:
-            samples = self.images[times, :, torch.arange(len(age), device=age.device)]
+            samples = self.channels[torch.arange(len(age), device=age.device), times]
         else:
-            channel = self.images[:, :, j // (self.kernel[0] * self.kernel[1])]
+            channel = self.channels[j // (self.kernel[0] * self.kernel[1])]
             samples = self._seen(channel, j)[times]
-        samples = samples.movedim(1, -1)
-        return torch.where(age == self.slots, self.overbound, samples)
+        return samples.movedim(1, -1)
 
     def inside(self, values, j):
         """The values where term j lies on a pixel, 0 elsewhere."""
@@ -141,7 +143,7 @@ def delayed_run(series, weight, bias, slot, factor, *, slots, linear, scale, ove
         ``[T, B, outputs]``; outputs are (filter, row, column) for a convolution.
     """
     inputs = _Inputs(series, weight, slots, scale, overbound, geometry)
-    compute = inputs.images.dtype
+    compute = inputs.channels.dtype
     weights, ages = rows(weight).to(compute), rows(slot).long()
     factors = None if factor is None else rows(factor)
     total = None
