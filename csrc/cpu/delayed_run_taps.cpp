@@ -83,7 +83,8 @@ class UnitTaps {
         grad_length_(round_up<C>(unit.elements())) {}
 
   void run(const Span& filters) {
-    const int64_t row_bytes = filters.size() * grad_length_ * int64_t(sizeof(C));
+    // From all filters, not from those of this thread: a stretch's terms are added before they join the others.
+    const int64_t row_bytes = std::min(a_.filters, max_channels) * grad_length_ * int64_t(sizeof(C));
     const int64_t stretch = std::max(sums_bytes / std::max(row_bytes, int64_t(1)), int64_t(1));
     for (int64_t row = 0; row < a_.rows.output; ++row)
       for (int64_t column = 0; column < a_.columns.output; column += stretch)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from .. import reference
+from .common import sum_rows
 from .native import status
 
 
@@ -131,3 +132,9 @@ def gradients(grad, series, weight, slot, factor, options: RunOptions, wants: tu
             grad_delay = torch.where(slot == options.slots, 0.0, per_weight * weight)
         grad_weight = grad_weight.to(weight.dtype) if wants_weight else None
     return grad_series, grad_weight, grad_delay
+
+
+def bias_gradient(grad):
+    """Gradient with respect to biases: [T, B, outputs, places] summed over all but the outputs, in a fixed order."""
+    compute = torch.float64 if grad.dtype == torch.float64 else torch.float32
+    return sum_rows(grad.to(compute).transpose(2, 3).flatten(0, 2)).to(grad.dtype)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from ._neuron_checks import EVERY, REDUCTIONS
+from .common import forbid_second_derivatives, sum_rows
 from .native import status
 from .neuron import KERNELS
 
@@ -117,17 +118,6 @@ def _marks(outputs, adaptation):
     return outputs[-2 if adaptation is None else -3 :]
 
 
-def sum_rows(values: torch.Tensor) -> torch.Tensor:
-    """The sum over dimension 0: rows of the upper half are added to those of the lower, until one is left."""
-    if not len(values):
-        return values.new_zeros(values.shape[1:])
-    while len(values) > 1:
-        half = (len(values) + 1) // 2
-        upper = values[half:]
-        values = torch.cat([values[: len(upper)] + upper, values[len(upper) : half]])
-    return values[0]
-
-
 def _sum_to(values, shape):
     """Sums in a fixed order over what was broadcast: leading dimensions, and those of size 1."""
     if shape.numel() == 1:
@@ -171,10 +161,7 @@ class NeuronRunGraph(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *gradients):
-        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            raise RuntimeError(
-                "neuron_run: the kernels have no second derivatives (create_graph=True); the backend 'torch' has them"
-            )
+        forbid_second_derivatives("neuron_run")
         options = ctx.options
         voltage, refrac, inputs, adaptation, constants, *others = ctx.saved_tensors
         count = len(options.places)

@@ -160,3 +160,26 @@ def check_written_apart(changed: dict[str, torch.Tensor], read: dict[str, torch.
         (low, high), (other_low, other_high) = stretches[name], stretches[other]
         if name in changed and low < other_high and other_low < high:
             raise RuntimeError(f"{name}: overlaps another tensor in memory, {other}; pass a clone")
+
+
+def forbid_second_derivatives(op: str) -> None:
+    """To be called by a backward pass in kernels.
+
+    Raises:
+        RuntimeError: a graph of the gradients was asked for, which kernels do not record.
+    """
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        raise RuntimeError(
+            f"{op}: the kernels have no second derivatives (create_graph=True); the backend 'torch' has them"
+        )
+
+
+def sum_rows(values: torch.Tensor) -> torch.Tensor:
+    """The sum over dimension 0: rows of the upper half are added to those of the lower, until one is left."""
+    if not len(values):
+        return values.new_zeros(values.shape[1:])
+    while len(values) > 1:
+        half = (len(values) + 1) // 2
+        upper = values[half:]
+        values = torch.cat([values[: len(upper)] + upper, values[len(upper) : half]])
+    return values[0]

@@ -12,9 +12,9 @@ import torch
 
 from .. import reference
 from ._delayed_checks import check_bias, check_convolution, check_plan, check_samples
-from ._delayed_native import RunOptions, geometry_numbers, gradients, places, run_native
+from ._delayed_native import RunOptions, bias_gradient, geometry_numbers, gradients, places, run_native
 from .backend import runs_native
-from .common import check_floating, needs_graph, shape_text, widened
+from .common import check_floating, forbid_second_derivatives, needs_graph, shape_text, widened
 from .delay_plan import DelayPlan, attach, delay_plan
 
 
@@ -36,11 +36,12 @@ class _DelayedRun(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
+        forbid_second_derivatives("a delayed sum")
         grad_series = grad_weight = grad_shift = grad_bias = None
         if any(ctx.wants):
             grad_series, grad_weight, grad_shift = gradients(grad, *ctx.saved_tensors, ctx.options, ctx.wants)
         if ctx.needs_input_grad[2]:
-            grad_bias = grad.sum((0, 1)).view(ctx.outputs).sum(1)
+            grad_bias = bias_gradient(grad.unflatten(2, ctx.outputs))
         return grad_series, grad_weight, grad_bias, grad_shift, None, None, None
 
 

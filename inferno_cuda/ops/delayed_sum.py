@@ -11,9 +11,9 @@ from torch.autograd import forward_ad
 
 from .. import reference
 from ._delayed_checks import check_bias, check_convolution, check_plan, check_samples
-from ._delayed_native import RunOptions, geometry_numbers, gradients
-from .backend import native_on_cpu, runs_native
-from .common import check_floating, check_pointer, needs_graph, shape_text, widened
+from ._delayed_native import RunOptions, bias_gradient, geometry_numbers, gradients
+from .backend import native_on_cpu, runs_native, transformed
+from .common import check_floating, check_pointer, forbid_second_derivatives, needs_graph, shape_text, widened
 from .delay_plan import DelayPlan
 from .native import status
 
@@ -51,7 +51,7 @@ def _plain_sum(op, data, pointer, weight, plan, bias, scale, *geometry):
 
     The kernel checks all but what is checked here: repeating the rest would cost as much as a small sum.
     """
-    if forward_ad._current_level >= 0 or not native_on_cpu() or torch.compiler.is_compiling():
+    if forward_ad._current_level >= 0 or not native_on_cpu() or torch.compiler.is_compiling() or transformed():
         return None
     if plan.slope is not None:
         return None  # there may be a gradient with respect to the delays
@@ -86,7 +86,7 @@ class _DelayedSum(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        _, data, pointer, weight, _, _, slot, factor, linear, scale, overbound, geometry, slope = inputs
+        ctx.op, data, pointer, weight, _, _, slot, factor, linear, scale, overbound, geometry, slope = inputs
         numbers = geometry_numbers(geometry)
         ctx.options = RunOptions(data.shape[0], linear, scale, overbound, numbers, *slope)
         _, wants_data, _, wants_weight, _, wants_shift, *_ = ctx.needs_input_grad
@@ -97,6 +97,7 @@ class _DelayedSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
+        forbid_second_derivatives(ctx.op)
         grad_data = grad_weight = grad_shift = grad_bias = None
         if any(ctx.wants):
             data, pointer, weight, slot, factor = ctx.saved_tensors
@@ -107,7 +108,7 @@ class _DelayedSum(torch.autograd.Function):
                 order = (pointer + torch.arange(data.shape[0], device=data.device)).remainder(data.shape[0])
                 grad_data = torch.zeros_like(data).index_copy_(0, order, grad_series.view(data.shape))
         if ctx.needs_input_grad[4]:
-            grad_bias = grad.transpose(0, 1).flatten(1).sum(1)
+            grad_bias = bias_gradient(grad.flatten(2).unsqueeze(0) if grad.ndim > 2 else grad.view(1, *grad.shape, 1))
         return None, grad_data, None, grad_weight, grad_bias, grad_shift, *(None,) * 7
 
 

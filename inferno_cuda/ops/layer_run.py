@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch.autograd import forward_ad
 
+from ._delayed_checks import check_bias, check_plan
 from ._neuron_checks import REDUCTIONS
 from .backend import choose
 from .common import has_memory, written
@@ -165,6 +166,8 @@ class Program:
     ) -> Operand:
         """The sum over a ring ``[N, B, I]`` and its pointer; ``op`` is ``"delayed_dense"`` or ``"delayed_direct"``."""
         (data, pointer), factor = ring, plan.factor
+        check_plan(plan, weight, data.shape[0])
+        check_bias(bias, weight)
         compute = torch.float64 if weight.dtype == torch.float64 else torch.float32
         if factor is not None and factor.dtype != compute:
             factor = factor.to(compute)
@@ -185,6 +188,8 @@ class Program:
         if any(t.requires_grad for t in (tensors if graph else self._written.values())):
             return False
         device = tensors[0].device
+        if torch.is_autocast_enabled(device.type):
+            return False  # linear layers of single steps would compute in half types
         return all(t.device == device for t in tensors) and choose("layer_run", device).backend == "native"
 
     def run(self, steps: int) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from .. import reference
 from ..reference import NeuronRun
+from ..surrogate import Surrogate
 from ._neuron_checks import EVERY, check_step, tensor_names
 from ._neuron_graph import NeuronRunGraph, Options, run_kernel
 from .backend import active_mode, runs_native
@@ -21,7 +22,7 @@ _SURROGATES = tuple(reference.SURROGATES)
 
 def without_kernel(surrogate: Callable | None) -> str:
     """Why a surrogate runs in torch; empty if the kernels have it."""
-    if surrogate is None or (getattr(surrogate, "name", None) in _SURROGATES and hasattr(surrogate, "scale")):
+    if surrogate is None or (isinstance(surrogate, Surrogate) and surrogate.name in _SURROGATES):
         return ""
     return f"the surrogate {surrogate!r} has no kernel"
 

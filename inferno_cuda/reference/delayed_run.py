@@ -157,7 +157,7 @@ def delayed_run(series, weight, bias, slot, factor, *, slots, linear, scale, ove
         coefficient = weights[:, j] if factors is None or linear else weights[:, j] * factors[:, j]
         term = coefficient * value
         if slope is not None:
-            term = term + coefficient * (_slope(inputs, slope, age, value, j).detach() * rows(slope.shift)[:, j])
+            term = term + coefficient * (_slope(inputs, slope, age, value, j) * rows(slope.shift)[:, j])
         term = inputs.inside(term, j)
         total = term if total is None else total + term
     if total is None:

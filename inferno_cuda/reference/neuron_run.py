@@ -136,6 +136,8 @@ def neuron_run(
     """
     compute = torch.float64 if voltage.dtype == torch.float64 else torch.float32
     parameters = {n: p.to(compute) if isinstance(p, torch.Tensor) else p for n, p in parameters.items()}
+    if isinstance(parameters.get("refrac_t"), torch.Tensor):
+        parameters["refrac_t"] = parameters["refrac_t"].detach()  # when periods end is discrete
     threshold = threshold_rule(surrogate, detach_reset, smooth)
     every_spike, voltages, refracs, adapted = [], [], [], adaptation
     for current in inputs:
