@@ -70,7 +70,8 @@ class NeuronModel(NamedTuple):
         reset: ``(voltage, **parameters) -> voltage`` of the neurons that fired.
         adapt: ``(adaptation, hold, spikes, voltage, *, rest_v, constants) -> adaptation``, or None. A threshold
             adaptation raises the threshold, a current adaptation is taken off the input.
-        membrane, after: names of the parameters of ``integrate`` and of ``reset``.
+        membrane: names of the parameters of ``integrate``.
+        after: names of the parameters of ``reset``.
     """
 
     integrate: Callable

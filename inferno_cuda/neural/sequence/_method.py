@@ -10,7 +10,7 @@ from ._run import Inputs, run
 
 
 class Runnable:
-    """Gives a module the method :meth:`run`. Subclasses say what they can record, and what they run at once."""
+    """Gives a module the method ``run``. Subclasses say what they can record, and what they run at once."""
 
     # what is recorded of a part besides its attributes, and where it is seen: its "input" or its "output"
     _recorded: ClassVar[Mapping[str, str]] = {}
