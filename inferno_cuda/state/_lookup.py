@@ -49,7 +49,7 @@ def gather_mode(interp: Any, kwargs: dict[str, Any], data: torch.Tensor) -> tupl
 def slots(duration: float, step_time: float, inclusive: bool) -> int:
     """Number of observations that cover ``duration``."""
     ratio = duration / step_time
-    if math.isinf(ratio):
+    if ratio == math.inf:
         raise ValueError(f"'duration' ({duration}) is too many steps of 'step_time' ({step_time})")
     near = round(ratio)
     steps = near if abs(ratio - near) <= 1e-6 * ratio else math.ceil(ratio)
@@ -62,8 +62,8 @@ def max_age(count: int, offset: int) -> int:
 
 
 def readable(tensor: torch.Tensor) -> bool:
-    """If the host can read values of ``tensor`` without waiting for a device."""
-    return tensor.is_cpu
+    """If the host can read values of ``tensor`` without waiting for a device; compiled code reads none."""
+    return tensor.is_cpu and not torch.compiler.is_compiling()
 
 
 def check_time(time: float | torch.Tensor, limit: float, tolerance: float) -> None:

@@ -106,17 +106,20 @@ def fuses(synapse: Synapse) -> bool:
 
     It does not where a subclass, or the instance, redefined ``current_at`` alone.
     """
-    return "current_at" not in vars(synapse) and _class_fuses(type(synapse))
+    described = _described if torch.compiler.is_compiling() else _class_fuses  # compilers warn of caches
+    return "current_at" not in vars(synapse) and described(type(synapse))
 
 
-@lru_cache
-def _class_fuses(synapse: type[Synapse]) -> bool:
+def _described(synapse: type[Synapse]) -> bool:
     for cls in synapse.__mro__:
         if "delayed_current" in vars(cls):
             return True
         if "current_at" in vars(cls):
             return False
     return False
+
+
+_class_fuses = lru_cache(_described)
 
 
 def check_differentiable(delay: torch.Tensor, how: DelayedCurrent, synapse: Synapse) -> None:

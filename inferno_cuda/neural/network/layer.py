@@ -10,7 +10,7 @@ import torch
 import torch.nn as nn
 
 from ...state import Module
-from ...state._check import identifier, instance
+from ...state._check import identifier, instance, size
 from .._coverage import Advanced, Chunk, Wanted, covers, stands_for
 from ..base import Connection, Neuron, Synapse
 from ..sequence import Runnable
@@ -76,6 +76,24 @@ class Layer(Runnable, Module, ABC):
             self.cells_[connection] = nn.ModuleDict()
         self.cells_[connection][neuron] = cell
         return cell
+
+    @property
+    def batchsz(self) -> int:
+        """Number of samples that all parts simulate side by side. Setting it sets that of every part.
+
+        Raises:
+            ValueError: if the new value is not a positive integer, or parts differ when it is read.
+        """
+        sizes = {part.batchsz for part in (*self.connections_.values(), *self.neurons_.values())}
+        if len(sizes) != 1:
+            raise ValueError(f"the parts of the layer have the batch sizes {sorted(sizes)}, they must have one")
+        return sizes.pop()
+
+    @batchsz.setter
+    def batchsz(self, value: int) -> None:
+        value = size("batchsz", value)
+        for part in (*self.connections_.values(), *self.neurons_.values()):
+            part.batchsz = value
 
     def get_connection(self, name: str) -> Connection:
         """The connection of a name.
