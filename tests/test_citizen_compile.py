@@ -160,6 +160,23 @@ def test_with_inductor(once):
                     lambda seed: 3000 * spikes(seed=seed), backend="inductor", rtol=1e-3)  # fmt: skip
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [None, 12.0])
+def test_exponential_synapses_with_inductor(once, delay):
+    # the pointers of histories must not become numbers of the graph
+    assert_compiles(lambda: torch.nn.Sequential(dense(synapse=EXPONENTIAL, delay=delay), lif()), spikes,
+                    backend="inductor", rtol=1e-3)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_modules_of_other_delays():
+    """The compiler takes numbers that differ between modules for unknowns; nothing may need their values."""
+    compiled = torch.compile(forward, fullgraph=True, backend="aot_eager")
+    for delay in (12.0, 5.0, 3.0):
+        module, twin = (dense(synapse=EXPONENTIAL, delay=delay) for _ in range(2))
+        assert_close(train_step(module, spikes(), compiled), train_step(twin, spikes(), forward))
+
+
 def stepped(module, x):
     return loss_of(torch.stack([module(row) for row in x]))
 
