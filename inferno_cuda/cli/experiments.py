@@ -242,6 +242,33 @@ def _delayed_run(function, inputs, synapses, **geometry):
     return experiment
 
 
+def _layer_run(device, dtype, rng):
+    """Neurons that feed back into themselves through delays: as a program where it runs, otherwise op by op."""
+    shape, neuron = (BATCH, OUTPUTS), dict(NEURONS["lif"])
+    kinds = (torch.bool, dtype)
+    rings = [testing.random_ring((SLOTS, *shape), kind, pointer=3, device=device, generator=rng) for kind in kinds]
+    voltage = _uniform(-70, -45, shape, dtype, rng).to(device)
+    refrac = torch.zeros_like(voltage)
+    weight = _uniform(-5, 5, (OUTPUTS, OUTPUTS), dtype, rng).to(device)
+    plan = _plan(_delay(torch.float32, rng, weight.shape).to(device), "expdecay")
+    inputs = _uniform(-20, 40, (STEPS, *shape), dtype, rng).to(device)
+    spikes = torch.zeros(STEPS + 1, *shape, dtype=torch.bool, device=device)
+    synapse = {"gain": 0.7, "decay": (0.9,), "dtype": dtype}
+    if ops.choose("layer_run", device).backend == "native":
+        program = ops.Program()
+        program.synapse("exponential", program.sequence(spikes), rings[0], rings[1:], **synapse)
+        back = program.delayed_sum("delayed_dense", rings[1], weight, plan, None, 1.0)
+        current = program.sum(program.sequence(inputs), back)
+        program.neuron("lif", voltage, refrac, current, program.sequence(spikes, 1), refrac_lock=True, **neuron)
+        program.run(STEPS)
+    else:
+        for step, current in enumerate(inputs):
+            ops.synapse_step_("exponential", spikes[step], rings[0], rings[1:], **synapse)
+            current = current + ops.delayed_dense(*rings[1], weight, plan)
+            spikes[step + 1] = ops.neuron_step_("lif", voltage, refrac, current, **neuron)
+    yield from {"spikes": spikes, "voltage": voltage, "refrac": refrac, "ring": rings[1][0]}.items()
+
+
 _delayed_dense = _delayed_sum(ops.delayed_dense, (INPUTS,), (OUTPUTS, INPUTS))
 _delayed_direct = _delayed_sum(ops.delayed_direct, (INPUTS,), (INPUTS,))
 _delayed_conv2d = _delayed_sum(ops.delayed_conv2d, (2, 9, 7), (3, 2, 3, 2), stride=(1, 2), padding=(2, 1))
@@ -264,4 +291,5 @@ EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "delayed_dense_run": (_delayed_dense_run, testing.DTYPES),
     "delayed_direct_run": (_delayed_direct_run, testing.DTYPES),
     "delayed_conv2d_run": (_delayed_conv2d_run, testing.DTYPES),
+    "layer_run": (_layer_run, testing.DTYPES),
 }

@@ -165,4 +165,4 @@ def delayed_run(series, weight, bias, slot, factor, *, slots, linear, scale, ove
         total = total.to(weight.device)
     if bias is not None:
         total = total + bias.to(compute)
-    return total.movedim(-1, 2).flatten(2).to(weight.dtype)
+    return total.movedim(-1, 2).flatten(2).to(weight.dtype).contiguous()
