@@ -39,21 +39,21 @@ class PlanCache:
         self._suspect = True
 
     def _unchanged(self, delay: torch.Tensor) -> bool:
-        """Whether suspect delays are still those of the plan; not asked on devices that would have to be waited for."""
+        """Whether delays are still those of the plan; not asked on devices that would have to be waited for."""
         return delay.is_cpu and torch.equal(delay, self._delay)
 
     def get(self, delay: torch.Tensor, how: DelayedCurrent) -> ops.DelayPlan:
         """The plan for these delays, made anew unless nothing it depends on has changed.
 
-        Writes through ``delay.data`` leave no trace in the version of ``delay``; :meth:`suspect` is for those. A plan
-        that is made while a CUDA graph is captured has no values before a replay, and is not kept.
+        Writes through ``delay.data`` leave no trace in the version of ``delay``; :meth:`suspect` is for those. Delays
+        that require a gradient are always suspect, since fused optimizers count no versions either. A plan that is
+        made while a CUDA graph is captured has no values before a replay, and is not kept.
         """
         if torch.compiler.is_compiling() or delay.is_inference():
             # an inference tensor does not count its versions, and a compiler does not see them
             return _plan(delay, how)
         key = (
-            delay.data_ptr(),
-            delay._version,
+            None if delay.requires_grad else (delay.data_ptr(), delay._version),
             delay.shape,
             delay.dtype,
             delay.device,
@@ -61,7 +61,7 @@ class PlanCache:
             how[1:5],  # mode, time constant, tolerance and overbound
             ops.active_mode(),
         )
-        known = key == self._key and not (self._suspect and not self._unchanged(delay))
+        known = key == self._key and (not (self._suspect or delay.requires_grad) or self._unchanged(delay))
         if capturing(delay):
             return self._keep_captured() if known else _plan(delay, how)
         if not known:

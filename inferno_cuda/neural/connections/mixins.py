@@ -108,7 +108,7 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         requires_grad: whether autograd is to train the parameters.
     """
 
-    _projected: tuple[int, int] | None = None  # address and version of the delays known to be in range
+    _projected: tuple[int, int] | None = None  # address and version of the delays that were last in range
 
     def __init__(
         self,
@@ -142,7 +142,6 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         """
         self._plans.suspect()
         self._minus_plans.suspect()
-        self._projected = None
         return self._parameters.get("delay_")
 
     @delay.setter
@@ -155,17 +154,23 @@ class WeightBiasDelayMixin(WeightBiasMixin):
 
     @torch.no_grad()
     def _project_delays(self) -> None:
-        """Moves delays that learn back into their range, once after each change of them."""
-        delay = self.delay_
+        """Moves delays that learn back into their range. No version tells whether a fused optimizer changed them."""
+        delay, longest = self.delay_, self.delayedby
         compiling = torch.compiler.is_compiling()
         if not delay.requires_grad or not delay.is_leaf or (not compiling and delay.is_inference()):
             return
-        if not compiling and self._projected == (delay.data_ptr(), delay._version):
-            return
-        # a graph of former steps may have kept the delays: they are not written to for nothing where that can be told
-        if compiling or not delay.is_cpu or bool(((delay < 0) | (delay > self.delayedby)).any()):
-            delay.clamp_(0.0, self.delayedby)
-        if not compiling:
+        if compiling:
+            delay.clamp_(0.0, longest)
+        elif delay.is_cpu:
+            # a graph of former steps may have kept the delays: they are not written to for nothing
+            low, high = delay.aminmax() if delay.numel() else (0.0, 0.0)
+            if low < 0.0 or high > longest:
+                delay.clamp_(0.0, longest)
+        elif self._projected == (delay.data_ptr(), delay._version):
+            # for the same reason: nothing is moved here unless it was written without a version
+            delay.data.clamp_(0.0, longest)
+        else:
+            delay.clamp_(0.0, longest)
             self._projected = delay.data_ptr(), delay._version
 
     @torch.no_grad()

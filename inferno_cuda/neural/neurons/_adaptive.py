@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
 
 from ... import ops, reference
 from ...state._replay import check_may_step
 from .._coverage import NeuronSequence
-from ._constants import Constants, differentiable_constants
+from ._constants import Constants
 from ._fused import FusedNeuron
 from ._inputs import like_state
 from ._program import enter
@@ -23,8 +22,9 @@ from .mixins import BatchReduction, _AdaptationMixin, fused_reduction
 class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
     """Neurons of which each has ``K`` adaptations, shared by the samples of a batch.
 
-    The constants of the adaptations are buffers, read at every step, and carry no gradients unless a parameter,
-    ``(K,)``, is put in the place of one. On a GPU, what is written to them through ``.data`` need not be seen.
+    The constants of the adaptations are buffers, read at every step, and carry gradients where a tensor ``(K,)`` that
+    requires one, such as a parameter, is put in their place. On a GPU, what is written to them through ``.data`` need
+    not be seen.
 
     A subclass names in ``_sources`` the buffers that :meth:`_make_constants` computes the constants of the adaptations
     from.
@@ -98,9 +98,8 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
             sources = [buffers[name] for name in self._sources]
         except KeyError:
             # one of them is a parameter
-            constants = self._constants_of_step(voltage.dtype)
-        else:
-            constants = self._constants.get(self._make_constants, self.step_time, voltage.dtype, sources)
+            sources = [getattr(self, name) for name in self._sources]
+        constants = self._constants_from(sources, voltage.dtype)
         how = self._packed_steps.get((reduction, refrac_lock)) if reduction or not adapt else None
         if how is not None and type(inputs) is torch.Tensor and not (self._state_read or self._adaptation_read):
             spikes = ops.neuron.step_packed(voltage, refrac, adaptation, inputs, constants, adapt, how)
@@ -118,11 +117,15 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
         return self._step(inputs, parameters, graph, read, reduction=reduction, **options)
 
     def _constants_of_step(self, dtype: torch.dtype) -> torch.Tensor:
-        """The constants of the adaptations for a state of a dtype; with a gradient if they come from parameters."""
-        sources = [getattr(self, name) for name in self._sources]
-        if torch.is_grad_enabled() and any(isinstance(source, nn.Parameter) for source in sources):
-            return differentiable_constants(self._make_constants, self.step_time, dtype, sources)
-        return self._constants.get(self._make_constants, self.step_time, dtype, sources)
+        """The constants of the adaptations for a state of a dtype; with a gradient to what requires one."""
+        return self._constants_from([getattr(self, name) for name in self._sources], dtype)
+
+    def _constants_from(self, sources: list[torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
+        constants = self._constants.get
+        for source in sources:
+            if source.requires_grad and torch.is_grad_enabled():
+                constants = self._constants.differentiable
+        return constants(self._make_constants, self.step_time, dtype, sources)
 
     def _run_sequence(
         self,
