@@ -29,6 +29,8 @@ class Layer(Runnable, Module, ABC):
     ``cells_.<connection>.<neurons>``. A state_dict names what a cell shares with the layer once more under the cell.
     """
 
+    _all_or_nothing = False
+
     def __init__(self) -> None:
         Module.__init__(self)
         self.connections_ = nn.ModuleDict()
