@@ -289,3 +289,17 @@ def test_parts_that_fail_at_once_leave_the_state(backend, name, mode):
     assert caught.value.steps_done == 0 and "the state is that after them" in caught.value.__notes__[0]
     assert_same_state(states(module), before)
     assert_identical(first.connection.run(spikes(3, 6, seed=2)), after)
+
+
+def test_ctrl_c_at_the_end_of_the_inputs_is_not_lost(backend):
+    once, each, inputs = lif(), lif(), currents(STEPS, 5)
+
+    def parts():
+        yield inputs
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        once.run(parts())
+    assert caught.value.steps_done == STEPS
+    each.run(inputs)
+    assert_same_state(states(once), states(each))

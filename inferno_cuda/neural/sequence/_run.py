@@ -249,6 +249,7 @@ def _run(
                 if callback is not None:
                     callback(loop.done)
                 interrupt.check()
+            interrupt.check()  # it may have come while the inputs found that they have no more
         except BaseException as error:
             loop.explain(error, given.steps)
             raise
