@@ -172,3 +172,28 @@ def test_bad_arguments_leave_the_state(options, error, match):
 def test_the_error_names_the_neurons_of_a_layer():
     with pytest.raises(ValueError, match="its neurons are: x, y"):
         biclique().run({"a": (spikes(2, 6),)}, record="voltage")
+
+
+def storages(*values):
+    return [x.untyped_storage().data_ptr() for x in values]
+
+
+ALIASED = {
+    "neurons": (NEURONS["LIF"], lambda: currents(STEPS, 5), ("voltage", "refrac", "spike", "current")),
+    "connection": (lambda: serial("LIF").connection, lambda: spikes(STEPS, 6), ("current",)),
+    "serial": (lambda: serial("LIF"), lambda: spikes(STEPS, 6), ("connection.current", "current", "spike", "voltage")),
+    "recurrent": (recurrent, lambda: spikes(STEPS, 6), ("feedfwd.spike", "feedback.spike")),
+}
+
+
+@pytest.mark.parametrize("chunk", [None, 5])
+@pytest.mark.parametrize("name", ALIASED)
+def test_recordings_share_no_memory(backend, name, chunk):
+    make, inputs_of, names = ALIASED[name]
+    module, inputs = make().eval(), inputs_of()
+    with torch.no_grad():
+        out, recording = module.run(inputs, record=names, chunk=chunk)
+    outs = out if isinstance(out, tuple) else (out,)
+    others = storages(inputs, *outs, *(x for x in (*module.buffers(), *module.parameters()) if x.numel()))
+    mine = storages(*recording.values())
+    assert len(set(mine)) == len(mine) and not set(mine) & set(others)

@@ -141,7 +141,9 @@ class Neuron(Runnable, Module, ABC):
         made = self._run_sequence(inputs, tuple(name for name in ("voltage", "refrac") if name in names), **kwargs)
         if made is None:
             return None
-        values = {**made.records, "current": inputs}
+        values = dict(made.records)
+        if "current" in names:
+            values["current"] = inputs.clone()
         if "spike" in names:
             values["spike"] = made.spikes != 0
         return Advanced(made.spikes, {one: values[one.attribute] for one in wanted})

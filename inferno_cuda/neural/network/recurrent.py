@@ -312,7 +312,7 @@ class RecurrentSerial(FixedLayer):
         fired = dict(zip(neurons, (ran.feedfwd, ran.feedback[1:]), strict=True))
         outputs = tuple(like_spikes(spikes, neuron) for neuron, spikes in fired.items())
         self._keep_feedback(outputs[1][-1])
-        return Advanced(outputs, {one: fired[one.part] for one in wanted})
+        return Advanced(outputs, {one: fired[one.part].clone() for one in wanted})
 
     def _last_feedback(self, neuron: Neuron) -> torch.Tensor:
         spikes = self._buffers["feedback_spikes"]
