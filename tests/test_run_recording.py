@@ -6,6 +6,7 @@ import torch
 from run_cases import NEURONS, B, Leaky, Own, biclique, currents, recurrent, serial, spikes
 
 import inferno_cuda
+from inferno_cuda.neural import LIF
 from inferno_cuda.testing import assert_identical
 
 STEPS = 13
@@ -197,3 +198,25 @@ def test_recordings_share_no_memory(backend, name, chunk):
     others = storages(inputs, *outs, *(x for x in (*module.buffers(), *module.parameters()) if x.numel()))
     mine = storages(*recording.values())
     assert len(set(mine)) == len(mine) and not set(mine) & set(others)
+
+
+class Volts(LIF):
+    @property
+    def voltage(self):
+        return self.voltage_.value * 1e-3
+
+
+@pytest.mark.parametrize("train", [True, False], ids=["train", "eval"])
+def test_a_property_of_a_subclass_is_recorded(backend, train):
+    neurons = (
+        cls(5, 1.0, rest_v=-60.0, reset_v=-65.0, thresh_v=-50.0, refrac_t=2.0, time_constant=20.0, batch_size=B)
+        for cls in (Volts, Volts, LIF)
+    )
+    once, each, plain = (group.train(train) for group in neurons)
+    inputs, seen = currents(STEPS, 5), []
+    _, recording = once.run(inputs, record=("voltage", "refrac"))
+    for x in inputs:
+        each(x)
+        seen.append(each.voltage)
+    assert_identical(recording["voltage"], torch.stack(seen))
+    assert_identical(recording["refrac"], plain.run(inputs, record="refrac")[1]["refrac"])
