@@ -139,6 +139,7 @@ def test_recordings_carry_gradients(backend):
 
 read_only = np.zeros((STEPS, B, 5), dtype="float32")
 read_only.flags.writeable = False
+shared = torch.zeros(STEPS, B, 5)
 BAD = [
     ({"record": "volts"}, ValueError, "'record' has 'volts', which LIF does not have"),
     ({"record": ("voltage", 3)}, TypeError, "'record' has a int"),
@@ -153,6 +154,10 @@ BAD = [
     ({"record": "voltage", "out": torch.zeros(STEPS, 5)}, ValueError, r"shape \(13, 5\), it must be \(13, 2, 5\)"),
     ({"record": "voltage", "out": torch.zeros(STEPS, B, 5, dtype=torch.int64)}, TypeError, "does not hold"),
     ({"record": "voltage", "out": torch.zeros(STEPS, B, 5, requires_grad=True)}, ValueError, "requires a gradient"),
+    ({"record": "current", "out": torch.zeros(STEPS, B, 5, dtype=torch.int8)}, TypeError, "int8, which does not hold"),
+    ({"record": "voltage", "out": torch.zeros(1).expand(STEPS, B, 5)}, ValueError, "elements that share memory"),
+    ({"record": "spike", "out": torch.zeros(99).as_strided((STEPS, B, 5), (2, 5, 1))}, ValueError, "share memory"),
+    ({"record": ("voltage", "refrac"), "out": {"voltage": shared, "refrac": shared}}, ValueError, "where voltage is"),
     ({"record": "voltage", "out": [1.0]}, TypeError, "a list, it must be a tensor or a numpy array"),
     ({"record": "voltage", "out": read_only}, ValueError, "read-only"),
     ({"record": ("voltage", "refrac"), "out": torch.zeros(STEPS, B, 5)}, TypeError, "must be a dictionary"),
@@ -220,3 +225,26 @@ def test_a_property_of_a_subclass_is_recorded(backend, train):
         seen.append(each.voltage)
     assert_identical(recording["voltage"], torch.stack(seen))
     assert_identical(recording["refrac"], plain.run(inputs, record="refrac")[1]["refrac"])
+
+
+def test_targets_with_gaps_and_turned_targets(backend):
+    whole, inputs = torch.zeros(B, STEPS, 5, 2), currents(STEPS, 5)
+    out = {name: part.transpose(0, 1) for name, part in zip(("voltage", "spike"), whole.unbind(-1), strict=True)}
+    NEURONS["LIF"]().run(inputs, record=tuple(out), out=out)
+    _, wanted = NEURONS["LIF"]().run(inputs, record=tuple(out))
+    assert_identical(out["voltage"], wanted["voltage"])
+    assert_identical(out["spike"], wanted["spike"].float())
+
+
+@pytest.mark.parametrize("name", ["voltage", "spike", "current"])
+def test_into_a_tensor_in_compiled_code(native, name):
+    once, each, inputs = NEURONS["LIF"](), NEURONS["LIF"](), currents(STEPS, 5)
+    out = torch.zeros(STEPS, B, 5)
+
+    def run(x, out):
+        return once.run(x, record=name, out=out)[0]
+
+    with torch.no_grad():
+        torch.compile(run, fullgraph=True, backend="aot_eager")(inputs, out)
+        _, wanted = each.run(inputs, record=name)
+    assert_identical(out, wanted[name].float())

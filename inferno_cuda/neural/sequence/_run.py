@@ -176,7 +176,8 @@ def run(
         neurons: records these only: a slice, a mask of the neurons' shape, or indices, into the neurons as one
             dimension; or a dictionary of these by name.
         out: where to record: a tensor on any device, or a numpy array such as a memory-mapped file, of the shape of
-            the recording; a dictionary of these by name, if several names are recorded. Gets no gradients.
+            the recording, of floating point for voltages and currents; a dictionary of these by name, if several
+            names are recorded. Gets no gradients.
         chunk: steps that are taken at once. By default all where their outputs are kept, else as many as take about
             64 MiB.
         steps: the number of steps. A function for ``inputs`` needs it, an iterator with ``out`` too; an iterator is
