@@ -362,3 +362,19 @@ def test_bad_inputs_change_nothing(kernel_calls):
 def test_on_a_gpu(name, delay, kernel_calls):
     module = layer(lateral=connection(name, delay, seed=2), feedback=connection(name, delay, seed=3)).cuda()
     check(module, spikes(30, 6).cuda(), kernel_calls)
+
+
+@pytest.mark.parametrize("record", [(), ("feedfwd.spike",)], ids=str)
+def test_under_autocast_a_layer_is_stepped(monkeypatch, record):
+    once, each, chunked = layer(), layer(), layer()
+    x, ran = spikes(12, 6), []
+    monkeypatch.setattr(ops.Program, "run", lambda *_: ran.append(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        wanted = stepped(each, x)
+        found = [once.run(x, record=record), chunked.run(x, record=record, chunk=5)]
+    for out in found:
+        for group, by_hand in zip(out[0] if record else out, wanted, strict=True):
+            assert torch.equal(group, by_hand) and group.any()
+    assert not ran
+    for module in (once, chunked):
+        assert_same_state(states(module), states(each))

@@ -252,3 +252,54 @@ def test_a_million_steps_take_no_memory():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     neurons.run(inputs, outputs=False)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # KiB
+
+
+def with_a_bad_parameter():
+    layer = serial("LIF")
+    layer.neuron.refrac_t = torch.tensor([2.0])
+    return layer
+
+
+def with_another_batch():
+    second = serial("LIF", inputs=5)
+    second.neuron.batchsz = second.connection.batchsz = B + 1
+    return torch.nn.Sequential(serial("LIF"), second)
+
+
+FAILING = {
+    "parameter": (with_a_bad_parameter, {}),
+    "keyword": (lambda: serial("LIF"), {"neuron_kwargs": {"record": 1}}),
+    "batch size": (with_another_batch, {}),
+    "width": (lambda: torch.nn.Sequential(serial("LIF"), torch.nn.Linear(7, 2)), {}),
+    "second layer": (lambda: torch.nn.Sequential(serial("LIF"), serial("LIF", inputs=7)), {}),
+}
+
+
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.inference_mode])
+@pytest.mark.parametrize("name", FAILING)
+def test_parts_that_fail_at_once_leave_the_state(backend, name, mode):
+    make, options = FAILING[name]
+    module = make()
+    first = module[0] if isinstance(module, torch.nn.Sequential) else module
+    first.connection(spikes(1, 6)[0])  # a history
+    before, after = states(module), first.connection.run(spikes(3, 6, seed=2))
+    module.load_state_dict(before)
+    with mode(), pytest.raises(Exception) as caught:  # noqa: PT011
+        inferno_cuda.run(module, spikes(STEPS, 6), **options)
+    assert caught.value.steps_done == 0 and "the state is that after them" in caught.value.__notes__[0]
+    assert_same_state(states(module), before)
+    assert_identical(first.connection.run(spikes(3, 6, seed=2)), after)
+
+
+def test_ctrl_c_at_the_end_of_the_inputs_is_not_lost(backend):
+    once, each, inputs = lif(), lif(), currents(STEPS, 5)
+
+    def parts():
+        yield inputs
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        once.run(parts())
+    assert caught.value.steps_done == STEPS
+    each.run(inputs)
+    assert_same_state(states(once), states(each))

@@ -6,6 +6,7 @@ import torch
 from run_cases import NEURONS, B, Leaky, Own, biclique, currents, recurrent, serial, spikes
 
 import inferno_cuda
+from inferno_cuda.neural import LIF
 from inferno_cuda.testing import assert_identical
 
 STEPS = 13
@@ -138,6 +139,7 @@ def test_recordings_carry_gradients(backend):
 
 read_only = np.zeros((STEPS, B, 5), dtype="float32")
 read_only.flags.writeable = False
+shared = torch.zeros(STEPS, B, 5)
 BAD = [
     ({"record": "volts"}, ValueError, "'record' has 'volts', which LIF does not have"),
     ({"record": ("voltage", 3)}, TypeError, "'record' has a int"),
@@ -152,6 +154,10 @@ BAD = [
     ({"record": "voltage", "out": torch.zeros(STEPS, 5)}, ValueError, r"shape \(13, 5\), it must be \(13, 2, 5\)"),
     ({"record": "voltage", "out": torch.zeros(STEPS, B, 5, dtype=torch.int64)}, TypeError, "does not hold"),
     ({"record": "voltage", "out": torch.zeros(STEPS, B, 5, requires_grad=True)}, ValueError, "requires a gradient"),
+    ({"record": "current", "out": torch.zeros(STEPS, B, 5, dtype=torch.int8)}, TypeError, "int8, which does not hold"),
+    ({"record": "voltage", "out": torch.zeros(1).expand(STEPS, B, 5)}, ValueError, "elements that share memory"),
+    ({"record": "spike", "out": torch.zeros(99).as_strided((STEPS, B, 5), (2, 5, 1))}, ValueError, "share memory"),
+    ({"record": ("voltage", "refrac"), "out": {"voltage": shared, "refrac": shared}}, ValueError, "where voltage is"),
     ({"record": "voltage", "out": [1.0]}, TypeError, "a list, it must be a tensor or a numpy array"),
     ({"record": "voltage", "out": read_only}, ValueError, "read-only"),
     ({"record": ("voltage", "refrac"), "out": torch.zeros(STEPS, B, 5)}, TypeError, "must be a dictionary"),
@@ -172,3 +178,73 @@ def test_bad_arguments_leave_the_state(options, error, match):
 def test_the_error_names_the_neurons_of_a_layer():
     with pytest.raises(ValueError, match="its neurons are: x, y"):
         biclique().run({"a": (spikes(2, 6),)}, record="voltage")
+
+
+def storages(*values):
+    return [x.untyped_storage().data_ptr() for x in values]
+
+
+ALIASED = {
+    "neurons": (NEURONS["LIF"], lambda: currents(STEPS, 5), ("voltage", "refrac", "spike", "current")),
+    "connection": (lambda: serial("LIF").connection, lambda: spikes(STEPS, 6), ("current",)),
+    "serial": (lambda: serial("LIF"), lambda: spikes(STEPS, 6), ("connection.current", "current", "spike", "voltage")),
+    "recurrent": (recurrent, lambda: spikes(STEPS, 6), ("feedfwd.spike", "feedback.spike")),
+}
+
+
+@pytest.mark.parametrize("chunk", [None, 5])
+@pytest.mark.parametrize("name", ALIASED)
+def test_recordings_share_no_memory(backend, name, chunk):
+    make, inputs_of, names = ALIASED[name]
+    module, inputs = make().eval(), inputs_of()
+    with torch.no_grad():
+        out, recording = module.run(inputs, record=names, chunk=chunk)
+    outs = out if isinstance(out, tuple) else (out,)
+    others = storages(inputs, *outs, *(x for x in (*module.buffers(), *module.parameters()) if x.numel()))
+    mine = storages(*recording.values())
+    assert len(set(mine)) == len(mine) and not set(mine) & set(others)
+
+
+class Volts(LIF):
+    @property
+    def voltage(self):
+        return self.voltage_.value * 1e-3
+
+
+@pytest.mark.parametrize("train", [True, False], ids=["train", "eval"])
+def test_a_property_of_a_subclass_is_recorded(backend, train):
+    neurons = (
+        cls(5, 1.0, rest_v=-60.0, reset_v=-65.0, thresh_v=-50.0, refrac_t=2.0, time_constant=20.0, batch_size=B)
+        for cls in (Volts, Volts, LIF)
+    )
+    once, each, plain = (group.train(train) for group in neurons)
+    inputs, seen = currents(STEPS, 5), []
+    _, recording = once.run(inputs, record=("voltage", "refrac"))
+    for x in inputs:
+        each(x)
+        seen.append(each.voltage)
+    assert_identical(recording["voltage"], torch.stack(seen))
+    assert_identical(recording["refrac"], plain.run(inputs, record="refrac")[1]["refrac"])
+
+
+def test_targets_with_gaps_and_turned_targets(backend):
+    whole, inputs = torch.zeros(B, STEPS, 5, 2), currents(STEPS, 5)
+    out = {name: part.transpose(0, 1) for name, part in zip(("voltage", "spike"), whole.unbind(-1), strict=True)}
+    NEURONS["LIF"]().run(inputs, record=tuple(out), out=out)
+    _, wanted = NEURONS["LIF"]().run(inputs, record=tuple(out))
+    assert_identical(out["voltage"], wanted["voltage"])
+    assert_identical(out["spike"], wanted["spike"].float())
+
+
+@pytest.mark.parametrize("name", ["voltage", "spike", "current"])
+def test_into_a_tensor_in_compiled_code(native, name):
+    once, each, inputs = NEURONS["LIF"](), NEURONS["LIF"](), currents(STEPS, 5)
+    out = torch.zeros(STEPS, B, 5)
+
+    def run(x, out):
+        return once.run(x, record=name, out=out)[0]
+
+    with torch.no_grad():
+        torch.compile(run, fullgraph=True, backend="aot_eager")(inputs, out)
+        _, wanted = each.run(inputs, record=name)
+    assert_identical(out, wanted[name].float())

@@ -260,4 +260,4 @@ class Connection(Runnable, Updatable, Module, ABC):
         if not self._runs_apart():
             return None
         made = self._run_sequence(*chunk.arguments)
-        return None if made is None else Advanced(made, dict.fromkeys(wanted, made))
+        return None if made is None else Advanced(made, {one: made.clone() for one in wanted})

@@ -28,7 +28,10 @@ class Wanted(NamedTuple):
 
 
 class Advanced(NamedTuple):
-    """What a sequence gave: the outputs as ``forward`` returns them, and what was recorded, with the steps in front."""
+    """What a sequence gave: the outputs as ``forward`` returns them, and what was recorded, with the steps in front.
+
+    What was recorded shares no memory with inputs, outputs, and what else was recorded.
+    """
 
     outputs: Any
     recorded: Mapping[Wanted, torch.Tensor]

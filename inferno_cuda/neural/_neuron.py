@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..state import Module
-from ._coverage import Advanced, Chunk, NeuronSequence, Wanted, covers
+from ._coverage import Advanced, Chunk, NeuronSequence, Wanted, covers, stands_for
 from .mixins import BatchShapeMixin
 from .sequence import Runnable
 
@@ -138,10 +138,15 @@ class Neuron(Runnable, Module, ABC):
             return None
         if "current" in names and inputs.shape[1:] != self.batchedshape:
             return None
-        made = self._run_sequence(inputs, tuple(name for name in ("voltage", "refrac") if name in names), **kwargs)
+        states = tuple(name for name in ("voltage", "refrac") if name in names)
+        if not all(stands_for(self, "_run_sequence", name) for name in states):
+            return None  # a property of a subclass
+        made = self._run_sequence(inputs, states, **kwargs)
         if made is None:
             return None
-        values = {**made.records, "current": inputs}
+        values = dict(made.records)
+        if "current" in names:
+            values["current"] = inputs.clone()
         if "spike" in names:
             values["spike"] = made.spikes != 0
         return Advanced(made.spikes, {one: values[one.attribute] for one in wanted})

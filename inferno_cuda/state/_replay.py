@@ -97,6 +97,23 @@ class _State:
             for part, kept in zip(self._parts, now, strict=True):
                 kept.put_back(part)
 
+    def put_back(self) -> None:
+        """Makes the state what it was, for good."""
+        for part, kept in zip(self._parts, self._kept, strict=True):
+            kept.put_back(part)
+
+
+@contextlib.contextmanager
+def unmoved_on_failure(module: nn.Module) -> Iterator[None]:
+    """Puts back the state of a module and its parts if the block raises."""
+    with torch.inference_mode(False):  # what is put back may be needed outside of inference mode
+        state = _State(module)
+    try:
+        yield
+    except BaseException:
+        state.put_back()
+        raise
+
 
 def _copied(value: Any) -> Any:
     if not isinstance(value, torch.Tensor) or value.requires_grad or isinstance(value, UninitializedTensorMixin):

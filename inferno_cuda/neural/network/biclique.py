@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
 
 from ...state._check import one_of
-from .._coverage import Chunk
 from ..base import Connection, Neuron
 from ._combine import COMBINE
 from ._fixed import FixedLayer
-from ._sequence import looks_at_nothing
 from ._transform import Transform, through
 
 
@@ -82,14 +80,9 @@ class Biclique(FixedLayer):
             return {name: _through_own(self.pre_output[name], combined) for name in neurons}
         return {name: through(self.pre_output[name], self._combined(inputs, kwargs)) for name in neurons}
 
-    def _wires_apart(self, kwargs: Mapping[str, Any]) -> bool:
-        functions = (self._combine, *self.post_input.values(), *self.pre_output.values(), *kwargs.values())
-        return all(looks_at_nothing(function, self) for function in functions)
-
-    def _wire_sequence(self, chunk: Chunk, kwargs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-        if isinstance(self._combine, str) and not any((*self.post_input.values(), *self.pre_output.values())):
-            return self.wiring(*chunk.arguments, **kwargs)  # element by element, so all steps at once
-        return super()._wire_sequence(chunk, kwargs)
+    def _wires_apart(self) -> bool:
+        transforms = (*self.post_input.values(), *self.pre_output.values())
+        return isinstance(self._combine, str) and all(transform is None for transform in transforms)
 
     def _combined(self, inputs: dict[str, torch.Tensor], kwargs: dict[str, Any]) -> torch.Tensor:
         inputs = {name: through(self.post_input[name], value.clone()) for name, value in inputs.items()}

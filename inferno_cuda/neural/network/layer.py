@@ -15,7 +15,7 @@ from .._coverage import Advanced, Chunk, Wanted, covers, stands_for
 from ..base import Connection, Neuron, Synapse
 from ..sequence import Runnable
 from ._proxy import Proxy
-from ._sequence import Members, run_apart, step_by_step
+from ._sequence import Members, run_apart
 from .cell import Cell, require
 
 Kwargs = Mapping[str, Mapping[str, Any]]
@@ -28,6 +28,8 @@ class Layer(Runnable, Module, ABC):
     The modules are the submodules ``connections_.<name>``, ``neurons_.<name>`` and
     ``cells_.<connection>.<neurons>``. A state_dict names what a cell shares with the layer once more under the cell.
     """
+
+    _all_or_nothing = False
 
     def __init__(self) -> None:
         Module.__init__(self)
@@ -268,23 +270,21 @@ class Layer(Runnable, Module, ABC):
         _known("neuron_kwargs", neuron_kwargs or (), neurons)
         return connections, neurons
 
-    def _wires_apart(self, kwargs: Mapping[str, Any]) -> bool:
-        """Whether :meth:`wiring` depends on its arguments alone, so that it may run before the neurons have."""
-        return False
+    def _wires_apart(self) -> bool:
+        """Whether :meth:`wiring` takes all steps as it takes one: element by element, with no function of a user.
 
-    def _wire_sequence(self, chunk: Chunk, kwargs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-        """:meth:`wiring` of all steps."""
-        wired = step_by_step(lambda currents: self.wiring(currents, **kwargs), chunk)
-        return {name: torch.stack([step[name] for step in wired]) for name in wired[0]}
+        Such a function may look at the state of the layer, or draw random numbers in the order of the steps.
+        """
+        return False
 
     def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
         return self._advance_apart(chunk, wanted, **kwargs) if covers(self, "_advance_apart") else None
 
     def _runs_apart(self) -> bool:
-        return covers(self, "_advance_apart") and self._parts_run_apart({}, ())
+        return covers(self, "_advance_apart") and self._parts_run_apart(())
 
-    def _parts_run_apart(self, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> bool:
-        own = stands_for(self, "_wires_apart", "wiring") and self._wires_apart(kwargs)
+    def _parts_run_apart(self, wanted: tuple[Wanted, ...]) -> bool:
+        own = stands_for(self, "_wires_apart", "wiring") and self._wires_apart()
         return own and run_apart(self, self._parts(), wanted)
 
     def _advance_apart(
@@ -298,12 +298,12 @@ class Layer(Runnable, Module, ABC):
         **kwargs: Any,
     ) -> Advanced | None:
         inputs, *others = chunk.arguments
-        if others or not isinstance(inputs, Mapping) or not self._parts_run_apart(kwargs, wanted):
+        if others or not isinstance(inputs, Mapping) or not self._parts_run_apart(wanted):
             return None
         connections, neurons = self._checked(inputs, connection_kwargs, neuron_kwargs)
         members = Members(chunk, wanted)
         currents = {n: members.through(connections[n], args, _of(connection_kwargs, n)) for n, args in inputs.items()}
-        wired = self._wire_sequence(Chunk((currents,), chunk.steps), kwargs)
+        wired = self.wiring(currents, **kwargs)
         _known("wiring", wired, neurons)
         spikes = {n: members.through(neurons[n], (current,), _of(neuron_kwargs, n)) for n, current in wired.items()}
         return Advanced((spikes, currents) if capture_intermediate else spikes, members.recorded)

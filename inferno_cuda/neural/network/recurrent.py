@@ -13,7 +13,7 @@ from ..base import Connection, Neuron, Synapse
 from ..modeling import Updater
 from ._fixed import FixedLayer
 from ._loop import Loop, as_spikes, like_spikes, prepare, unseen
-from ._sequence import Members, looks_at_nothing, run_apart
+from ._sequence import Members, run_apart
 from ._transform import Split, Transform, arguments, through
 from .cell import Cell
 
@@ -273,20 +273,20 @@ class RecurrentSerial(FixedLayer):
             return feedfwd, feedback
         return (feedfwd, feedback), {**currents, names[2]: lateral}
 
-    def _transforms(self) -> tuple[Transform | Split | None, ...]:
+    def _plain(self) -> bool:
+        """Whether there are no transforms."""
         outs = (self._feedfwd_out_transform, self._lateral_out_transform, self._feedback_out_transform)
-        return (*outs, self._lateral_in_transform, self._feedback_in_transform)
+        return not any(f is not None for f in (*outs, self._lateral_in_transform, self._feedback_in_transform))
 
     def _runs_apart(self) -> bool:
         own = all(stands_for(self, "_runs_apart", step) for step in ("forward", "wiring"))
-        return own and run_apart(self, self._parts(), ()) and all(looks_at_nothing(f, self) for f in self._transforms())
+        return own and self._plain() and run_apart(self, self._parts(), ())
 
     def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
         known = set(kwargs) <= {"feedfwd_neuron_kwargs", "feedback_neuron_kwargs"}
         spikes = all(one.attribute == "spike" for one in wanted)
-        plain = all(transform is None for transform in self._transforms())
         own = all(stands_for(self, "_advance", step) for step in ("forward", "wiring"))
-        if not (known and spikes and plain and own and unseen(self, self._parts(), chunk)):
+        if not (known and spikes and own and self._plain() and unseen(self, self._parts(), chunk)):
             return None
         return self._advance_loop(chunk, wanted, **kwargs)
 
@@ -312,7 +312,7 @@ class RecurrentSerial(FixedLayer):
         fired = dict(zip(neurons, (ran.feedfwd, ran.feedback[1:]), strict=True))
         outputs = tuple(like_spikes(spikes, neuron) for neuron, spikes in fired.items())
         self._keep_feedback(outputs[1][-1])
-        return Advanced(outputs, {one: fired[one.part] for one in wanted})
+        return Advanced(outputs, {one: fired[one.part].clone() for one in wanted})
 
     def _last_feedback(self, neuron: Neuron) -> torch.Tensor:
         spikes = self._buffers["feedback_spikes"]

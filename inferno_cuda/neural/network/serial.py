@@ -11,7 +11,7 @@ from .._coverage import Advanced, Chunk, Wanted
 from ..base import Connection, Neuron, Synapse
 from ..modeling import Updater
 from ._fixed import FixedLayer
-from ._sequence import Members, looks_at_nothing
+from ._sequence import Members
 from .cell import Cell
 
 
@@ -91,11 +91,8 @@ class Serial(FixedLayer):
             current = self._transform(current, **kwargs)
         return {self.__neuron_name: current}
 
-    def _wires_apart(self, kwargs: Mapping[str, Any]) -> bool:
-        return self._transform is None or all(looks_at_nothing(x, self) for x in (self._transform, *kwargs.values()))
-
-    def _wire_sequence(self, chunk: Chunk, kwargs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-        return super()._wire_sequence(chunk, kwargs) if self._transform else self.wiring(*chunk.arguments, **kwargs)
+    def _wires_apart(self) -> bool:
+        return self._transform is None
 
     def _advance_apart(
         self,
@@ -107,11 +104,11 @@ class Serial(FixedLayer):
         capture_intermediate: bool = False,
         **kwargs: Any,
     ) -> Advanced | None:
-        if not self._parts_run_apart(kwargs, wanted):
+        if not self._parts_run_apart(wanted):
             return None
         members, name = Members(chunk, wanted), self.__connection_name
         current = members.through(self.connection, chunk.arguments, connection_kwargs)
-        wired = self._wire_sequence(Chunk(({name: current},), chunk.steps), kwargs)[self.__neuron_name]
+        wired = self.wiring({name: current}, **kwargs)[self.__neuron_name]
         spikes = members.through(self.neuron, (wired,), neuron_kwargs)
         return Advanced((spikes, current) if capture_intermediate else spikes, members.recorded)
 

@@ -14,6 +14,8 @@ class Runnable:
 
     # what is recorded of a part besides its attributes, and where it is seen: its "input" or its "output"
     _recorded: ClassVar[Mapping[str, str]] = {}
+    # whether a sequence that fails leaves the state as it was
+    _all_or_nothing: ClassVar[bool] = True
 
     def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
         """Runs a sequence at once; None, with nothing changed, where only single steps will do."""

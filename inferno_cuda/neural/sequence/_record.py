@@ -74,13 +74,14 @@ def _find(module: nn.Module, path: list[str]) -> Wanted | None:
     return next((wanted for wanted in found if wanted is not None), None)
 
 
-def _like(name: str, wanted: Wanted) -> tuple[tuple[int, ...], torch.dtype | None, torch.device]:
-    """Shape of what is recorded in a step, with the batch; its dtype, if that is known; and its device."""
+def _like(name: str, wanted: Wanted) -> tuple[tuple[int, ...], torch.dtype, torch.device]:
+    """Shape of what is recorded in a step, with the batch; a dtype of its kind; and its device."""
     part, attribute = wanted
     state = next((t for t in (*part.parameters(), *part.buffers()) if t.numel()), torch.empty(0))
     if attribute in getattr(type(part), "_recorded", ()):
         shape = getattr(part, "batchedshape", None) or part.batched_outshape
-        return tuple(shape), None, state.device
+        # of a current only the kind is known, which is what decides where it may be written
+        return tuple(shape), torch.bool if attribute == "spike" else torch.float32, state.device
     value = getattr(part, attribute)
     if value.ndim == 0:
         raise ValueError(f"'record' has {name!r}, of shape (); it must have a batch dimension")
@@ -97,7 +98,7 @@ def _for(name: str, argument: str, given: Any, names: tuple[str, ...]) -> Any:
     return given.get(name)
 
 
-def _target(name: str, out: Any, shape: tuple[int, ...], dtype: torch.dtype | None) -> torch.Tensor | None:
+def _target(name: str, out: Any, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor | None:
     """``out`` as a tensor, checked."""
     if out is None:
         return None
@@ -111,11 +112,28 @@ def _target(name: str, out: Any, shape: tuple[int, ...], dtype: torch.dtype | No
         raise TypeError(f"'out' of {name} is a {type(out).__name__}, it must be a tensor or a numpy array")
     if tuple(target.shape) != shape:
         raise ValueError(f"'out' of {name} has the shape {tuple(target.shape)}, it must be {shape}")
-    if dtype is not None and not torch.can_cast(dtype, target.dtype):
+    if _kind(dtype) > _kind(target.dtype):
         raise TypeError(f"'out' of {name} is {target.dtype}, which does not hold {dtype}")
     if target.requires_grad:
         raise ValueError(f"'out' of {name} requires a gradient, which a recording into it would not have")
+    if _overlaps(target):
+        raise ValueError(f"'out' of {name} has elements that share memory, such as an expanded tensor has")
     return target
+
+
+def _kind(dtype: torch.dtype) -> int:
+    """Kinds of numbers in the order in which each holds those before it; torch.can_cast is not for compiled code."""
+    return 0 if dtype == torch.bool else 1 + dtype.is_floating_point + 2 * dtype.is_complex
+
+
+def _overlaps(tensor: torch.Tensor) -> bool:
+    """Whether elements of a tensor may be at the same place in memory."""
+    reach = 0  # of the dimensions that are closer together
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1 and stride <= reach:
+            return tensor.numel() > 0
+        reach += (size - 1) * stride
+    return False
 
 
 def traces(
@@ -132,7 +150,7 @@ def traces(
         raise ValueError("'steps' is None, it must be the number of steps where there is 'out' for an iterator")
     _for("", "neurons", neurons, names), _for("", "out", out, names)
     total = None if steps is None else -(-steps // every)
-    found = []
+    found: list[Trace] = []
     for name in names:
         wanted = find(module, name)
         shape, dtype, device = _like(name, wanted)
@@ -141,6 +159,9 @@ def traces(
                       len(shape) - 1)  # fmt: skip
         mine = _for(name, "out", out, names)
         target = _target(name, mine, (total or 0, *like.shape), dtype)
+        for other in found:
+            if mine is not None and mine is other.out:
+                raise ValueError(f"'out' of {name} is where {other.name} is recorded, each must have its own")
         found.append(Trace(name, wanted, len(shape) - 1, which, Store(total, target), mine))
     return found
 

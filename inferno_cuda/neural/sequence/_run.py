@@ -11,6 +11,7 @@ import torch.nn as nn
 from tqdm import tqdm
 
 from ...state import _check
+from ...state._replay import unmoved_on_failure
 from .._coverage import Advanced, Chunk
 from ._inputs import Source, source
 from ._interrupt import Interrupt
@@ -76,22 +77,29 @@ class _Loop:
         self._every = every
         self._outputs = outputs
         self.done = 0
-        self.within = False  # a step, or a chunk that runs at once
+        self.within = False  # a step
 
     def take(self, chunk: Chunk, interrupt: Interrupt) -> None:
         """Runs a chunk; if it runs step by step, up to an interruption."""
-        first, self.within = self.done, True
-        made = at_once(self._module, chunk, self._kwargs, self._wanted)
+        first = self.done
+        with self._guard():
+            made = at_once(self._module, chunk, self._kwargs, self._wanted)
         if made is None:
+            self.within = True
             made = self._step(chunk, interrupt)
+            self.within = False
             kept = slice(None)
         else:
             self.done += chunk.steps
             kept = slice(-first % self._every, None, self._every)
-        self.within = False
         keep(self._recording, made.recorded, kept)
         if self._outputs is not None:
             self._outputs.add(made.outputs)
+
+    def _guard(self) -> contextlib.AbstractContextManager:
+        """Puts the state back where a part fails after others have run."""
+        alone = getattr(type(self._module), "_all_or_nothing", False)
+        return contextlib.nullcontext() if alone or torch.compiler.is_compiling() else unmoved_on_failure(self._module)
 
     def _step(self, chunk: Chunk, interrupt: Interrupt) -> Advanced:
         def proceeds() -> bool:
@@ -168,7 +176,8 @@ def run(
         neurons: records these only: a slice, a mask of the neurons' shape, or indices, into the neurons as one
             dimension; or a dictionary of these by name.
         out: where to record: a tensor on any device, or a numpy array such as a memory-mapped file, of the shape of
-            the recording; a dictionary of these by name, if several names are recorded. Gets no gradients.
+            the recording, of floating point for voltages and currents; a dictionary of these by name, if several
+            names are recorded. Gets no gradients.
         chunk: steps that are taken at once. By default all where their outputs are kept, else as many as take about
             64 MiB.
         steps: the number of steps. A function for ``inputs`` needs it, an iterator with ``out`` too; an iterator is
@@ -185,7 +194,8 @@ def run(
 
     Raises:
         TypeError, ValueError: if an argument is not one of the above, or does not fit the module. The state has not
-            changed then, unless an iterator or a function gave later inputs that do not fit.
+            changed then, unless an iterator or a function gave later inputs that do not fit, or the module is called
+            step by step: parts that come before the one that fails have made their step then.
         BaseException: whatever the module, the inputs or the callback raise, and KeyboardInterrupt on Ctrl-C, which
             waits for the end of the step or the chunk. Recordings in ``out`` are those of all chunks before. The
             exception has the number of steps that are done in its attribute ``steps_done``, and a note of it.
@@ -240,6 +250,7 @@ def _run(
                 if callback is not None:
                     callback(loop.done)
                 interrupt.check()
+            interrupt.check()  # it may have come while the inputs found that they have no more
         except BaseException as error:
             loop.explain(error, given.steps)
             raise
