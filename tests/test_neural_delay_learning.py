@@ -133,3 +133,40 @@ def test_learned_delays_find_coincidences(native, step_by_step):
 
     assert accuracy_of(learns=True) > 0.99
     assert accuracy_of(learns=False) < 0.7
+
+
+def pushed_outside():
+    """A connection whose delays an optimizer moved after the last step."""
+    conn = make("dense", synapse=LINEAR, high=3.0)
+    conn.delay.requires_grad_()
+    conn._run_sequence(spikes(conn))
+    with torch.no_grad():
+        conn._parameters["delay_"].add_(torch.linspace(-9.0, 9.0, conn.weight.numel()).view_as(conn.weight))
+    return conn
+
+
+def in_range(delay, conn):
+    return bool(((delay >= 0) & (delay <= conn.delayedby)).all())
+
+
+def test_what_learned_delays_are_saved_as_is_in_range(backend):
+    conn = pushed_outside()
+    assert not in_range(conn._parameters["delay_"], conn)
+    assert in_range(conn.state_dict()["delay_"], conn)
+
+
+def test_delays_that_learned_are_in_range_when_they_are_frozen(backend):
+    conn, twin = pushed_outside(), pushed_outside()
+    conn.requires_grad_(False)
+    x = spikes(conn)
+    assert_identical(conn._run_sequence(x), twin._run_sequence(x).detach())
+    assert in_range(conn._parameters["delay_"], conn)
+    assert in_range(pushed_outside().delay, conn)
+    assert in_range(pushed_outside().round_delays_()._parameters["delay_"], conn)
+
+
+def test_delays_that_never_learned_may_stay_outside(backend):
+    conn = make("dense", synapse=LINEAR, high=3.0)
+    conn.delay = torch.full_like(conn.delay, 40.0)
+    conn._run_sequence(spikes(conn))
+    assert (conn.delay == 40.0).all() and (conn.state_dict()["delay_"] == 40.0).all()

@@ -217,7 +217,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             self._check_step(self._recorded_dtype(part))
             if delay.requires_grad:
                 check_differentiable(delay, part, synapse)
-        if delay.requires_grad:
+        if delay.requires_grad or self._delays_learned:
             self._project_delays()
         looked_up = [(how, differentiable(self._plans.get(delay, how), delay, how))]
         if minus is not None:

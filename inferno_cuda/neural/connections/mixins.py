@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -108,6 +109,7 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         requires_grad: whether autograd is to train the parameters.
     """
 
+    _delays_learned: bool = False  # or learn, as far as is known
     _projected: tuple[int, int] | None = None  # address and version of the delays that were last in range
 
     def __init__(
@@ -133,8 +135,8 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         delays with those it knows: read it again for each write through ``.data``, do not keep the result over a step.
 
         ``connection.delay.requires_grad_()`` makes them learn, with a synapse that interpolates ``"linear"`` or
-        ``"expdecay"``. Delays that learn stay within ``[0, delayedby]``: those that an optimizer moved outside are
-        moved to the nearer end at the next step.
+        ``"expdecay"``. Delays that learn, or have learned, stay within ``[0, delayedby]``: those that an optimizer
+        moved outside are moved to the nearer end at the next step, and when they are read here or saved.
 
         Raises:
             TypeError: if the new value is not a tensor or its dtype does not convert to that of the parameter.
@@ -142,6 +144,7 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         """
         self._plans.suspect()
         self._minus_plans.suspect()
+        self._project_delays()
         return self._parameters.get("delay_")
 
     @delay.setter
@@ -151,13 +154,20 @@ class WeightBiasDelayMixin(WeightBiasMixin):
             if not bool((value >= 0).all()):
                 raise ValueError("'delay' has negative or NaN entries, all must be nonnegative")
             self._replace(self.delay_, value)
+            self._delays_learned = self.delay_.requires_grad
 
     @torch.no_grad()
     def _project_delays(self) -> None:
-        """Moves delays that learn back into their range. No version tells whether a fused optimizer changed them."""
-        delay, longest = self.delay_, self.delayedby
+        """Moves delays that learn back into their range. No version tells whether a fused optimizer changed them.
+
+        Those that have learned too: the last step of an optimizer may have come before they were frozen.
+        """
+        delay, longest = self._parameters.get("delay_"), self.delayedby
+        if delay is None or not (delay.requires_grad or self._delays_learned):
+            return
         compiling = torch.compiler.is_compiling()
-        if not delay.requires_grad or not delay.is_leaf or (not compiling and delay.is_inference()):
+        self._delays_learned = True
+        if not delay.is_leaf or (not compiling and delay.is_inference()):
             return
         if compiling:
             delay.clamp_(0.0, longest)
@@ -183,12 +193,17 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         Returns:
             the connection itself.
         """
+        self._project_delays()
         delay, longest = self._parameters.get("delay_"), self.delayedby
         if delay is not None:
             steps = math.floor(longest / self.dt * (1 + 1e-6))
             rounded = (delay / self.dt).round().clamp(0, steps) * self.dt
             self._replace(delay, torch.where(delay > longest, delay, rounded))
         return self
+
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._project_delays()
+        super()._save_to_state_dict(*args, **kwargs)
 
     def _parameter(self, name: str) -> torch.Tensor | None:
         return self._parameters.get("delay_") if name == "delay" else getattr(self, name)
