@@ -303,3 +303,19 @@ def test_ctrl_c_at_the_end_of_the_inputs_is_not_lost(backend):
     assert caught.value.steps_done == STEPS
     each.run(inputs)
     assert_same_state(states(once), states(each))
+
+
+@pytest.mark.parametrize("name", ["linear", "lif"])
+def test_a_function_is_not_asked_for_more_than_fits(name):
+    module, asked = torch.nn.Linear(1000, 2) if name == "linear" else NEURONS["LIF"](1000), []
+
+    def made(first, last):
+        asked.append((first, last))
+        return torch.ones(1, 2, 1000).expand(last - first, B, 1000)
+
+    with torch.no_grad():
+        inferno_cuda.run(module, made, steps=20_000, outputs=False)
+    assert [first for first, _ in asked[1:]] == [last for _, last in asked[:-1]]
+    assert asked[0][0] == 0 and asked[-1][1] == 20_000
+    sizes = [last - first for first, last in asked]
+    assert max(sizes) * B * 1000 * 4 <= 1 << 26 and len(sizes) < 20

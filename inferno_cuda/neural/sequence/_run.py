@@ -224,7 +224,8 @@ def run(
     size = chunk or _chunk_size(module, given, recording, bounded, progress)
     kept = _Outputs(given.steps) if outputs else None
     try:
-        _run(_Loop(module, kwargs, recording, every, kept), given, size, progress, callback)
+        loop = _Loop(module, kwargs, recording, every, kept)
+        _run(loop, given.chunks(size, None if chunk else _BUDGET), given.steps, progress, callback)
     finally:
         flush(recording)
     returned = None if kept is None else kept.result()
@@ -232,16 +233,16 @@ def run(
 
 
 def _run(
-    loop: _Loop, given: Source, size: int | None, progress: bool, callback: Callable[[int], None] | None
+    loop: _Loop, chunks: Iterator[Chunk], steps: int | None, progress: bool, callback: Callable[[int], None] | None
 ) -> None:
     interrupt = Interrupt()
     if torch.compiler.is_compiling():  # a graph knows neither signals nor bars
-        for part in given.chunks(size):
+        for part in chunks:
             loop.take(part, interrupt)
         return
-    with interrupt, _bar(given.steps, progress) as bar:
+    with interrupt, _bar(steps, progress) as bar:
         try:
-            for part in given.chunks(size):
+            for part in chunks:
                 interrupt.check()
                 before = loop.done
                 loop.take(part, interrupt)
@@ -252,7 +253,7 @@ def _run(
                 interrupt.check()
             interrupt.check()  # it may have come while the inputs found that they have no more
         except BaseException as error:
-            loop.explain(error, given.steps)
+            loop.explain(error, steps)
             raise
 
 
