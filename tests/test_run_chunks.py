@@ -206,6 +206,10 @@ BAD = [
     ({"inputs": (1.0, 2.0)}, ValueError, "no tensor"),
     ({"inputs": (torch.ones(3, B, 5), "x")}, TypeError, "has a str"),
     ({"inputs": 3}, TypeError, "is a int"),
+    ({"inputs": [torch.ones(B, 5)] * 3}, TypeError, "is a list, .* torch.stack"),
+    ({"inputs": iter([[torch.ones(B, 5)] * 3])}, TypeError, "is a list, .* torch.stack"),
+    ({"recrod": "voltage"}, TypeError, "LIF has no argument 'recrod', that of run is 'record'"),
+    ({"chunks": 3}, TypeError, "'chunks', that of run is 'chunk'"),
     ({"inputs": lambda first, last: None}, ValueError, "needs the number of steps"),
     ({"inputs": iter([]), "record": "voltage", "out": torch.zeros(1)}, ValueError, "'steps' is None"),
     ({"steps": 4}, ValueError, "'steps' is 4, 'inputs' has 3 steps"),
@@ -319,3 +323,16 @@ def test_a_function_is_not_asked_for_more_than_fits(name):
     assert asked[0][0] == 0 and asked[-1][1] == 20_000
     sizes = [last - first for first, last in asked]
     assert max(sizes) * B * 1000 * 4 <= 1 << 26 and len(sizes) < 20
+
+
+def test_keywords_of_functions_may_be_close_to_those_of_run():
+    def scaled(current, step=1.0):
+        return step * current
+
+    inputs = spikes(STEPS, 6)
+    assert_identical(
+        serial("LIF", transform=scaled).run(inputs, step=2.0), serial("LIF", transform=lambda x: 2.0 * x).run(inputs)
+    )
+    for make in (lambda: serial("LIF"), recurrent):
+        with pytest.raises(TypeError, match="'step', that of run is 'steps'"):
+            make().run(inputs, step=2.0)

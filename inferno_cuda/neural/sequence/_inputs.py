@@ -27,16 +27,21 @@ class Source(NamedTuple):
 
 
 def _arguments(inputs: Any) -> tuple[Any, ...]:
-    return tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+    return inputs if isinstance(inputs, tuple) else (inputs,)
 
 
 def _steps(inputs: Any) -> int:
     """How many steps there are.
 
     Raises:
-        TypeError: if something is neither a tensor nor a number.
+        TypeError: if something is neither a tensor nor a number, or is a list.
         ValueError: if tensors have different numbers of steps, or there is no tensor with steps.
     """
+    if isinstance(inputs, list):
+        raise TypeError(
+            "'inputs' is a list, it must be a tensor with the steps in front, which torch.stack makes of a list of "
+            "steps; or a tuple, if 'forward' takes several"
+        )
     counts = set()
     for leaf in flatten(inputs)[0]:
         if not isinstance(leaf, torch.Tensor | int | float):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -139,6 +141,23 @@ def _chunk_size(module: nn.Module, given: Source, recording: list[Trace], bounde
     return min(size, given.steps)
 
 
+def _check_keywords(module: nn.Module, kwargs: Mapping[str, Any]) -> None:
+    """Refuses misspelt arguments of ``run``, which modules that take any keyword would take for theirs."""
+    takes = getattr(module, "_takes", None)
+    if takes is None or torch.compiler.is_compiling():
+        return
+    for name in kwargs:
+        meant = _meant(name)
+        if meant and not takes(name):
+            raise TypeError(f"{type(module).__name__} has no argument '{name}', that of run is '{meant}'")
+
+
+@functools.cache
+def _meant(name: str) -> str:
+    """The argument of ``run`` that a name is close to; empty if there is none."""
+    return next(iter(difflib.get_close_matches(name, run.__kwdefaults__, 1, 0.8)), "")
+
+
 def run(
     module: nn.Module,
     inputs: Inputs,
@@ -213,6 +232,7 @@ def run(
         torch.Size([10, 1, 1])
     """
     _check.instance("module", module, nn.Module)
+    _check_keywords(module, kwargs)
     every = _check.size("every", every)
     chunk = None if chunk is None else _check.size("chunk", chunk)
     steps = None if steps is None else _check.size("steps", steps)
