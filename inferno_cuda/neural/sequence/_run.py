@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ...state import _check
 from ...state._replay import unmoved_on_failure
+from ...state._ring import capturing
 from .._coverage import Advanced, Chunk
 from ._inputs import Source, source
 from ._interrupt import Interrupt
@@ -101,7 +102,9 @@ class _Loop:
     def _guard(self) -> contextlib.AbstractContextManager:
         """Puts the state back where a part fails after others have run."""
         alone = getattr(type(self._module), "_all_or_nothing", False)
-        return contextlib.nullcontext() if alone or torch.compiler.is_compiling() else unmoved_on_failure(self._module)
+        if alone or torch.compiler.is_compiling() or any(map(capturing, self._module.buffers())):
+            return contextlib.nullcontext()  # a CUDA graph would copy the state in every replay
+        return unmoved_on_failure(self._module)
 
     def _step(self, chunk: Chunk, interrupt: Interrupt) -> Advanced:
         def proceeds() -> bool:
