@@ -105,6 +105,13 @@ def test_disagreement(found, problem):
     assert training.disagreement(outputs(1.0, [2.0, 3.0]), outputs(*found)) == problem
 
 
+def test_disagreement_with_zeros():
+    assert training.disagreement(outputs(1.0, [0.0, 0.0]), outputs(1.0, [0.0, -0.0])) == ""
+    problem = training.disagreement(outputs(1.0, [0.0, 0.0]), outputs(1.0, [0.0, 0.5]))
+    assert problem == "number 1 differ by 0.5 from what is all zero"
+    assert "nan" in training.disagreement(outputs(0.0), outputs(float("nan")))
+
+
 def test_who_differs_is_named_and_nothing_is_timed():
     def fail(call):
         raise AssertionError("timed")

@@ -32,6 +32,22 @@ def test_digits_are_learned(monkeypatch, tmp_path, capsys):
     assert f"accuracy on the held-out images {summary['accuracy']:.1%}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("task", ["digits", "trained", "vowels"])
+def test_a_folder_that_cannot_be_made_is_found_before_the_work(monkeypatch, tmp_path, capsys, task):
+    def never(*_):
+        raise AssertionError("worked")
+
+    for module, name in ((demo, "Network"), (trained, "Classifier"), (vowels, "Listener")):
+        monkeypatch.setattr(module, name, never)
+    trains = torch.zeros(3, 2, 4, dtype=torch.bool)
+    monkeypatch.setattr(vowels_data, "load", lambda: (Spikes(trains, torch.arange(2)),) * 2)
+    monkeypatch.setattr(demo, "load_mnist", digits)
+    monkeypatch.setattr(demo, "require", never if task == "vowels" else lambda packages: None)
+    (tmp_path / "file").touch()
+    assert cli.main(["demo", "--task", task, "--device", "cpu", "--out", str(tmp_path / "file" / "out")]) == 1
+    assert "out for results cannot be made: Not a directory" in capsys.readouterr().err
+
+
 def test_images_move_by_a_pixel_at_most():
     images = torch.zeros(1, 25)
     images[0, 12] = 1.0

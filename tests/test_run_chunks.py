@@ -206,6 +206,10 @@ BAD = [
     ({"inputs": (1.0, 2.0)}, ValueError, "no tensor"),
     ({"inputs": (torch.ones(3, B, 5), "x")}, TypeError, "has a str"),
     ({"inputs": 3}, TypeError, "is a int"),
+    ({"inputs": [torch.ones(B, 5)] * 3}, TypeError, "is a list, .* torch.stack"),
+    ({"inputs": iter([[torch.ones(B, 5)] * 3])}, TypeError, "is a list, .* torch.stack"),
+    ({"recrod": "voltage"}, TypeError, "LIF has no argument 'recrod', that of run is 'record'"),
+    ({"chunks": 3}, TypeError, "'chunks', that of run is 'chunk'"),
     ({"inputs": lambda first, last: None}, ValueError, "needs the number of steps"),
     ({"inputs": iter([]), "record": "voltage", "out": torch.zeros(1)}, ValueError, "'steps' is None"),
     ({"steps": 4}, ValueError, "'steps' is 4, 'inputs' has 3 steps"),
@@ -303,3 +307,32 @@ def test_ctrl_c_at_the_end_of_the_inputs_is_not_lost(backend):
     assert caught.value.steps_done == STEPS
     each.run(inputs)
     assert_same_state(states(once), states(each))
+
+
+@pytest.mark.parametrize("name", ["linear", "lif"])
+def test_a_function_is_not_asked_for_more_than_fits(name):
+    module, asked = torch.nn.Linear(1000, 2) if name == "linear" else NEURONS["LIF"](1000), []
+
+    def made(first, last):
+        asked.append((first, last))
+        return torch.ones(1, 2, 1000).expand(last - first, B, 1000)
+
+    with torch.no_grad():
+        inferno_cuda.run(module, made, steps=20_000, outputs=False)
+    assert [first for first, _ in asked[1:]] == [last for _, last in asked[:-1]]
+    assert asked[0][0] == 0 and asked[-1][1] == 20_000
+    sizes = [last - first for first, last in asked]
+    assert max(sizes) * B * 1000 * 4 <= 1 << 26 and len(sizes) < 20
+
+
+def test_keywords_of_functions_may_be_close_to_those_of_run():
+    def scaled(current, step=1.0):
+        return step * current
+
+    inputs = spikes(STEPS, 6)
+    assert_identical(
+        serial("LIF", transform=scaled).run(inputs, step=2.0), serial("LIF", transform=lambda x: 2.0 * x).run(inputs)
+    )
+    for make in (lambda: serial("LIF"), recurrent):
+        with pytest.raises(TypeError, match="'step', that of run is 'steps'"):
+            make().run(inputs, step=2.0)

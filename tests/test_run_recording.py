@@ -248,3 +248,9 @@ def test_into_a_tensor_in_compiled_code(native, name):
         torch.compile(run, fullgraph=True, backend="aot_eager")(inputs, out)
         _, wanted = each.run(inputs, record=name)
     assert_identical(out, wanted[name].float())
+
+
+@pytest.mark.parametrize("none", [[], (), np.array([]), torch.zeros(0, dtype=torch.int64)], ids=str)
+def test_no_neurons(none):
+    _, recording = NEURONS["LIF"]().run(currents(STEPS, 5), record="voltage", neurons=none)
+    assert recording["voltage"].shape == (STEPS, B, 0)

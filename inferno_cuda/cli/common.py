@@ -38,6 +38,20 @@ def require_device(name: str) -> str:
     return name
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder for results, before the work that they take.
+
+    Raises:
+        Failure: it cannot be made, or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"the folder {path} for results cannot be made: {error.strerror}") from error
+    if not os.access(path, os.W_OK):
+        raise Failure(f"the folder {path} for results cannot be written to")
+
+
 def devices(name: str | None) -> list[str]:
     """The device asked for, or all there are."""
     if name is not None:

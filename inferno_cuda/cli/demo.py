@@ -237,6 +237,7 @@ def run_digits(arguments: argparse.Namespace) -> int:
     require(NEEDED)
     print("reading the images", flush=True)
     images, digits = load_mnist(arguments.images, arguments.seed)
+    common.make_folder(arguments.out)
     pixels = images.shape[1]
     network = Network(pixels, arguments.neurons, arguments.max_delay, arguments.seed, arguments.batch).to(device)
     choice = ops.choose("delayed_dense", device)
@@ -248,7 +249,6 @@ def run_digits(arguments: argparse.Namespace) -> int:
     input_counts, counts, seconds = _simulate(network, images, arguments)
     training = len(images) * 4 // 5
     active = counts > 0
-    arguments.out.mkdir(parents=True, exist_ok=True)
     print("fitting the read-outs", flush=True)
     summary = {
         "settings": {

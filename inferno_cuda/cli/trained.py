@@ -110,6 +110,7 @@ def train(network, images, digits, epochs, seed, tick=lambda: None) -> None:
 def run(arguments: argparse.Namespace, images: torch.Tensor, digits: torch.Tensor) -> int:
     """The command: trains on four fifths of the images, ``[N, pixels]``, and tests on the others."""
     begin = time.perf_counter()
+    common.make_folder(arguments.out)
     training = len(images) * 4 // 5
     epochs = arguments.epochs or EPOCHS
     network = Classifier(images.shape[1], arguments.seed).to(arguments.device)
@@ -124,7 +125,6 @@ def run(arguments: argparse.Namespace, images: torch.Tensor, digits: torch.Tenso
     seconds = time.perf_counter() - start
     share = accuracy(network, images[training:], digits[training:], generator(arguments.seed, DRAWS))
     print(f"accuracy on the held-out images {share:.1%}; trained in {seconds:.1f} s")
-    arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "trained.json"
     settings = {"images": len(images), "epochs": epochs, "seed": arguments.seed}
     summary = {"settings": settings, "accuracy": share, "training_s": seconds, "machine": common.machine()}

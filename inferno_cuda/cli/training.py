@@ -59,9 +59,11 @@ def disagreement(expected: Sequence[Output], actual: Sequence[Output]) -> str:
         if right.value.shape != found.value.shape:
             shapes = f"{tuple(found.value.shape)}, expected {tuple(right.value.shape)}"
             return f"{found.what} of shape {shapes}"
-        share = ((right.value - found.value).abs().max() / right.value.abs().max()).item()
-        if not share <= SHARE:
-            return f"{found.what} differ by {share:.1g} of the largest"
+        difference, largest = (value.abs().max().item() for value in (right.value - found.value, right.value))
+        if not difference <= SHARE * largest:
+            if largest == 0:
+                return f"{found.what} differ by {difference:.1g} from what is all zero"
+            return f"{found.what} differ by {difference / largest:.1g} of the largest"
     return ""
 
 

@@ -158,6 +158,7 @@ def run(arguments: argparse.Namespace) -> int:
     """The command: trains with every kind of delays and seed, prints the table, writes vowels.json."""
     begin = time.perf_counter()
     training, test = (Spikes(*(part.to(arguments.device) for part in spikes)) for spikes in vowels_data.load())
+    common.make_folder(arguments.out)
     steps, _, inputs = training.trains.shape
     print(
         f"{len(training.speakers)} utterances to learn from, {len(test.speakers)} to test; {inputs} inputs -> {HIDDEN} "
@@ -174,7 +175,6 @@ def run(arguments: argparse.Namespace) -> int:
     loss = statistics.mean(result["test"] - result["rounded"] for result in learned)
     rounded = statistics.mean(result["rounded"] for result in learned)
     print(f"learned delays rounded to steps of {DT:g} ms: {rounded:.1%}, a loss of {loss:.1%}")
-    arguments.out.mkdir(parents=True, exist_ok=True)
     seconds = time.perf_counter() - begin
     summary = {"epochs": epochs, "results": results, "seconds_in_all": seconds, "machine": common.machine()}
     path = arguments.out / "vowels.json"

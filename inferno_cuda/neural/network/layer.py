@@ -277,6 +277,10 @@ class Layer(Runnable, Module, ABC):
         """
         return False
 
+    def _takes(self, keyword: str) -> bool:
+        own = stands_for(self, "_wires_apart", "wiring") and self._wires_apart()
+        return super()._takes(keyword) or not own  # which functions of a user may take
+
     def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
         return self._advance_apart(chunk, wanted, **kwargs) if covers(self, "_advance_apart") else None
 

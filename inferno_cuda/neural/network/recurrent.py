@@ -273,20 +273,19 @@ class RecurrentSerial(FixedLayer):
             return feedfwd, feedback
         return (feedfwd, feedback), {**currents, names[2]: lateral}
 
-    def _plain(self) -> bool:
-        """Whether there are no transforms."""
+    def _wires_apart(self) -> bool:
         outs = (self._feedfwd_out_transform, self._lateral_out_transform, self._feedback_out_transform)
         return not any(f is not None for f in (*outs, self._lateral_in_transform, self._feedback_in_transform))
 
     def _runs_apart(self) -> bool:
         own = all(stands_for(self, "_runs_apart", step) for step in ("forward", "wiring"))
-        return own and self._plain() and run_apart(self, self._parts(), ())
+        return own and self._wires_apart() and run_apart(self, self._parts(), ())
 
     def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
         known = set(kwargs) <= {"feedfwd_neuron_kwargs", "feedback_neuron_kwargs"}
         spikes = all(one.attribute == "spike" for one in wanted)
         own = all(stands_for(self, "_advance", step) for step in ("forward", "wiring"))
-        if not (known and spikes and own and self._plain() and unseen(self, self._parts(), chunk)):
+        if not (known and spikes and own and self._wires_apart() and unseen(self, self._parts(), chunk)):
             return None
         return self._advance_loop(chunk, wanted, **kwargs)
 

@@ -10,27 +10,38 @@ import torch
 from .._coverage import Chunk
 from ._structure import at, flatten
 
+_TRIED = 64  # steps that a function is asked for first, to see how large they are
+
 
 class Source(NamedTuple):
-    """All inputs: how many steps they are, if that is known; whether they are whole in memory; and their chunks."""
+    """All inputs: how many steps they are, if that is known; whether they are whole in memory; and their chunks.
+
+    Chunks have as many steps as they are asked for; a function is also asked for no more bytes than a second number,
+    if there is one.
+    """
 
     steps: int | None
     whole: bool
     step_bytes: int
-    chunks: Callable[[int | None], Iterator[Chunk]]
+    chunks: Callable[[int | None, int | None], Iterator[Chunk]]
 
 
 def _arguments(inputs: Any) -> tuple[Any, ...]:
-    return tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+    return inputs if isinstance(inputs, tuple) else (inputs,)
 
 
 def _steps(inputs: Any) -> int:
     """How many steps there are.
 
     Raises:
-        TypeError: if something is neither a tensor nor a number.
+        TypeError: if something is neither a tensor nor a number, or is a list.
         ValueError: if tensors have different numbers of steps, or there is no tensor with steps.
     """
+    if isinstance(inputs, list):
+        raise TypeError(
+            "'inputs' is a list, it must be a tensor with the steps in front, which torch.stack makes of a list of "
+            "steps; or a tuple, if 'forward' takes several"
+        )
     counts = set()
     for leaf in flatten(inputs)[0]:
         if not isinstance(leaf, torch.Tensor | int | float):
@@ -73,13 +84,18 @@ def _of_iterator(inputs: Iterator[Any], steps: int | None, chunk: int | None) ->
         yield from _split(part, count, chunk)
 
 
-def _of_function(inputs: Callable[[int, int], Any], steps: int, chunk: int) -> Iterator[Chunk]:
-    for first in range(0, steps, chunk):
-        last = min(first + chunk, steps)
+def _of_function(
+    inputs: Callable[[int, int], Any], steps: int, chunk: int, most_bytes: int | None
+) -> Iterator[Chunk]:
+    last, size = 0, chunk if most_bytes is None else min(chunk, _TRIED)
+    while last < steps:
+        first, last = last, min(last + size, steps)
         part = inputs(first, last)
         if _steps(part) != last - first:
             raise ValueError(f"'inputs({first}, {last})' gave {_steps(part)} steps, they must be {last - first}")
         yield Chunk(_arguments(part), last - first)
+        if most_bytes is not None:
+            size = max(1, min(chunk, most_bytes // max(1, _step_bytes(part))))
 
 
 def source(inputs: Any, steps: int | None) -> Source:
@@ -97,13 +113,13 @@ def source(inputs: Any, steps: int | None) -> Source:
             raise ValueError("'inputs' has 0 steps, it must have one at least")
         tensors = [leaf for leaf in flatten(inputs)[0] if isinstance(leaf, torch.Tensor)]
         whole = all(x.stride(0) != 0 or count == 1 or not x.numel() for x in tensors)
-        return Source(count, whole, _step_bytes(inputs), lambda chunk: _split(inputs, count, chunk))
+        return Source(count, whole, _step_bytes(inputs), lambda chunk, _: _split(inputs, count, chunk))
     if isinstance(inputs, Iterator):
-        return Source(steps, False, 0, lambda chunk: _of_iterator(inputs, steps, chunk))
+        return Source(steps, False, 0, lambda chunk, _: _of_iterator(inputs, steps, chunk))
     if callable(inputs):
         if steps is None:
             raise ValueError("'steps' is None, a function for 'inputs' needs the number of steps")
-        return Source(steps, False, 0, lambda chunk: _of_function(inputs, steps, chunk))
+        return Source(steps, False, 0, lambda chunk, most: _of_function(inputs, steps, chunk, most))
     raise TypeError(
         f"'inputs' is a {type(inputs).__name__}, it must be a tensor, a tuple or dictionary of them, an iterator of "
         "such chunks, or a function that makes them"

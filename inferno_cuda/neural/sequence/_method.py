@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -16,6 +17,10 @@ class Runnable:
     _recorded: ClassVar[Mapping[str, str]] = {}
     # whether a sequence that fails leaves the state as it was
     _all_or_nothing: ClassVar[bool] = True
+
+    def _takes(self, keyword: str) -> bool:
+        """Whether a keyword argument is one of ``forward``, beyond those that it takes but does not know."""
+        return keyword in inspect.signature(self.forward).parameters
 
     def _advance(self, chunk: Chunk, kwargs: Mapping[str, Any], wanted: tuple[Wanted, ...]) -> Advanced | None:
         """Runs a sequence at once; None, with nothing changed, where only single steps will do."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +14,7 @@ from tqdm import tqdm
 
 from ...state import _check
 from ...state._replay import unmoved_on_failure
+from ...state._ring import capturing
 from .._coverage import Advanced, Chunk
 from ._inputs import Source, source
 from ._interrupt import Interrupt
@@ -99,7 +102,9 @@ class _Loop:
     def _guard(self) -> contextlib.AbstractContextManager:
         """Puts the state back where a part fails after others have run."""
         alone = getattr(type(self._module), "_all_or_nothing", False)
-        return contextlib.nullcontext() if alone or torch.compiler.is_compiling() else unmoved_on_failure(self._module)
+        if alone or torch.compiler.is_compiling() or any(map(capturing, self._module.buffers())):
+            return contextlib.nullcontext()  # a CUDA graph would copy the state in every replay
+        return unmoved_on_failure(self._module)
 
     def _step(self, chunk: Chunk, interrupt: Interrupt) -> Advanced:
         def proceeds() -> bool:
@@ -137,6 +142,23 @@ def _chunk_size(module: nn.Module, given: Source, recording: list[Trace], bounde
     if progress:
         size = min(size, -(-given.steps // _SHOWN))
     return min(size, given.steps)
+
+
+def _check_keywords(module: nn.Module, kwargs: Mapping[str, Any]) -> None:
+    """Refuses misspelt arguments of ``run``, which modules that take any keyword would take for theirs."""
+    takes = getattr(module, "_takes", None)
+    if takes is None or torch.compiler.is_compiling():
+        return
+    for name in kwargs:
+        meant = _meant(name)
+        if meant and not takes(name):
+            raise TypeError(f"{type(module).__name__} has no argument '{name}', that of run is '{meant}'")
+
+
+@functools.cache
+def _meant(name: str) -> str:
+    """The argument of ``run`` that a name is close to; empty if there is none."""
+    return next(iter(difflib.get_close_matches(name, run.__kwdefaults__, 1, 0.8)), "")
 
 
 def run(
@@ -213,6 +235,7 @@ def run(
         torch.Size([10, 1, 1])
     """
     _check.instance("module", module, nn.Module)
+    _check_keywords(module, kwargs)
     every = _check.size("every", every)
     chunk = None if chunk is None else _check.size("chunk", chunk)
     steps = None if steps is None else _check.size("steps", steps)
@@ -224,7 +247,8 @@ def run(
     size = chunk or _chunk_size(module, given, recording, bounded, progress)
     kept = _Outputs(given.steps) if outputs else None
     try:
-        _run(_Loop(module, kwargs, recording, every, kept), given, size, progress, callback)
+        loop = _Loop(module, kwargs, recording, every, kept)
+        _run(loop, given.chunks(size, None if chunk else _BUDGET), given.steps, progress, callback)
     finally:
         flush(recording)
     returned = None if kept is None else kept.result()
@@ -232,16 +256,16 @@ def run(
 
 
 def _run(
-    loop: _Loop, given: Source, size: int | None, progress: bool, callback: Callable[[int], None] | None
+    loop: _Loop, chunks: Iterator[Chunk], steps: int | None, progress: bool, callback: Callable[[int], None] | None
 ) -> None:
     interrupt = Interrupt()
     if torch.compiler.is_compiling():  # a graph knows neither signals nor bars
-        for part in given.chunks(size):
+        for part in chunks:
             loop.take(part, interrupt)
         return
-    with interrupt, _bar(given.steps, progress) as bar:
+    with interrupt, _bar(steps, progress) as bar:
         try:
-            for part in given.chunks(size):
+            for part in chunks:
                 interrupt.check()
                 before = loop.done
                 loop.take(part, interrupt)
@@ -252,7 +276,7 @@ def _run(
                 interrupt.check()
             interrupt.check()  # it may have come while the inputs found that they have no more
         except BaseException as error:
-            loop.explain(error, given.steps)
+            loop.explain(error, steps)
             raise
 
 

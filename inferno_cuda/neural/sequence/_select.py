@@ -23,6 +23,8 @@ def selection(name: str, neurons: Any, shape: tuple[int, ...], device: torch.dev
         index = torch.as_tensor(neurons)
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(f"'neurons' of {name} is {neurons!r}, it must be a slice, a mask or indices") from None
+    if not index.numel() and not isinstance(neurons, torch.Tensor):
+        index = index.long()  # an empty list has no dtype of its own
     if index.dtype == torch.bool:
         if index.shape != shape:
             raise ValueError(f"'neurons' of {name} is a mask of shape {tuple(index.shape)}, it must be {tuple(shape)}")
