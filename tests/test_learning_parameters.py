@@ -2,9 +2,12 @@
 
 import pytest
 import torch
-from connection_cases import EXPONENTIAL, make, spikes
+import torch.nn.utils.parametrize
+import torch.nn.utils.prune
+from connection_cases import EXPONENTIAL, Plain, make, spikes
 from states import run, seeded
 
+import inferno_cuda
 from inferno_cuda.neural import ALIF, GLIF2, DeltaCurrent
 from inferno_cuda.surrogate import ATan
 from inferno_cuda.testing import assert_identical
@@ -127,3 +130,87 @@ def test_constants_follow_fused_optimizers(backend, name, freeze):
         assert_identical(neurons.run(strong()), twin.run(strong()))
     assert_identical(neurons.threshold_adaptation, twin.threshold_adaptation)
     assert not torch.equal(neurons.threshold_adaptation, before)
+
+
+class Scaled(torch.nn.Module):
+    def forward(self, raw):
+        return 0.5 * raw
+
+
+def parametrized(conn, name):
+    """Half of what the parameter holds, which is doubled, so that the connection sees the same values."""
+    with torch.no_grad():
+        conn._parameters[name].mul_(2.0)
+    torch.nn.utils.parametrize.register_parametrization(conn, name, Scaled())
+    return conn.parametrizations[name].original
+
+
+def pruned(conn, name):
+    torch.nn.utils.prune.custom_from_mask(conn, name, torch.ones_like(conn._parameters[name]))
+    return conn._parameters[f"{name}_orig"]
+
+
+COMPUTED = {"parametrized": (parametrized, 0.5), "pruned": (pruned, 1.0)}
+
+
+@pytest.mark.parametrize("kind", ["dense", "direct", "conv"])
+@pytest.mark.parametrize("how", COMPUTED)
+@pytest.mark.parametrize("name", ["weight_", "bias_", "delay_"])
+@pytest.mark.parametrize("as_run", [False, True])
+def test_computed_parameters_do_what_parameters_do(backend, kind, how, name, as_run):
+    """They may come from a parametrization, or from pruning."""
+    conn, twin = (make(kind, synapse=LINEAR, high=3.0) for _ in range(2))
+    for each in (conn, twin):
+        each._parameters[name].requires_grad_()
+    compute, scale = COMPUTED[how]
+    raw, x = compute(conn, name), spikes(conn)
+    assert conn.delayedby == 4.0 and conn.biased
+    out, wanted = (inferno_cuda.run(c, x) if as_run else run(c, x) for c in (conn, twin))
+    torch.testing.assert_close(out, wanted)
+    for each in (out, wanted):
+        each.square().sum().backward()
+    torch.testing.assert_close(raw.grad, scale * twin._parameters[name].grad)
+    assert raw.grad.any()
+    with torch.no_grad():
+        raw.zero_()
+        twin._parameters[name].zero_()
+        torch.testing.assert_close(conn(x[0]), twin(x[0]))
+
+
+@pytest.mark.parametrize("kind", ["dense", "lateral", "direct"])
+@pytest.mark.parametrize("how", COMPUTED)
+@pytest.mark.parametrize("synapse", [EXPONENTIAL, Plain.partialconstructor(2.0, 4.0)])
+def test_computed_weights_without_delays_or_fused_sums(backend, kind, how, synapse):
+    for delay in (None, 4.0):
+        conn, twin = (make(kind, synapse=synapse, delay=delay) for _ in range(2))
+        COMPUTED[how][0](conn, "weight_")
+        torch.testing.assert_close(run(conn, spikes(conn)), run(twin, spikes(conn)))
+
+
+@pytest.mark.parametrize("how", COMPUTED)
+@pytest.mark.parametrize("name", ["weight", "bias", "delay"])
+def test_computed_parameters_are_not_set(how, name):
+    conn = make("dense", high=3.0)
+    conn.updater = conn.defaultupdater()
+    raw = COMPUTED[how][0](conn, f"{name}_")
+    before, value = raw.detach().clone(), torch.ones_like(raw)
+    match = f"'{name}' cannot be set: {'Scaled' if how == 'parametrized' else 'pruning'}"
+    with pytest.raises(RuntimeError, match=match):
+        setattr(conn, name, value)
+    setattr(conn.updater, name, value)
+    with pytest.raises(RuntimeError, match=match):
+        conn.update()
+    if name == "delay":
+        with pytest.raises(RuntimeError, match=match):
+            conn.round_delays_()
+    assert_identical(raw.detach(), before)
+
+
+def test_computed_weights_of_lateral_connections_have_no_diagonal(backend):
+    conn = make("lateral", delay=None)
+    torch.nn.utils.parametrize.register_parametrization(conn, "weight_", torch.nn.Softplus())
+    conn.parametrizations.weight_.original.requires_grad_()
+    assert not conn.weight.diagonal().any()
+    run(conn, spikes(conn)).sum().backward()
+    grad = conn.parametrizations.weight_.original.grad
+    assert not grad.diagonal().any() and grad.any()

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
 
 from ... import ops
@@ -60,7 +59,7 @@ class MatrixConnection(WeightedConnection):
         return data.transpose(1, 2).unsqueeze(-1)
 
     def _undelayed(self, current: torch.Tensor) -> torch.Tensor:
-        return F.linear(current, self.weight_, self.bias)
+        return F.linear(current, self._held("weight_"), self.bias)
 
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_dense(*args, **kwargs)
@@ -73,7 +72,7 @@ class MatrixConnection(WeightedConnection):
         return ops.delayed_dense_run(*args, **kwargs)
 
     def _looked_up(self) -> torch.Tensor:
-        selector, weight, synapse = self.selector, self.weight_, self.synapse_
+        selector, weight, synapse = self.selector, self._held("weight_"), self.synapse_
         batch, inputs, outputs = selector.shape
         out = torch.cat(
             [
@@ -242,8 +241,11 @@ class LinearLateral(MatrixConnection):
         # not a product: what is masked may be infinite
         return value.masked_fill(self.mask.to(value.device) == 0, 0)
 
-    def _replace(self, param: nn.Parameter, value: torch.Tensor) -> None:
-        super()._replace(param, value if param is self._parameters.get("bias_") else self._masked(value))
+    def _replace(self, name: str, value: torch.Tensor) -> None:
+        super()._replace(name, value if name == "bias_" else self._masked(value))
+
+    def _computed(self, name: str) -> torch.Tensor:
+        return super()._computed(name) if name == "bias_" else self._masked(super()._computed(name))
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: Mapping[str, Any], *args: Any
