@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.utils.parametrize
 import torch.nn.utils.prune
-from connection_cases import EXPONENTIAL, Plain, make, spikes
+from connection_cases import CONNECTIONS, EXPONENTIAL, Difference, Plain, make, spikes
 from states import run, seeded
 
 import inferno_cuda
@@ -14,6 +14,7 @@ from inferno_cuda.testing import assert_identical
 
 LINEAR = DeltaCurrent.partialconstructor(1.0, interp_mode="linear")
 CELL = {"rest_v": -60.0, "reset_v": -65.0, "thresh_eq_v": -52.0, "refrac_t": 2.0, "tc_membrane": 20.0}
+PARTS = (Plain, Difference)  # looked up in parts, and with one that is subtracted
 OPTIMIZERS = {
     "Adam": lambda p: torch.optim.Adam(p, lr=0.3, fused=True),
     "AdamW": lambda p: torch.optim.AdamW(p, lr=0.3, fused=True),
@@ -153,7 +154,7 @@ def pruned(conn, name):
 COMPUTED = {"parametrized": (parametrized, 0.5), "pruned": (pruned, 1.0)}
 
 
-@pytest.mark.parametrize("kind", ["dense", "direct", "conv"])
+@pytest.mark.parametrize("kind", CONNECTIONS)
 @pytest.mark.parametrize("how", COMPUTED)
 @pytest.mark.parametrize("name", ["weight_", "bias_", "delay_"])
 @pytest.mark.parametrize("as_run", [False, True])
@@ -214,3 +215,47 @@ def test_computed_weights_of_lateral_connections_have_no_diagonal(backend):
     run(conn, spikes(conn)).sum().backward()
     grad = conn.parametrizations.weight_.original.grad
     assert not grad.diagonal().any() and grad.any()
+
+
+@pytest.mark.parametrize("synapse", [LINEAR, EXPONENTIAL, *(cls.partialconstructor(2.0, 4.0) for cls in PARTS)])
+@pytest.mark.parametrize("delay", [None, 4.0])
+@pytest.mark.parametrize("as_run", [False, True])
+def test_d41_optimizers_leave_the_diagonal_at_zero(backend, synapse, delay, as_run):
+    conn = make("lateral", synapse=synapse, delay=delay, high=3.0)
+    learned = [conn.weight_]
+    if delay and synapse in (LINEAR, EXPONENTIAL):
+        learned.append(conn.delay_)
+    for p in learned:
+        p.requires_grad_()
+    off = ~torch.eye(6, dtype=torch.bool)
+    optimizer = torch.optim.Adam(learned, lr=0.1, weight_decay=0.1)
+    for _ in range(3):
+        conn.clear()
+        out = inferno_cuda.run(conn, spikes(conn)) if as_run else run(conn, spikes(conn))
+        optimizer.zero_grad()
+        out.square().sum().backward()
+        assert all(not p.grad.diagonal().any() and p.grad[off].any() for p in learned)
+        optimizer.step()
+        assert all(not p.diagonal().any() for p in learned)
+
+
+@pytest.mark.parametrize("delay", [None, 4.0])
+def test_d41_values_of_lateral_connections_do_not_depend_on_gradients(backend, delay):
+    """What is written to the memory of a diagonal is used, learning or not, and stays."""
+    conn, twin = (make("lateral", synapse=LINEAR, delay=delay, high=3.0) for _ in range(2))
+    for each in (conn, twin):
+        each.weight_.data.fill_(1.0)
+    conn.requires_grad_()
+    out = run(conn, spikes(conn))
+    assert_identical(out.detach(), run(twin, spikes(conn)))
+    out.sum().backward()
+    assert not conn.weight_.grad.diagonal().any()
+
+
+def test_d41_the_diagonal_has_no_gradient_when_compiled():
+    conn = make("lateral", delay=None).requires_grad_()
+    twin = make("lateral", delay=None).requires_grad_()
+    torch.compile(conn, backend="aot_eager", fullgraph=True)(spikes(conn)[0]).square().sum().backward()
+    twin(spikes(conn)[0]).square().sum().backward()
+    assert_identical(conn.weight_.grad, twin.weight_.grad)
+    assert conn.weight_.grad.any() and not conn.weight_.grad.diagonal().any()

@@ -104,6 +104,10 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         delay = self._held("delay_")
         return torch.zeros_like(self._held("weight_"), requires_grad=False) if delay is None else delay
 
+    def _learned(self, values: torch.Tensor) -> torch.Tensor:
+        """Weights or delays as the sums take them: the same values, with a gradient to those that may change."""
+        return values
+
     @abstractmethod
     def _undelayed(self, current: torch.Tensor) -> torch.Tensor:
         """The outputs from the present currents of the synapse."""
@@ -178,7 +182,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         if self._drops_gradients(synapse, data, looked_up[0][0]):
             return self._step_with_graph(synapse, data, kwargs, looked_up)
         synapse(*data, **kwargs)
-        weight, (how, plan) = self._held("weight_"), looked_up[0]
+        weight, (how, plan) = self._learned(self._held("weight_")), looked_up[0]
         out = fused_sum(self._delayed, how, weight, self._held("bias_"), plan)
         for part, plan in looked_up[1:]:
             out = out - fused_sum(self._delayed, part, weight, None, plan)
@@ -221,9 +225,10 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
                 check_differentiable(delay, part, synapse)
         if delay.requires_grad:
             self._project_delays(delay)
-        looked_up = [(how, differentiable(self._plans.get(delay, how), delay, how))]
+        learned = self._learned(delay)
+        looked_up = [(how, differentiable(self._plans.get(delay, how), learned, how))]
         if minus is not None:
-            looked_up.append((minus, differentiable(self._minus_plans.get(delay, minus), delay, minus)))
+            looked_up.append((minus, differentiable(self._minus_plans.get(delay, minus), learned, minus)))
         return looked_up
 
     def _run_sequence(self, *inputs: torch.Tensor) -> torch.Tensor | None:
@@ -254,7 +259,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
 
     def _summed(self, looked_up: LookedUp, every: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """The outputs of every step from a series for each part that is looked up."""
-        out, weight, delay = None, self._held("weight_"), self._held("delay_")
+        out, weight, delay = None, self._learned(self._held("weight_")), self._learned(self._held("delay_"))
         for (part, plan), series in zip(looked_up, every, strict=True):
             bias = self.bias if out is None else None
             current = fused_run(self._delayed_run, part, series, weight, bias, delay, plan)
