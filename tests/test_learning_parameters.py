@@ -25,7 +25,7 @@ OPTIMIZERS = {
 
 def twin_with(conn, synapse):
     """A new connection with the values of another."""
-    twin = make("dense", synapse=synapse)
+    twin = make("dense", synapse=synapse).to(conn.weight_.device)
     twin.load_state_dict(conn.state_dict())
     twin.clear()
     return twin
@@ -35,9 +35,20 @@ def twin_with(conn, synapse):
 @pytest.mark.parametrize("synapse", [LINEAR, EXPONENTIAL])
 @pytest.mark.parametrize("as_run", [False, True])
 def test_fused_optimizers_move_delays(backend, optimizer, synapse, as_run):
-    conn = make("dense", synapse=synapse, high=3.0)
+    check_that_delays_move("cpu", optimizer, synapse, as_run)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("as_run", [False, True])
+def test_fused_optimizers_move_delays_on_a_gpu(as_run):
+    """There, delays that learn are brought into range and planned anew in each step or run."""
+    check_that_delays_move("cuda", "Adam", LINEAR, as_run)
+
+
+def check_that_delays_move(device, optimizer, synapse, as_run):
+    conn = make("dense", synapse=synapse, high=3.0).to(device)
     conn.delay_.requires_grad_()
-    optimizer, x = OPTIMIZERS[optimizer]([conn.delay_]), spikes(conn)
+    optimizer, x = OPTIMIZERS[optimizer]([conn.delay_]), spikes(conn).to(device)
     for _ in range(6):
         before = conn.delay_.detach().clone()
         conn.clear()
