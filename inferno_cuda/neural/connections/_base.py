@@ -91,7 +91,9 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
     @property
     def delayedby(self) -> float | None:
         """Longest delay of the synapse, in ms, or None for a connection without delays."""
-        return None if self._parameters.get("delay_") is None else self._modules["synapse_"].delay
+        if self._parameters.get("delay_") is None and not self._is_computed("delay_"):
+            return None
+        return self._modules["synapse_"].delay
 
     @property
     def _ops(self) -> tuple[str, ...]:
@@ -99,8 +101,12 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
 
     def _delays(self) -> torch.Tensor:
         """The delays, zeros for a connection without any."""
-        delay = self._parameters.get("delay_")
-        return torch.zeros_like(self.weight_, requires_grad=False) if delay is None else delay
+        delay = self._held("delay_")
+        return torch.zeros_like(self._held("weight_"), requires_grad=False) if delay is None else delay
+
+    def _learned(self, values: torch.Tensor) -> torch.Tensor:
+        """Weights or delays as the sums take them: the same values, with a gradient to those that may change."""
+        return values
 
     @abstractmethod
     def _undelayed(self, current: torch.Tensor) -> torch.Tensor:
@@ -176,8 +182,8 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         if self._drops_gradients(synapse, data, looked_up[0][0]):
             return self._step_with_graph(synapse, data, kwargs, looked_up)
         synapse(*data, **kwargs)
-        weight, (how, plan) = self._parameters["weight_"], looked_up[0]
-        out = fused_sum(self._delayed, how, weight, self._parameters.get("bias_"), plan)
+        weight, (how, plan) = self._learned(self._held("weight_")), looked_up[0]
+        out = fused_sum(self._delayed, how, weight, self._held("bias_"), plan)
         for part, plan in looked_up[1:]:
             out = out - fused_sum(self._delayed, part, weight, None, plan)
         return out
@@ -211,7 +217,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
     def _planned(self, synapse: Synapse) -> LookedUp:
         """What is looked up, first what is added, then what is subtracted. The state is left alone."""
         check_may_step()
-        delay, how = self._parameters["delay_"], synapse.delayed_current()
+        delay, how = self._held("delay_"), synapse.delayed_current()
         minus = how.minus
         for part in (how,) if minus is None else (how, minus):
             self._check_step(self._recorded_dtype(part))
@@ -219,9 +225,10 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
                 check_differentiable(delay, part, synapse)
         if delay.requires_grad or self._delays_learned:
             self._project_delays()
-        looked_up = [(how, differentiable(self._plans.get(delay, how), delay, how))]
+        learned = self._learned(delay)
+        looked_up = [(how, differentiable(self._plans.get(delay, how), learned, how))]
         if minus is not None:
-            looked_up.append((minus, differentiable(self._minus_plans.get(delay, minus), delay, minus)))
+            looked_up.append((minus, differentiable(self._minus_plans.get(delay, minus), learned, minus)))
         return looked_up
 
     def _run_sequence(self, *inputs: torch.Tensor) -> torch.Tensor | None:
@@ -252,10 +259,10 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
 
     def _summed(self, looked_up: LookedUp, every: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """The outputs of every step from a series for each part that is looked up."""
-        out = None
+        out, weight, delay = None, self._learned(self._held("weight_")), self._learned(self._held("delay_"))
         for (part, plan), series in zip(looked_up, every, strict=True):
             bias = self.bias if out is None else None
-            current = fused_run(self._delayed_run, part, series, self.weight_, bias, self.delay_, plan)
+            current = fused_run(self._delayed_run, part, series, weight, bias, delay, plan)
             out = current if out is None else out - current
         return out
 
@@ -286,13 +293,13 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
 
     def _recorded_dtype(self, how: DelayedCurrent) -> torch.dtype:
         """The dtype of the currents that a fused sum finds; it takes recorded spikes in the dtype of the weights."""
-        weight = self._parameters["weight_"].dtype
+        weight = self._held("weight_").dtype
         recorded = getattr(how.record.value, "dtype", weight)
         return weight if recorded == torch.bool else recorded
 
     def _check_step(self, current: torch.dtype) -> None:
         """What would make the sum fail is found here, before the synapse advances."""
-        weight, bias = self._parameters["weight_"], self._parameters.get("bias_")
+        weight, bias = self._held("weight_"), self._held("bias_")
         if current != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
             also = "" if bias is None else f", 'bias' {bias.dtype}"
             raise TypeError(

@@ -26,14 +26,14 @@ def enter(connection: WeightedConnection, program: Program, inputs: Operand, und
     Returns:
         the currents into the next neurons, ``(B, O)``, in nA; None where the connection is to be called.
     """
-    synapse, weight, bias = connection.synapse_, connection.weight_, connection.bias
+    synapse, weight, bias = connection.synapse_, connection.weight, connection.bias
     if not covers(synapse, "_enter") or (bias is not None and bias.dtype != weight.dtype):
         return None
     if not connection.delayedby:
         fits = connection._present_dtype(synapse) == weight.dtype
         current = synapse._enter(program, inputs) if fits else None
         return None if current is None else undelayed(current, weight, bias)
-    delay = connection.delay_
+    delay = connection._held("delay_")
     if not fuses(synapse) or (delay.requires_grad and torch.is_grad_enabled()):
         return None
     how = synapse.delayed_current()

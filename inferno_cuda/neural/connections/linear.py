@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
 
 from ... import ops
@@ -60,7 +59,7 @@ class MatrixConnection(WeightedConnection):
         return data.transpose(1, 2).unsqueeze(-1)
 
     def _undelayed(self, current: torch.Tensor) -> torch.Tensor:
-        return F.linear(current, self.weight_, self.bias)
+        return F.linear(current, self._learned(self._held("weight_")), self.bias)
 
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_dense(*args, **kwargs)
@@ -73,7 +72,7 @@ class MatrixConnection(WeightedConnection):
         return ops.delayed_dense_run(*args, **kwargs)
 
     def _looked_up(self) -> torch.Tensor:
-        selector, weight, synapse = self.selector, self.weight_, self.synapse_
+        selector, weight, synapse = self.selector, self._learned(self._held("weight_")), self.synapse_
         batch, inputs, outputs = selector.shape
         out = torch.cat(
             [
@@ -179,7 +178,8 @@ class LinearLateral(MatrixConnection):
     The synapses have the shape ``(n,)``, weights and delays ``(n, n)`` with a diagonal of zeros, biases ``(n,)``, with
     ``n`` the number of inputs, which is that of outputs. Whatever is assigned, loaded or applied by an
     :class:`~inferno_cuda.neural.Updater`, the diagonal of weights and delays is set to zero; the buffer ``mask``, ``(n,
-    n)``, is 0 there and 1 elsewhere. Writes to the parameters' memory do not pass through it.
+    n)``, is 0 there and 1 elsewhere. Writes to the parameters' memory do not pass through it; but no gradient reaches
+    the diagonal, so that optimizers leave it at zero.
 
     Args:
         shape: shape of the input and of the output without the batch dimension.
@@ -242,8 +242,20 @@ class LinearLateral(MatrixConnection):
         # not a product: what is masked may be infinite
         return value.masked_fill(self.mask.to(value.device) == 0, 0)
 
-    def _replace(self, param: nn.Parameter, value: torch.Tensor) -> None:
-        super()._replace(param, value if param is self._parameters.get("bias_") else self._masked(value))
+    def _learned(self, values: torch.Tensor) -> torch.Tensor:
+        if not (values.requires_grad and torch.is_grad_enabled()):
+            return values
+        if torch.compiler.is_compiling():
+            return torch.diagonal_scatter(values, values.detach().diagonal())  # compilers take no hooks
+        view = values.view_as(values)  # copies nothing, however many steps a graph has
+        view.register_hook(_off_diagonal)  # which holds nothing: a graph that kept the module would never be freed
+        return view
+
+    def _replace(self, name: str, value: torch.Tensor) -> None:
+        super()._replace(name, value if name == "bias_" else self._masked(value))
+
+    def _computed(self, name: str) -> torch.Tensor:
+        return super()._computed(name) if name == "bias_" else self._masked(super()._computed(name))
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, local_metadata: Mapping[str, Any], *args: Any
@@ -254,3 +266,7 @@ class LinearLateral(MatrixConnection):
                 # torch hands down a dictionary of its own, which may be changed
                 state_dict[prefix + name] = self._masked(value.detach())
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+
+def _off_diagonal(grad: torch.Tensor) -> torch.Tensor:
+    return torch.diagonal_scatter(grad, grad.new_zeros(len(grad)))

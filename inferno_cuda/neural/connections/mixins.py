@@ -54,18 +54,38 @@ class WeightMixin:
         Raises:
             TypeError: if the new value is not a tensor or its dtype does not convert to that of the parameter.
             ValueError: if its shape or device is another one.
+            RuntimeError: if a parametrization or pruning of PyTorch computes it.
         """
-        return self.weight_
+        return self._held("weight_")
 
     @weight.setter
     def weight(self, value: torch.Tensor | nn.Parameter) -> None:
-        check_like("weight", value, self.weight_)
-        self._replace(self.weight_, value)
+        check_like("weight", value, self._held("weight_"))
+        self._replace("weight_", value)
 
-    def _replace(self, param: nn.Parameter, value: torch.Tensor) -> None:
+    def _held(self, name: str) -> torch.Tensor | None:
+        """A parameter, or what PyTorch computes in its place; None if there is none."""
+        held = self._parameters.get(name)
+        return self._computed(name) if held is None and self._is_computed(name) else held
+
+    def _is_computed(self, name: str) -> bool:
+        """Whether a parametrization, or pruning, which keeps its result as an attribute, stands for a parameter."""
+        return name in self.__dict__ or name in self._modules.get("parametrizations", ())
+
+    def _computed(self, name: str) -> torch.Tensor:
+        return getattr(self, name)
+
+    def _replace(self, name: str, value: torch.Tensor) -> None:
+        if self._is_computed(name):
+            made_by = self._modules.get("parametrizations", {})
+            by = [type(part).__name__ for part in made_by[name]] if name in made_by else ["pruning, or the like,"]
+            raise RuntimeError(
+                f"'{name.removesuffix('_')}' cannot be set: {' and '.join(by)} of torch.nn.utils computes it from "
+                "other parameters; set these, or remove what computes it"
+            )
         # in place: a graph that saved the old values raises in backward, where a new storage would go unnoticed
         with torch.no_grad():
-            param.copy_(value)
+            self._parameters[name].copy_(value)
 
 
 class WeightBiasMixin(WeightMixin):
@@ -89,14 +109,16 @@ class WeightBiasMixin(WeightMixin):
         Raises:
             TypeError: if the new value is not a tensor or its dtype does not convert to that of the parameter.
             ValueError: if its shape or device is another one.
+            RuntimeError: if a parametrization or pruning of PyTorch computes it.
         """
-        return self._parameters.get("bias_")
+        return self._held("bias_")
 
     @bias.setter
     def bias(self, value: torch.Tensor | nn.Parameter) -> None:
-        if "bias_" in self._parameters:
-            check_like("bias", value, self.bias_)
-            self._replace(self.bias_, value)
+        bias = self._held("bias_")
+        if bias is not None:
+            check_like("bias", value, bias)
+            self._replace("bias_", value)
 
 
 class WeightBiasDelayMixin(WeightBiasMixin):
@@ -136,25 +158,28 @@ class WeightBiasDelayMixin(WeightBiasMixin):
 
         ``connection.delay.requires_grad_()`` makes them learn, with a synapse that interpolates ``"linear"`` or
         ``"expdecay"``. Delays that learn, or have learned, stay within ``[0, delayedby]``: those that an optimizer
-        moved outside are moved to the nearer end at the next step, and when they are read here or saved.
+        moved outside are moved to the nearer end at the next step, and when they are read here or saved. Those that a
+        parametrization of PyTorch computes are left where it puts them.
 
         Raises:
             TypeError: if the new value is not a tensor or its dtype does not convert to that of the parameter.
             ValueError: if its shape or device is another one, or an entry is negative or NaN.
+            RuntimeError: if a parametrization or pruning of PyTorch computes it.
         """
         self._plans.suspect()
         self._minus_plans.suspect()
         self._project_delays()
-        return self._parameters.get("delay_")
+        return self._held("delay_")
 
     @delay.setter
     def delay(self, value: torch.Tensor | nn.Parameter) -> None:
-        if "delay_" in self._parameters:
-            check_like("delay", value, self.delay_)
+        delay = self._held("delay_")
+        if delay is not None:
+            check_like("delay", value, delay)
             if not bool((value >= 0).all()):
                 raise ValueError("'delay' has negative or NaN entries, all must be nonnegative")
-            self._replace(self.delay_, value)
-            self._delays_learned = self.delay_.requires_grad
+            self._replace("delay_", value)
+            self._delays_learned = delay.requires_grad
 
     @torch.no_grad()
     def _project_delays(self) -> None:
@@ -192,13 +217,16 @@ class WeightBiasDelayMixin(WeightBiasMixin):
 
         Returns:
             the connection itself.
+
+        Raises:
+            RuntimeError: if a parametrization or pruning of PyTorch computes them.
         """
         self._project_delays()
-        delay, longest = self._parameters.get("delay_"), self.delayedby
+        delay, longest = self._held("delay_"), self.delayedby
         if delay is not None:
             steps = math.floor(longest / self.dt * (1 + 1e-6))
             rounded = (delay / self.dt).round().clamp(0, steps) * self.dt
-            self._replace(delay, torch.where(delay > longest, delay, rounded))
+            self._replace("delay_", torch.where(delay > longest, delay, rounded))
         return self
 
     def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
@@ -206,12 +234,13 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         super()._save_to_state_dict(*args, **kwargs)
 
     def _parameter(self, name: str) -> torch.Tensor | None:
-        return self._parameters.get("delay_") if name == "delay" else getattr(self, name)
+        return self._held("delay_") if name == "delay" else getattr(self, name)
 
     def _update_parameter(self, name: str, value: torch.Tensor) -> None:
-        if name == "delay" and "delay_" in self._parameters:
+        delay = self._held("delay_") if name == "delay" else None
+        if delay is not None:
             # an update may leave the range, a hook after it may bring the delays back
-            check_like("delay", value, self.delay_)
-            self._replace(self.delay_, value)
+            check_like("delay", value, delay)
+            self._replace("delay_", value)
         else:
             setattr(self, name, value)
