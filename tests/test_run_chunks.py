@@ -15,6 +15,14 @@ from inferno_cuda.testing import assert_identical
 STEPS = 11
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def lif():
     return NEURONS["LIF"]()
 
