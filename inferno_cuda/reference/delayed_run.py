@@ -159,7 +159,7 @@ def delayed_run(series, weight, bias, slot, factor, *, slots, linear, scale, ove
         if slope is not None:
             term = term + coefficient * (_slope(inputs, slope, age, value, j) * rows(slope.shift)[:, j])
         term = inputs.inside(term, j)
-        total = term if total is None else total + term
+        total = (0.0 if total is None else total) + term  # sums begin at 0: there are none of -0
     if total is None:
         total = torch.zeros(series.shape[0] - slots + 1, series.shape[1], 1, 1, len(weights), dtype=compute)
         total = total.to(weight.device)
