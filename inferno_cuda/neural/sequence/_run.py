@@ -243,7 +243,7 @@ def run(
         raise TypeError(f"'callback' is a {type(callback).__name__}, it must be callable")
     given = source(inputs, steps)
     recording = traces(module, names_of(record), given.steps, every, neurons, out)
-    bounded = bool(recording) or not outputs or callback is not None
+    bounded = len(recording) > 0 or not outputs or callback is not None
     size = chunk or _chunk_size(module, given, recording, bounded, progress)
     kept = _Outputs(given.steps) if outputs else None
     try:
