@@ -100,7 +100,7 @@ def test_networks_of_every_kind_learn(delays):
 
 def test_the_vowels_are_read_and_the_table_is_printed(tmp_path, capsys):
     if vowels_data.importlib.util.find_spec("aeon") is None:
-        pytest.skip("the vowels are in aeon")
+        pytest.skip("the vowels are in aeon")  # an optional package, which make setup installs
     arguments = ["demo", "--task", "vowels", "--seeds", "1", "--epochs", "2", "--device", "cpu"]
     assert cli.main([*arguments, "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out

@@ -85,6 +85,7 @@ def test_on_the_grid_the_derivative_is_that_of_smaller_delays(backend, mode):
             else:
                 end[at] += h
             slope = (loss(end.view_as(exact)) - loss(start.view_as(exact))) / (end[at] - start[at])
+            # a finite difference is no better
             torch.testing.assert_close(got.view(-1)[at], slope, rtol=1e-3, atol=1e-3)
 
 
