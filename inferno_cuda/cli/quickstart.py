@@ -5,6 +5,7 @@ The excitatory neurons run twice in a step: on their input, then on the inhibiti
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 
 import torch
@@ -25,16 +26,17 @@ EXCITATORY = {
     "spike_increment": 0.05,
 }
 INHIBITORY = {"rest_v": -60.0, "reset_v": -45.0, "thresh_v": -40.0, "refrac_t": 2.0, "time_constant": 75.0}
+PARTS = ("functional", "learn", "neural")  # of a library, for learning
 STDP = {"lr_post": 5e-4, "lr_pre": -5e-6, "tc_post": 30.0, "tc_pre": 30.0}  # per spike; ms
 
 
-def neurons(library: ModuleType, batch: int) -> tuple[torch.nn.Module, torch.nn.Module]:
-    """The excitatory and the inhibitory neurons."""
-    excitatory = library.ALIF(CELLS, DT, batch_size=batch, **EXCITATORY)
-    return excitatory, library.LIF(CELLS, DT, batch_size=batch, **INHIBITORY)
+def neurons(library: ModuleType, batch: int, cells=CELLS, **changed) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """The excitatory neurons, some of whose parameters may be changed, and the inhibitory ones."""
+    excitatory = library.ALIF(cells, DT, batch_size=batch, **EXCITATORY | changed)
+    return excitatory, library.LIF(cells, DT, batch_size=batch, **INHIBITORY)
 
 
-def connections(library: ModuleType, batch: int, random: torch.Generator) -> list[torch.nn.Module]:
+def connections(library: ModuleType, batch: int, random: torch.Generator, cells=CELLS) -> list[torch.nn.Module]:
     """From the inputs to the excitatory neurons, from these to the inhibitory ones, and back to all others."""
 
     def synapse(charge):
@@ -45,9 +47,9 @@ def connections(library: ModuleType, batch: int, random: torch.Generator) -> lis
         return WEIGHT_SUM * weights / weights.sum(-1, keepdim=True)
 
     return [
-        library.LinearDense(PIXELS, CELLS, DT, weight_init=drawn, **synapse(100.0)),
-        library.LinearDirect(CELLS, DT, weight_init=lambda like: torch.full_like(like, 22.5), **synapse(75.0)),
-        library.LinearLateral(CELLS, DT, weight_init=lambda like: torch.full_like(like, -180.0), **synapse(100.0)),
+        library.LinearDense(PIXELS, cells, DT, weight_init=drawn, **synapse(100.0)),
+        library.LinearDirect(cells, DT, weight_init=lambda like: torch.full_like(like, 22.5), **synapse(75.0)),
+        library.LinearLateral(cells, DT, weight_init=lambda like: torch.full_like(like, -180.0), **synapse(100.0)),
     ]
 
 
@@ -58,12 +60,16 @@ class Quickstart(torch.nn.Module):
         library: where `Serial` and its parts come from.
         batch: number of images that are simulated side by side.
         seed: of the learned weights.
+        cells: shape of both groups of neurons.
+        **excitatory: parameters of the excitatory neurons that are not those of the quickstart.
     """
 
-    def __init__(self, library: ModuleType, batch: int = BATCH, seed: int = 1):
+    def __init__(
+        self, library: ModuleType, batch: int = BATCH, seed: int = 1, cells: tuple[int, ...] = CELLS, **excitatory
+    ):
         super().__init__()
-        excitatory, inhibitory = neurons(library, batch)
-        dense, direct, lateral = connections(library, batch, torch.Generator().manual_seed(seed))
+        excitatory, inhibitory = neurons(library, batch, cells, **excitatory)
+        dense, direct, lateral = connections(library, batch, torch.Generator().manual_seed(seed), cells)
         self.feedfwd = library.Serial(dense, excitatory)
         self.trigger = library.Serial(direct, inhibitory)
         self.inhibit = library.Serial(lateral, excitatory)
@@ -76,11 +82,16 @@ class Quickstart(torch.nn.Module):
 
 
 class Learning:
-    """inferno-ai's STDP on the connection of one of its cells, as in its quickstart: weights stay between 0 and 1."""
+    """STDP on the connection of a cell, as in inferno-ai's quickstart: weights stay between 0 and 1.
 
-    def __init__(self, cell: torch.nn.Module):
-        from inferno import functional, learn, neural
+    Args:
+        library: `inferno`, or ours; that of the cell.
+        cell: of a layer.
+        **stdp: parameters of the rule that are not those of the quickstart.
+    """
 
+    def __init__(self, library: ModuleType, cell: torch.nn.Module, **stdp):
+        functional, learn, neural = (import_module(f"{library.__name__}.{part}") for part in PARTS)
         self._connection = cell.connection
         updater = self._connection.defaultupdater()
         self._connection.updater = updater
@@ -88,7 +99,7 @@ class Learning:
         self._clamping = neural.Clamping(updater, "parent.weight", min=0.0)
         self._clamping.register()
         self._normalization = neural.Normalization(self._connection, "weight", order=1, scale=WEIGHT_SUM, dim=-1)
-        self.trainer = learn.STDP(**STDP)
+        self.trainer = learn.STDP(**STDP | stdp)
         self.trainer.register_cell("cell", cell)
         self.trainer.to(self._connection.weight.device)
 

@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace, images: torch.Tensor, digits: torch.Tenso
     begin = time.perf_counter()
     common.make_folder(arguments.out)
     training = len(images) * 4 // 5
-    epochs = arguments.epochs or EPOCHS
+    epochs = arguments.epochs
     network = Classifier(images.shape[1], arguments.seed).to(arguments.device)
     print(
         f"{training:,} images to learn from, {len(images) - training:,} to test; {images.shape[1]} inputs -> {HIDDEN} "

@@ -165,7 +165,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"neurons -> {SPEAKERS} speakers, {steps} steps of {DT:g} ms, delays to {MAX_DELAY:g} ms",
         flush=True,
     )
-    epochs, seeds = arguments.epochs or EPOCHS, range(arguments.seeds)
+    epochs, seeds = arguments.epochs, range(arguments.seeds)
     total = len(DELAYS) * len(seeds) * epochs * -(-len(training.speakers) // BATCH)
     with tqdm(total=total, desc="training", unit="step", leave=False) as bar:
         results = [one(delays, seed, training, test, epochs, bar.update) for seed in seeds for delays in DELAYS]
