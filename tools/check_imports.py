@@ -20,7 +20,7 @@ PYTHON_ROOMS = {
     "types": set(),
     "functional": {"reference", "ops"},
     "state": {"reference", "ops", "functional"},
-    "observe": {"reference", "ops", "functional", "state"},
+    "observe": {"reference", "ops", "core", "types", "functional", "state"},
     "neural": {"reference", "surrogate", "ops", "core", "types", "functional", "state", "observe"},
     "extra": {"core", "types", "functional", "state", "neural"},
     "explain": {"ops"},
