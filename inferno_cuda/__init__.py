@@ -1,6 +1,6 @@
 """Spiking neural networks with refractory periods and per-synapse delays, in fused C++ and CUDA kernels."""
 
-from . import core, extra, functional, neural, ops, surrogate, types
+from . import core, extra, functional, learn, neural, observe, ops, surrogate, types
 from .adapters import accelerate, revert
 from .checkpoint import CheckpointError, load_checkpoint, load_state, save_checkpoint
 from .convert import ConversionError, from_inferno, to_inferno
@@ -69,11 +69,13 @@ __all__ = [
     "functional",
     "holt_linear_smoothing",
     "isi",
+    "learn",
     "load_checkpoint",
     "load_state",
     "neural",
     "normal",
     "normalize",
+    "observe",
     "ones",
     "ops",
     "replay",

@@ -11,7 +11,7 @@ from programs import PROGRAMS
 import inferno_cuda as ours
 
 theirs = pytest.importorskip("inferno")
-PUBLIC = ["", "neural", "neural.functional", "functional", "extra", "types"]
+PUBLIC = ["", "observe", "neural", "neural.functional", "functional", "extra", "types"]
 VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 

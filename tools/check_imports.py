@@ -1,6 +1,6 @@
 """Checks that dependencies point one way, as docs/architecture.md says; prints offenders and exits with 1.
 
-    inferno_cuda:  reference, ops, core <- functional, state <- observe <- neural <- extra, adapters, convert, cli
+    inferno_cuda:  reference, ops, core <- functional, state <- observe <- neural <- learn, extra, adapters, ...
     csrc:          core <- cpu, cuda <- torch
 """
 
@@ -20,15 +20,16 @@ PYTHON_ROOMS = {
     "types": set(),
     "functional": {"reference", "ops"},
     "state": {"reference", "ops", "functional"},
-    "observe": {"reference", "ops", "functional", "state"},
+    "observe": {"reference", "ops", "core", "types", "functional", "state"},
     "neural": {"reference", "surrogate", "ops", "core", "types", "functional", "state", "observe"},
+    "learn": {"core", "functional", "state", "observe", "neural"},
     "extra": {"core", "types", "functional", "state", "neural"},
     "explain": {"ops"},
     "adapters": {"reference", "ops", "state", "neural"},
     "convert": {"functional", "state", "neural", "observe", "extra"},
     "checkpoint": {"state"},
     "": {
-        *("reference", "ops", "core", "types", "functional", "state", "observe", "neural", "extra", "explain"),
+        *("reference", "ops", "core", "types", "functional", "state", "observe", "neural", "learn", "extra", "explain"),
         *("surrogate", "adapters", "convert", "checkpoint"),
     },
     "cli": {"reference", "surrogate", "ops", "functional", "state", "neural", "testing", "explain", "adapters", ""},

@@ -12,6 +12,7 @@ from .neuron import neuron_step, neuron_step_
 from .neuron_run import NeuronRun, neuron_run
 from .synapse import synapse_step_
 from .synapse_run import synapse_run
+from .trace import trace_push, trace_push_
 
 __all__ = [
     "Choice",
@@ -41,4 +42,6 @@ __all__ = [
     "native_status",
     "synapse_run",
     "synapse_step_",
+    "trace_push",
+    "trace_push_",
 ]

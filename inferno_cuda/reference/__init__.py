@@ -27,6 +27,7 @@ from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_thres
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
+from .trace import TRACES, round_target, trace_events, trace_push, trace_push_, trace_step
 
 __all__ = [
     "CHARGE_MODELS",
@@ -34,6 +35,7 @@ __all__ = [
     "DIRECT",
     "MODELS",
     "SURROGATES",
+    "TRACES",
     "ChargeModel",
     "Fired",
     "Geometry",
@@ -68,6 +70,7 @@ __all__ = [
     "quadratic_membrane",
     "reduce_batch",
     "ring_series",
+    "round_target",
     "smooth_threshold",
     "spike_count",
     "step_threshold",
@@ -82,4 +85,8 @@ __all__ = [
     "threshold_adaptation",
     "threshold_constants",
     "threshold_rule",
+    "trace_events",
+    "trace_push",
+    "trace_push_",
+    "trace_step",
 ]

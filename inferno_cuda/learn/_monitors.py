@@ -1,0 +1,120 @@
+"""What learning rules record: spikes, traces of spikes, and the time since the last one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..neural import Cell
+from ..observe import EventReducer, PassthroughReducer, Reducer, StateMonitor
+from ..state import Module
+
+
+@dataclass(frozen=True)
+class Source:
+    """Spikes that can be recorded.
+
+    Attributes:
+        attr: where they are, from the cell.
+        dt: length of a step, in ms.
+        duration: how long what is recorded must be kept, in ms.
+        tags: what tells monitors of them apart.
+    """
+
+    attr: str
+    dt: float
+    duration: float = 0.0
+    tags: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A monitor that is to be added to a cell."""
+
+    name: str
+    attr: str
+    reducer: Reducer
+    tags: dict[str, Any]
+
+    def constructor(self) -> Any:
+        """Makes the monitor, which records after every step of the layer in training mode."""
+        return StateMonitor.partialconstructor(
+            reducer=self.reducer, as_prehook=False, train_update=True, eval_update=False, prepend=True
+        )
+
+
+def postsynaptic(cell: Cell) -> Source:
+    """Spikes of the neurons."""
+    return Source("neuron.spike", cell.connection.dt)
+
+
+def presynaptic(cell: Cell, delayed: bool) -> Source:
+    """Spikes that the connection uses now; or with ``delayed``, where it has delays, the history of its synapse's."""
+    connection = cell.connection
+    if delayed and connection.delayedby is not None:
+        return Source("synapse.spike", connection.dt, connection.delayedby, {"delayed": True})
+    return Source("connection.synspike", connection.dt, 0.0, {"delayed": False})
+
+
+def sent(cell: Cell) -> Source:
+    """The newest spikes of the synapse, whatever the delays."""
+    return Source("synapse.spike", cell.connection.dt)
+
+
+def spikes(name: str, source: Source, **options: Any) -> Watch:
+    """Records spikes as they are."""
+    reducer = PassthroughReducer(source.dt, duration=source.duration, inclusive=True, **options)
+    return Watch(name, source.attr, reducer, {"dt": source.dt, **source.tags})
+
+
+def trace(
+    name: str,
+    source: Source,
+    state: Module,
+    time_constant: float,
+    amplitude: float | None = None,
+    duration: float | None = None,
+    inplace: bool = False,
+    **tags: Any,
+) -> Watch:
+    """Records a trace of spikes.
+
+    Args:
+        name: name of the monitor.
+        source: the spikes.
+        state: state of the cell, which has ``tracecls`` and ``tracemode``.
+        time_constant: of the trace, in ms.
+        amplitude: what a spike adds; None for 1, which is no tag then.
+        duration: how long the trace is kept, in ms; None for that of the source.
+        inplace: whether it is written in place.
+        **tags: further tags.
+    """
+    reducer = state.tracecls(
+        source.dt,
+        time_constant,
+        amplitude=1.0 if amplitude is None else amplitude,
+        target=True,
+        duration=source.duration if duration is None else duration,
+        inclusive=True,
+        inplace=inplace,
+    )
+    amp = {} if amplitude is None else {"amp": amplitude}
+    return Watch(
+        name, source.attr, reducer, {"dt": source.dt, "tc": time_constant, **amp, "trace": state.tracemode}
+        | source.tags | tags
+    )  # fmt: skip
+
+
+def since_spike(name: str, source: Source, inplace: bool) -> Watch:
+    """Records the time since the last spike, in ms; NaN before the first."""
+    reducer = EventReducer(
+        source.dt, is_spike, initial="nan", duration=source.duration, inclusive=True, inplace=inplace
+    )
+    return Watch(name, source.attr, reducer, {"dt": source.dt, **source.tags, "inplace": inplace})
+
+
+def is_spike(observation: torch.Tensor) -> torch.Tensor:
+    """What counts as a spike."""
+    return observation.bool()

@@ -1,0 +1,262 @@
+"""The terms of learning rules: what pre- and postsynaptic recordings make of each weight, and their batch reductions.
+
+All that learning rules know about shapes is here. A term has a value for each sample and weight, ``(B, *weight)``; for
+reductions that are known to be a mean or a sum over the samples it is never made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .. import functional
+from ..neural import Cell, Connection
+from ..observe import Monitor
+
+Reduction = Callable[[Tensor, int], Tensor]
+
+_MEANS = (torch.mean, functional.mean)
+_SUMS = (torch.sum, functional.sum)
+
+
+@dataclass(frozen=True)
+class Product:
+    """The product of two recordings, both ``(B, <broadcastable with weight>, L)``, summed over the last dimension."""
+
+    post: Tensor
+    pre: Tensor
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor with the batch size, the dtype and the device of the term."""
+        return self.pre
+
+    def per_sample(self) -> Tensor:
+        """The term of each sample, ``(B, *weight)``."""
+        return torch.einsum("b...r,b...r->b...", self.post, self.pre)
+
+    def summed(self, factor: Tensor | None = None) -> Tensor:
+        """The sum over the samples, ``(*weight,)``, each multiplied by its factor, ``(B,)``."""
+        post = self.post if factor is None else self.post * _beside(factor, self.post)
+        if post.shape == self.pre.shape:
+            return (post * self.pre).sum((0, -1))
+        if post.ndim == 4 and post.shape[2:] == (1, 1) and self.pre.shape[1::2] == (1, 1):
+            return post.flatten(1).t() @ self.pre.flatten(1)
+        return torch.einsum("b...r,b...r->...", post, self.pre)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A term that is there for each sample, ``(B, *weight)``."""
+
+    values: Tensor
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor with the batch size, the dtype and the device of the term."""
+        return self.values
+
+    def per_sample(self) -> Tensor:
+        """The term of each sample, ``(B, *weight)``."""
+        return self.values
+
+    def summed(self, factor: Tensor | None = None) -> Tensor:
+        """The sum over the samples, ``(*weight,)``, each multiplied by its factor, ``(B,)``."""
+        return self.values.sum(0) if factor is None else torch.einsum("b,b...->...", factor, self.values)
+
+
+Term = Product | Kept
+
+
+def product(cell: Cell, post: Tensor, pre: Tensor) -> Product:
+    """The term of two recordings.
+
+    Args:
+        cell: the cell that they are of.
+        post: ``(B, *outshape)``.
+        pre: arranged like the connection's ``synspike``.
+    """
+    dtype = torch.promote_types(post.dtype, pre.dtype)
+    if dtype == torch.bool:
+        dtype = cell.connection._parameter("weight").dtype
+    connection = cell.connection
+    return Product(connection.postsyn_receptive(post).to(dtype), connection.presyn_receptive(pre).to(dtype))
+
+
+def reduced(term: Term, reduction: Reduction) -> Tensor:
+    """The term reduced over the samples."""
+    if reduction in _SUMS:
+        return term.summed()
+    if reduction in _MEANS:
+        return term.summed() / len(term.like)
+    return reduction(term.per_sample(), 0)
+
+
+def reduced_parts(parts: Sequence[tuple[Term, Tensor]], factor: Tensor, reduction: Reduction) -> Tensor | None:
+    """Some samples of several terms, side by side as if they were one batch, reduced; None if there are none.
+
+    Args:
+        parts: terms, each with the samples of it that count, ``(B,)``, bool.
+        factor: what samples are multiplied by, ``(B,)``, not negative.
+        reduction: over the samples.
+    """
+    total = sum(int(counted.sum()) for _, counted in parts)
+    if not total:
+        return None
+    if reduction in _SUMS or reduction in _MEANS:
+        made = sum(term.summed(torch.where(counted, factor, 0.0)) for term, counted in parts)
+        return made / total if reduction in _MEANS else made
+    made = [(term.per_sample() * _beside(factor, term.per_sample()))[counted] for term, counted in parts]
+    return reduction(torch.cat(made, 0), 0)
+
+
+def _beside(factor: Tensor, data: Tensor) -> Tensor:
+    return factor.view(-1, *(1,) * (data.ndim - 1))
+
+
+def newest(monitor: Monitor) -> Tensor:
+    """What a monitor recorded in the last step.
+
+    Raises:
+        RuntimeError: if it has not recorded anything.
+    """
+    return _present(monitor.peek())
+
+
+def previous(monitor: Monitor) -> Tensor:
+    """What a monitor recorded in the step before the last.
+
+    Raises:
+        RuntimeError: if it has not recorded anything.
+    """
+    newest(monitor)
+    return monitor.reducer.data_.read(2)
+
+
+def _present(value: Tensor | None) -> Tensor:
+    if value is None:
+        raise RuntimeError(
+            "nothing has been recorded yet: step the layer, with it and the trainer in training mode, before the "
+            "trainer is called"
+        )
+    return value
+
+
+def is_delayed(cell: Cell, delayed: bool) -> bool:
+    """Whether a rule is to look up recordings of the synapse at the delays of its connection."""
+    return bool(delayed and cell.connection.delayedby)
+
+
+def arriving(cell: Cell, monitor: Monitor, delayed: bool, tolerance: float, back: int = 0) -> Tensor:
+    """What arrives from a presynaptic recording, arranged like the connection's ``synspike``.
+
+    Args:
+        cell: the cell that it is of.
+        monitor: recorded ``connection.synspike``, or with ``delayed``, ``synapse.spike``.
+        delayed: whether it is looked up at the delays, where there are any.
+        tolerance: by which a delay may be off the grid of steps and still be on it, in ms.
+        back: 0 for the last step, 1 for the one before.
+
+    Raises:
+        RuntimeError: if nothing has been recorded.
+        ValueError: if a delay is longer than what was recorded.
+    """
+    connection = cell.connection
+    if not is_delayed(cell, delayed):
+        data = previous(monitor) if back else newest(monitor)
+        return _seen(connection, data) if delayed and connection.delayedby is not None else data
+    newest(monitor)
+    reducer = monitor.reducer
+
+    def look_up(selector: Tensor) -> Tensor:
+        if back:
+            return reducer.data_.select(selector, reducer.interpolate, tolerance=tolerance, offset=1 + back)
+        return monitor.view(selector, tolerance)
+
+    # what a convolution sees of its synapse, which has one element a pixel
+    return connection._past(look_up) if hasattr(connection, "_past") else look_up(connection.selector)
+
+
+def _seen(connection: Connection, data: Tensor) -> Tensor:
+    """What the connection sees of data that has the shape of its synapse, with no delay."""
+    return connection._windows.unfold(data) if hasattr(connection, "_windows") else data
+
+
+def _without_border(connection: Connection, times: Tensor) -> Tensor:
+    """Times of spikes, with NaN for what is beyond the border of an image, where there are none."""
+    if not any(getattr(connection, "padding", ())):
+        return times
+    inside = connection._windows.unfold(torch.ones(connection.inshape, dtype=torch.bool, device=times.device))
+    return times.masked_fill(~(inside if times.ndim == 3 else inside.unsqueeze(-1)), torch.nan)
+
+
+def lag(cell: Cell, post: Monitor, pre: Monitor, delayed: bool, tolerance: float) -> Tensor:
+    """Time from the last presynaptic spike to the last postsynaptic one, in ms, ``(B, *weight, L)``; NaN without both.
+
+    Args:
+        cell: the cell that the monitors are of.
+        post: recorded the time since the last spike of ``neuron.spike``.
+        pre: recorded that of ``connection.synspike``, or with ``delayed``, ``synapse.spike``.
+        delayed: whether it is looked up at the delays, where there are any.
+        tolerance: by which a delay may be off the grid of steps and still be on it, in ms.
+    """
+    connection = cell.connection
+    since = arriving(cell, pre, delayed, tolerance)
+    if delayed and connection.delayedby is not None:
+        since = _without_border(connection, since)
+    return connection.presyn_receptive(since) - connection.postsyn_receptive(newest(post))
+
+
+def adjusted_lag(cell: Cell, post: Monitor, pre: Monitor) -> Tensor:
+    """Time from the arrival of the last presynaptic spike to the last postsynaptic one, in ms, ``(B, *weight, L)``.
+
+    NaN without both. Negative before the spike arrives.
+
+    Args:
+        cell: the cell that the monitors are of; its connection has delays.
+        post: recorded the time since the last spike of ``neuron.spike``.
+        pre: recorded that of ``synapse.spike``.
+    """
+    connection = cell.connection
+    since = _without_border(connection, _seen(connection, newest(pre)))
+    lag = connection.presyn_receptive(since) - connection.postsyn_receptive(newest(post))
+    return lag - connection._parameter("delay").unsqueeze(-1)
+
+
+def exponential_terms(lag: Tensor, after: tuple[float, float], before: tuple[float, float]) -> tuple[Kept, Kept]:
+    """Terms that decay with the distance of two spikes: ``|rate| exp(-|lag| / time_constant)``.
+
+    Args:
+        lag: ``(B, *weight, L)``, in ms; NaN contributes nothing.
+        after: rate and time constant, in ms, where the lag is not negative.
+        before: rate and time constant, in ms, where it is.
+
+    Returns:
+        the terms of both.
+    """
+
+    def term(rate: float, time_constant: float, counted: Tensor) -> Kept:
+        return Kept((torch.exp(lag.abs() / -time_constant) * (abs(rate) * counted)).nansum(-1))
+
+    return term(*after, lag >= 0), term(*before, lag < 0)
+
+
+def kernel_terms(*changes: Tensor) -> tuple[list[Kept], list[Kept]]:
+    """The parts of changes, ``(B, *weight, L)``, that are positive, and the magnitudes of those that are negative."""
+    return [Kept(change.clamp_min(0.0).nansum(-1)) for change in changes], [
+        Kept((-change).clamp_min(0.0).nansum(-1)) for change in changes
+    ]
+
+
+def deviation(cell: Cell, rates: Tensor, target: float | Tensor) -> Tensor:
+    """``(target - rate) / target``, the mean over the places that share a weight, ``(B, <broadcastable with weight>)``.
+
+    Args:
+        cell: the cell.
+        rates: mean spikes in a step, ``(B, *outshape)``.
+        target: what they are to be, a number or a tensor that broadcasts with them.
+    """
+    return cell.connection.postsyn_receptive((target - rates) / target).mean(-1)

@@ -1,0 +1,1 @@
+"""Reducers: what is kept of a series of observations."""
