@@ -29,6 +29,7 @@ from . import common, memory, subjects, training
 from .bench_text import seconds_text, share_text, times_text
 from .case import Case, Output
 from .cases import CASES, MEMORY
+from .cases_plasticity import PLASTICITY
 
 SUMMARY = "times our backends, and inferno-ai if installed, after checking that they agree"
 RELATIVE = 1e-5  # of the largest value: how far currents and voltages of another library may be from ours
@@ -167,7 +168,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     auto = "cuda" if torch.cuda.is_available() else "cpu"
     listed = "; ".join(f"in {suite}: {', '.join(names)}" for suite, names in _names().items())
     parser.add_argument(
-        "--suite", choices=tuple(_names()), default="steps", help="single steps, or passes of training; default: steps"
+        "--suite",
+        choices=tuple(_names()),
+        default="steps",
+        help="single steps, passes of training, or steps of learning rules; default: steps",
     )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
@@ -179,7 +183,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _names() -> dict[str, list[str]]:
     """The names of the cases, by suite."""
-    return {"steps": [*(case.name for case in CASES), "memory"], "training": training.names()}
+    return {
+        "steps": [*(case.name for case in CASES), "memory"],
+        "training": training.names(),
+        "plasticity": [case.name for case in PLASTICITY],
+    }
 
 
 def _known(prefix: str) -> str:
@@ -240,7 +248,7 @@ def run(arguments: argparse.Namespace) -> int:
         "machine": machine,
         "copy_bytes_per_s": bandwidth,
     }
-    suite = _training if arguments.suite == "training" else _steps
+    suite = {"steps": _steps, "training": _training, "plasticity": _plasticity}[arguments.suite]
     measured, problems = suite(device, wanted, least, bandwidth)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
@@ -256,21 +264,30 @@ def _training(device: str, wanted: tuple[str, ...], least: float, bandwidth: flo
 
 def _steps(device: str, wanted: tuple[str, ...], least: float, bandwidth: float) -> tuple[dict, list[str]]:
     """Runs and prints the cases of single steps; what was measured, and the names of cases in which results differ."""
+    report, problems = _run_cases(CASES, device, wanted, least, bandwidth)
+    measured = {}
+    if "memory".startswith(wanted):
+        names = subjects.names(device)
+        for case in (case for case in CASES if case.name in MEMORY):
+            measured[case.name] = {name: memory.measure(case, name, device) for name in names}
+            print(memory_row(case, measured[case.name]), flush=True)
+    return report | {"extra_memory_bytes": measured}, problems
+
+
+def _plasticity(device: str, wanted: tuple[str, ...], least: float, bandwidth: float) -> tuple[dict, list[str]]:
+    return _run_cases(PLASTICITY, device, wanted, least, bandwidth)
+
+
+def _run_cases(
+    cases: Sequence[Case], device: str, wanted: tuple[str, ...], least: float, bandwidth: float
+) -> tuple[dict, list[str]]:
     print(line(HEADER), flush=True)
     names = subjects.names(device)
-    results, measured = [], {}
-    for case in CASES:
+    results = []
+    for case in cases:
         if case.name.startswith(wanted) and (subjects.OTHER in names or not case.needs_other):
             results.append(run_case(case, names, device, least))
             print(row(results[-1], bandwidth), flush=True)
             gc.collect()
-    if "memory".startswith(wanted):
-        for case in (case for case in CASES if case.name in MEMORY):
-            measured[case.name] = {name: memory.measure(case, name, device) for name in names}
-            print(memory_row(case, measured[case.name]), flush=True)
-    report = {
-        "inferno_ai": subjects.other_version(),
-        "cases": [_report(result, bandwidth) for result in results],
-        "extra_memory_bytes": measured,
-    }
+    report = {"inferno_ai": subjects.other_version(), "cases": [_report(result, bandwidth) for result in results]}
     return report, [result.case.name for result in results if result.problem]

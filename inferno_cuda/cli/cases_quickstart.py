@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 
 import torch
@@ -42,9 +43,15 @@ def _subject(network: Quickstart, learning: Learning | None, device: str) -> Sub
     return Subject(outputs, lambda: step(next(endless)))
 
 
-def own(library: ModuleType, device: str) -> Subject:
+def own(learns: bool) -> Callable[[ModuleType, str], Subject]:
     """The network out of a library's classes."""
-    return _subject(Quickstart(library).to(device), None, device)
+
+    def build(library: ModuleType, device: str) -> Subject:
+        network = Quickstart(library).to(device)
+        root = import_module(library.__name__.partition(".")[0])
+        return _subject(network, Learning(root, network.feedfwd.cell) if learns else None, device)
+
+    return build
 
 
 def accelerated(learns: bool) -> Callable[[ModuleType, str], Subject]:
@@ -65,7 +72,7 @@ def accelerated(learns: bool) -> Callable[[ModuleType, str], Subject]:
 
 
 QUICKSTART = (
-    Case("quickstart", "quickstart, step of our classes", own),
+    Case("quickstart", "quickstart, step of our classes", own(learns=False)),
     Case("quickstart-accelerated", "quickstart, accelerated step", accelerated(False), needs_other=True),
     Case("quickstart-training", "quickstart, accelerated step with STDP", accelerated(True), needs_other=True),
 )
