@@ -83,7 +83,9 @@ RULES = {
 }
 
 
-def _layer(library: ModuleType, kind: str, batch: int, delay: float | None, device: str) -> torch.nn.Module:
+def _layer(
+    library: ModuleType, kind: str, batch: int, delay: float | None, on_grid: bool, device: str
+) -> torch.nn.Module:
     random = seeded()
     name, arguments, _, inputs = KINDS[kind]
     # 0.5 is the mean of the weights
@@ -94,7 +96,7 @@ def _layer(library: ModuleType, kind: str, batch: int, delay: float | None, devi
         delay=delay,
         batch_size=batch,
         weight_init=lambda like: torch.rand(like.shape, generator=random),
-        delay_init=lambda like: times(like.shape, random, True),
+        delay_init=lambda like: times(like.shape, random, on_grid),
     )
     return library.Serial(connection, library.LIF(connection.outshape, DT, batch_size=batch, **CELLS)).to(device)
 
@@ -110,7 +112,8 @@ def _trainer(root: str, rule: Rule, connection: torch.nn.Module, device: str) ->
 
 def learning(kind: str, rule: Rule, batch: int, delay: float | None) -> Callable[[ModuleType, str], Subject]:
     def build(library: ModuleType, device: str) -> Subject:
-        layer = _layer(library, kind, batch, delay, device)
+        # learned delays leave the grid, where a rounding could move them by a step
+        layer = _layer(library, kind, batch, delay, rule.parameter != "delay", device)
         connection, root = layer.connection, library.__name__.partition(".")[0]
         trainer = _trainer(root, rule, connection, device)
         trainer.register_cell("cell", layer.cell)
@@ -143,8 +146,8 @@ def _case(kind: str, rule: str, batch: int, delay: float | None = None) -> Case:
     delays = f", {delay:g} ms of delay" if delay else ""
     name = "-".join(filter(None, (rule, "" if kind == "dense" else kind, "delays" if delay else "", str(batch))))
     what = f"{RULES[rule].name}{' looked up' if rule.endswith('up') else ''}, {where}{delays}, batch {batch}"
-    # inferno-ai cannot train convolutions without delays
-    alone = subjects.OURS if kind == "conv" and delay is None else ()
+    # inferno-ai's convolutions cannot be trained by this rule
+    alone = subjects.OURS if kind == "conv" else ()
     return Case(name, what, learning(kind, RULES[rule], batch, delay), subjects=alone)
 
 

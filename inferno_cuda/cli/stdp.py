@@ -110,7 +110,7 @@ def _order(epoch: int, count: int, seed: int) -> Iterator[torch.Tensor]:
 
 
 def train(network, learning, images, progress: Progress, path: Path, device: str) -> Progress:
-    """Learns what is left of all epochs, and saves its state now and then, and when it is interrupted."""
+    """Learns what is left of all epochs, and saves where it stands every few batches."""
     epochs, seed = progress.settings["epochs"], progress.settings["seed"]
     batches = [batch for epoch in range(epochs) for batch in _order(epoch, len(images), seed)]
     start = time.perf_counter() - progress.seconds
