@@ -105,8 +105,8 @@ class LinearHomeostasis(Rule):
         strength = -state.plasticity if state.param == "delay" else state.plasticity
         change = deviation(cell, newest(monitors["spike_rate"]), target) * strength
         up = reduced(Kept(change.clamp_min(0.0)), state.batchreduce)
-        down = change.clamp_max(0.0) if state.legacy_sign else (-change).clamp_min(0.0)
-        sides = up, reduced(Kept(down), state.batchreduce)
+        down = reduced(Kept(change.clamp_max(0.0)), state.batchreduce)
+        sides = up, down if state.legacy_sign else -down
         return tuple(map(cell.connection.like_bias, sides)) if state.param == "bias" else sides
 
     @torch.no_grad()
