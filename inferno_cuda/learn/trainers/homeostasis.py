@@ -10,22 +10,11 @@ import torch
 from ...neural import Cell
 from ...observe import CAReducer
 from ...state import Module
-from ...state._check import positive
 from .._monitors import Watch, postsynaptic
 from .._routing import Sides
 from .._rule import Monitors, Rule
+from .._settings import wanted_rate
 from .._terms import Kept, deviation, newest, reduced
-
-Target = float | torch.Tensor | None
-
-
-def _target(name: str, value: Target) -> Target:
-    if isinstance(value, torch.Tensor):
-        if not bool((value > 0).all()):
-            raise ValueError(f"'{name}' has elements that are not positive, all must be")
-        return value.detach().clone()
-    return None if value is None else positive(name, value)
-
 
 class LinearHomeostasis(Rule):
     r"""Changes in proportion to how far the rate of a neuron is from a target.
@@ -73,9 +62,6 @@ class LinearHomeostasis(Rule):
             legacy_sign=legacy_sign,
         )
 
-    def _check(self, name: str, value: Any) -> Any:
-        return _target(name, value) if name == "target" else super()._check(name, value)
-
     def _store(self, state: Module, name: str, value: Any) -> None:
         if isinstance(value, torch.Tensor):
             state.register_buffer(name, value, persistent=False)
@@ -98,7 +84,7 @@ class LinearHomeostasis(Rule):
             param = cell.connection._parameter(state.param)
             state.target = state.target.to(device=param.device, dtype=param.dtype)
 
-    def _sides(self, cell: Cell, state: Module, monitors: Monitors, target: Target) -> Sides:
+    def _sides(self, cell: Cell, state: Module, monitors: Monitors, target: float | torch.Tensor | None) -> Sides:
         target = state.target if target is None else target
         if target is None:
             raise RuntimeError("'target' must not be None for cells that have none of their own")
@@ -122,7 +108,7 @@ class LinearHomeostasis(Rule):
             AttributeError: if there is no cell of a name.
             RuntimeError: if there is no target, or nothing has been recorded yet.
         """
-        target = _target("target", target)
+        target = wanted_rate("target", target)
         self._collect(
             (cell, state, self._sides(cell, state, monitors, target))
             for cell, state, monitors in self._learning(cells)
