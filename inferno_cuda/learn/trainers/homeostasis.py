@@ -16,6 +16,7 @@ from .._rule import Monitors, Rule
 from .._settings import wanted_rate
 from .._terms import Kept, deviation, newest, reduced
 
+
 class LinearHomeostasis(Rule):
     r"""Changes in proportion to how far the rate of a neuron is from a target.
 
