@@ -18,6 +18,7 @@ _WITH_GRADIENTS = {
     "neuron_step": "forward on the chosen backend, backward in torch",
     "history_push": "a copy of the history, in torch",
     "history_gather": "in torch",
+    "trace_push": "a copy of the history, in torch",
     "synapse_step": "a copy of the history, in torch",
     "integrate_fire": _OF_THE_LIBRARY,
     "neuron_run": "both directions on the chosen backend",

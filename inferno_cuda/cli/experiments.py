@@ -171,6 +171,23 @@ def _history_push(device, dtype, rng):
         yield "pointer", pointer
 
 
+def _trace_push(device, dtype, rng):
+    how = {"target": {"target": 1.0}, "tolerance": {"target": 0.4, "tolerance": 0.2}, "scale": {"scale": 0.3}}
+    for name, kind in itertools.product(how, ("cumulative", "nearest")):
+        data, pointer = testing.random_ring(
+            (SLOTS, BATCH, INPUTS), dtype, pointer=SLOTS - 1, device=device, generator=rng
+        )
+        mask = (torch.rand((BATCH, INPUTS), generator=rng) < 0.3).to(device)
+        levels = _uniform(0, 1, (BATCH, INPUTS), dtype, rng).to(device)
+        given = {"decay": 0.9, "amplitude": 1.3, "kind": kind, **how[name]}
+        for obs, where in ((mask, None), (levels, None), (levels, mask)):
+            options = {**given, "mask": where}
+            yield f"functional, {kind}, {name}", ops.trace_push(data, pointer, obs, **options)
+            ops.trace_push_(data, pointer, obs, **options)
+        yield f"in place, {kind}, {name}", data
+        yield "pointer", pointer
+
+
 def _history_gather(device, dtype, rng):
     data, pointer = testing.random_ring((SLOTS, BATCH, INPUTS), dtype, pointer=3, device=device, generator=rng)
     for time_dtype in (torch.float32, torch.float64):
@@ -291,5 +308,6 @@ EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "delayed_dense_run": (_delayed_dense_run, testing.DTYPES),
     "delayed_direct_run": (_delayed_direct_run, testing.DTYPES),
     "delayed_conv2d_run": (_delayed_conv2d_run, testing.DTYPES),
+    "trace_push": (_trace_push, testing.DTYPES),
     "layer_run": (_layer_run, testing.DTYPES),
 }

@@ -39,13 +39,10 @@ class Rule(IndependentCellTrainer):
             setattr(self, attribute_of(name), value)
 
     def _checked(self, values: dict[str, Any]) -> dict[str, Any]:
-        checked = {name: self._check(name, value) for name, value in values.items()}
+        checked = {name: SETTINGS[name].check(name, value) for name, value in values.items()}
         if checked.get("batch_reduction", self) is None:
             checked["batch_reduction"] = self._default_reduction
         return checked
-
-    def _check(self, name: str, value: Any) -> Any:
-        return SETTINGS[name].check(name, value)
 
     def _build_cell_state(self, **overrides: Any) -> Module:
         """The state of a cell: the hyper-parameters of the trainer, but for those that are given."""

@@ -64,6 +64,15 @@ def keywords(name: str, value: Any) -> dict[str, Any]:
     return {key: v.detach().clone() if isinstance(v, torch.Tensor) else v for key, v in given.items()}
 
 
+def wanted_rate(name: str, value: Any) -> float | torch.Tensor | None:
+    """A positive number, a tensor of such, which is copied, or None."""
+    if isinstance(value, torch.Tensor):
+        if not bool((value > 0).all()):
+            raise ValueError(f"'{name}' has elements that are not positive, all must be")
+        return value.detach().clone()
+    return None if value is None else positive(name, value)
+
+
 def flag(name: str, value: Any) -> bool:
     return bool(value)
 
@@ -80,13 +89,14 @@ SETTINGS = {
     "interp_tolerance": Setting(nonnegative, "tolerance"),
     "trace_mode": Setting(choice(*TRACES), "trace", "tracemode"),
     "batch_reduction": Setting(optional_function, "batchreduce"),
+    "target": Setting(wanted_rate),
     "param": Setting(choice("weight", "bias", "delay")),
 }
 
 
 def attribute_of(name: str) -> str:
     """What an argument is called on a trainer."""
-    return SETTINGS[name].attribute or name if name in SETTINGS else name
+    return SETTINGS[name].attribute or name
 
 
 def store(state: Module, name: str, value: Any) -> None:

@@ -245,10 +245,9 @@ def exponential_terms(lag: Tensor, after: tuple[float, float], before: tuple[flo
 
 
 def kernel_terms(*changes: Tensor) -> tuple[list[Kept], list[Kept]]:
-    """The parts of changes, ``(B, *weight, L)``, that are positive, and the magnitudes of those that are negative."""
-    return [Kept(change.clamp_min(0.0).nansum(-1)) for change in changes], [
-        Kept((-change).clamp_min(0.0).nansum(-1)) for change in changes
-    ]
+    """The parts of changes, ``(B, *weight, L)``, that are positive, and those that are negative, as they are."""
+    up = [Kept(change.clamp_min(0.0).nansum(-1)) for change in changes]
+    return up, [Kept(change.clamp_max(0.0).nansum(-1)) for change in changes]
 
 
 def deviation(cell: Cell, rates: Tensor, target: float | Tensor) -> Tensor:

@@ -28,6 +28,7 @@ OPS = (
     "delayed_direct_run",
     "delayed_conv2d_run",
     "layer_run",
+    "trace_push",
 )
 
 

@@ -39,7 +39,9 @@ def trace_step(newest, obs, *, kind, decay, amplitude, target=None, tolerance=No
     else:
         events = mask
     decayed = newest.to(compute) * decay
-    value = torch.full_like(decayed, amplitude) if scale is None else seen * scale + amplitude
+    # zeros are positive, also as parameters
+    amplitude = amplitude + 0.0
+    value = torch.full_like(decayed, amplitude) if scale is None else seen * (scale + 0.0) + amplitude
     return torch.where(events, decayed + value if kind == "cumulative" else value, decayed).to(dtype)
 
 

@@ -10,21 +10,11 @@ import torch
 from ...neural import Cell
 from ...observe import CAReducer
 from ...state import Module
-from ...state._check import positive
 from .._monitors import Watch, postsynaptic
 from .._routing import Sides
 from .._rule import Monitors, Rule
+from .._settings import wanted_rate
 from .._terms import Kept, deviation, newest, reduced
-
-Target = float | torch.Tensor | None
-
-
-def _target(name: str, value: Target) -> Target:
-    if isinstance(value, torch.Tensor):
-        if not bool((value > 0).all()):
-            raise ValueError(f"'{name}' has elements that are not positive, all must be")
-        return value.detach().clone()
-    return None if value is None else positive(name, value)
 
 
 class LinearHomeostasis(Rule):
@@ -73,9 +63,6 @@ class LinearHomeostasis(Rule):
             legacy_sign=legacy_sign,
         )
 
-    def _check(self, name: str, value: Any) -> Any:
-        return _target(name, value) if name == "target" else super()._check(name, value)
-
     def _store(self, state: Module, name: str, value: Any) -> None:
         if isinstance(value, torch.Tensor):
             state.register_buffer(name, value, persistent=False)
@@ -98,15 +85,15 @@ class LinearHomeostasis(Rule):
             param = cell.connection._parameter(state.param)
             state.target = state.target.to(device=param.device, dtype=param.dtype)
 
-    def _sides(self, cell: Cell, state: Module, monitors: Monitors, target: Target) -> Sides:
+    def _sides(self, cell: Cell, state: Module, monitors: Monitors, target: float | torch.Tensor | None) -> Sides:
         target = state.target if target is None else target
         if target is None:
             raise RuntimeError("'target' must not be None for cells that have none of their own")
         strength = -state.plasticity if state.param == "delay" else state.plasticity
         change = deviation(cell, newest(monitors["spike_rate"]), target) * strength
         up = reduced(Kept(change.clamp_min(0.0)), state.batchreduce)
-        down = change.clamp_max(0.0) if state.legacy_sign else (-change).clamp_min(0.0)
-        sides = up, reduced(Kept(down), state.batchreduce)
+        down = reduced(Kept(change.clamp_max(0.0)), state.batchreduce)
+        sides = up, down if state.legacy_sign else -down
         return tuple(map(cell.connection.like_bias, sides)) if state.param == "bias" else sides
 
     @torch.no_grad()
@@ -122,7 +109,7 @@ class LinearHomeostasis(Rule):
             AttributeError: if there is no cell of a name.
             RuntimeError: if there is no target, or nothing has been recorded yet.
         """
-        target = _target("target", target)
+        target = wanted_rate("target", target)
         self._collect(
             (cell, state, self._sides(cell, state, monitors, target))
             for cell, state, monitors in self._learning(cells)

@@ -36,8 +36,8 @@ class _Kernels(Rule):
         time = self._lag(cell, state, monitors)
         post = state.kernel_post(time, **stored_keywords(state, "kernel_post_kwargs"))
         pre = state.kernel_pre(time, **stored_keywords(state, "kernel_pre_kwargs"))
-        sides = kernel_terms(post, pre)
-        return tuple(sum(reduced(term, state.batchreduce) for term in side) for side in sides)
+        up, down = (sum(reduced(term, state.batchreduce) for term in side) for side in kernel_terms(post, pre))
+        return up, -down
 
     @torch.no_grad()
     def forward(self) -> None:

@@ -84,6 +84,11 @@ class Monitor(Module, ContextualHook):
         if module is not None:
             self.register(module)
 
+    def _run(self, side: str, module: nn.Module, *args: Any) -> None:
+        # what the hook comes down to: monitors run in every step
+        if self._trainexec if module.training else self._evalexec:
+            getattr(self, self._hook_functions[side])(module, *args)
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         Module.__setstate__(self, state)
         self._settle()

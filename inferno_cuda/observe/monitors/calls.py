@@ -51,7 +51,7 @@ class InputMonitor(Monitor):
 
     def _monitor_call(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if self.filter_(args):
-            self.reducer_(*self.map_(args))
+            self._modules["reducer_"](*self.map_(args))
 
     @classmethod
     def partialconstructor(
@@ -110,7 +110,7 @@ class OutputMonitor(Monitor):
 
     def _monitor_call(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if self.filter_(output):
-            self.reducer_(*self.map_(output))
+            self._modules["reducer_"](*self.map_(output))
 
     @classmethod
     def partialconstructor(

@@ -82,7 +82,7 @@ class DifferenceMonitor(Monitor):
         before, self._before = self._before, None
         after = read(module, self._observed_path)
         if self.filter_(after, before):
-            self.reducer_(*self.map_(after, before))
+            self._modules["reducer_"](*self.map_(after, before))
 
     def clear(self, **kwargs: Any) -> None:
         """Forget all observations; arguments as for the reducer's ``clear``."""

@@ -89,7 +89,7 @@ class StateMonitor(_StateMonitor):
     def _monitor_call(self, module: nn.Module, *args: Any) -> None:
         value = read(module, self._observed_path)
         if self.filter_(value):
-            self.reducer_(*self.map_(value))
+            self._modules["reducer_"](*self.map_(value))
 
     @classmethod
     def partialconstructor(
@@ -151,7 +151,7 @@ class MultiStateMonitor(_StateMonitor):
     def _monitor_call(self, module: nn.Module, *args: Any) -> None:
         values = tuple(read(module, path) for path in self._observed_paths)
         if self.filter_(values):
-            self.reducer_(*self.map_(values))
+            self._modules["reducer_"](*self.map_(values))
 
     @classmethod
     def partialconstructor(

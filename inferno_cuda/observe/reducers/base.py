@@ -146,6 +146,8 @@ class FoldReducer(RecordReducer, ABC):
         ValueError: a time is out of range.
     """
 
+    _ops = ("history_push", "history_gather")
+
     def __init__(
         self, step_time: float, duration: float, inclusive: bool = False, inplace: bool = False, fill: Any = 0
     ) -> None:

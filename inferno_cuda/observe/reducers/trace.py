@@ -9,6 +9,8 @@ import torch
 
 from ... import ops, reference
 from ...functional import interp_expdecay
+from ...ops.trace import trace_push_plain
+from ...state import RecordTensor
 from ...state import _check as check
 from ...types import OneToOne
 from .base import FoldReducer
@@ -22,6 +24,7 @@ class _TraceReducer(FoldReducer):
     A subclass names its ``_kind`` and says in ``_events`` what the op takes for its observations.
     """
 
+    _ops = ("trace_push", "history_gather")
     _kind: str
 
     def __init__(
@@ -49,14 +52,25 @@ class _TraceReducer(FoldReducer):
         FoldReducer.dt.fset(self, value)
         self.decay = math.exp(-self.dt / self.time_constant)
 
-    def _events(self, obs: torch.Tensor, *args: torch.Tensor) -> dict[str, Any]:
+    def _events(self, obs: torch.Tensor, *args: torch.Tensor) -> tuple[Any, ...]:
+        """Target, tolerance, scale and mask, as the op takes them."""
         raise NotImplementedError
 
+    def _how(self, target: Any, tolerance: Any, scale: Any, mask: Any) -> dict[str, Any]:
+        return {
+            "kind": self._kind,
+            "decay": self.decay,
+            "amplitude": self.amplitude,
+            "target": target,
+            "tolerance": tolerance,
+            "scale": scale,
+            "mask": mask,
+        }
+
     def _fold(self, obs: torch.Tensor, args: tuple[torch.Tensor, ...], state: torch.Tensor | None) -> torch.Tensor:
-        how = self._events(obs, *args)
         if state is None:
             state = torch.zeros(obs.shape, dtype=self.data.dtype, device=obs.device)
-        return reference.trace_step(state, obs, kind=self._kind, decay=self.decay, amplitude=self.amplitude, **how)
+        return reference.trace_step(state, obs, **self._how(*self._events(obs, *args)))
 
     def interpolate(
         self, prev_data: torch.Tensor, next_data: torch.Tensor, sample_at: torch.Tensor, step_time: float
@@ -72,34 +86,44 @@ class _TraceReducer(FoldReducer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # a subclass with a step of its own in parts is stepped in these parts
-        cls._at_once = (
-            cls.fold.__module__ == __name__ and cls.push is FoldReducer.push and cls.peek is FoldReducer.peek
-        )
+        own = cls.fold.__module__ != __name__ or cls.push is not FoldReducer.push or cls.peek is not FoldReducer.peek
+        cls._at_once = not own
+
+    def _step(self, record: RecordTensor, obs: torch.Tensor, how: dict[str, Any]) -> None:
+        data = record._data
+        if record._in_place(data, obs, self._inplace):
+            obs = obs.detach() if obs.requires_grad else obs
+            ops.trace_push_(record._writable(), record._pointer_tensor, obs, **how)
+            return
+        # the graph keeps the slot, and the pointer moves on
+        record._assign(record._laid_out(ops.trace_push(data, record._pointer_tensor.clone(), obs, **how)))
+        record._advance(1)
 
     def forward(self, *inputs: torch.Tensor, **kwargs: Any) -> None:
         """Fold an observation into the trace, and record it."""
-        record = self.data_
-        if self._initial or not self._at_once or inputs[0].shape != record.shape:
+        record, data, extras = self.data_, self._buffers["_data__data"], self._extras
+        obs = inputs[0]
+        if extras["_initial"] or not self._at_once:
             FoldReducer.forward(self, *inputs, **kwargs)
             return
-        how = self._events(*inputs)
-        obs, data = inputs[0], record._data
-        if record._in_place(data, obs, self._inplace):
-            ops.trace_push_(
-                *record._target(), obs.detach(), kind=self._kind, decay=self.decay, amplitude=self.amplitude, **how
-            )
-            return
-        traces = ops.trace_push(
+        target, tolerance, scale, mask = self._events(*inputs)
+        if not (record._held or data.requires_grad or obs.requires_grad) and trace_push_plain(
             data,
-            record._pointer_tensor.clone(),
+            extras["_data__pointer"],
             obs,
-            kind=self._kind,
-            decay=self.decay,
-            amplitude=self.amplitude,
-            **how,
-        )
-        record._assign(record._laid_out(traces))
-        record._advance(1)
+            mask,
+            self._kind,
+            self.decay,
+            self.amplitude,
+            target,
+            tolerance,
+            scale,
+        ):
+            return
+        if obs.shape != data.shape[1:]:
+            FoldReducer.forward(self, *inputs, **kwargs)
+            return
+        self._step(record, obs, self._how(target, tolerance, scale, mask))
 
 
 class _TargetTraceReducer(_TraceReducer):
@@ -119,8 +143,8 @@ class _TargetTraceReducer(_TraceReducer):
         self.target = target
         self.tolerance = None if tolerance is None else check.positive("tolerance", tolerance)
 
-    def _events(self, obs: torch.Tensor) -> dict[str, Any]:
-        return {"target": self.target, "tolerance": self.tolerance}
+    def _events(self, obs: torch.Tensor) -> tuple[Any, ...]:
+        return self.target, self.tolerance, None, None
 
     def fold(self, obs: torch.Tensor, state: torch.Tensor | None) -> torch.Tensor:
         """The trace after an observation, of the shape of both; ``state`` is None before the first one."""
@@ -200,8 +224,8 @@ class _ScaledTraceReducer(_TraceReducer):
         self.scale = scale
         self.criterion = criterion
 
-    def _events(self, obs: torch.Tensor) -> dict[str, Any]:
-        return {"scale": self.scale, "mask": _bool(self.criterion(obs))}
+    def _events(self, obs: torch.Tensor) -> tuple[Any, ...]:
+        return None, None, self.scale, _bool(self.criterion(obs))
 
     def fold(self, obs: torch.Tensor, state: torch.Tensor | None) -> torch.Tensor:
         """The trace after an observation, of the shape of both; ``state`` is None before the first one."""
@@ -264,8 +288,8 @@ class _ConditionalTraceReducer(_TraceReducer):
         check.finite("scale", scale)
         self.scale = scale
 
-    def _events(self, obs: torch.Tensor, cond: torch.Tensor) -> dict[str, Any]:
-        return {"scale": self.scale, "mask": _bool(cond)}
+    def _events(self, obs: torch.Tensor, cond: torch.Tensor) -> tuple[Any, ...]:
+        return None, None, self.scale, _bool(cond)
 
     def fold(self, obs: torch.Tensor, cond: torch.Tensor, state: torch.Tensor | None) -> torch.Tensor:
         """The trace after an observation, which is an event where ``cond`` says so; all of one shape.
