@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from .. import ops, surrogate, testing
+from . import experiments_plasticity
 
 SLOTS, BATCH, INPUTS, OUTPUTS, DEPTH = 7, 5, 37, 19, 3
 STEPS = 4  # of a sequence with a past
@@ -292,4 +293,5 @@ EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "delayed_direct_run": (_delayed_direct_run, testing.DTYPES),
     "delayed_conv2d_run": (_delayed_conv2d_run, testing.DTYPES),
     "layer_run": (_layer_run, testing.DTYPES),
+    **experiments_plasticity.EXPERIMENTS,
 }

@@ -28,6 +28,9 @@ OPS = (
     "delayed_direct_run",
     "delayed_conv2d_run",
     "layer_run",
+    "correlate_dense",
+    "correlate_direct",
+    "correlate_conv2d",
 )
 
 

@@ -24,6 +24,7 @@ from .neuron import (
     threshold_constants,
 )
 from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_threshold, threshold_rule
+from .plasticity import Delays, compute_dtype, correlate, product_of_floats
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
@@ -35,6 +36,7 @@ __all__ = [
     "MODELS",
     "SURROGATES",
     "ChargeModel",
+    "Delays",
     "Fired",
     "Geometry",
     "Lookup",
@@ -43,6 +45,8 @@ __all__ = [
     "Slope",
     "SurrogateForm",
     "adapt_samples",
+    "compute_dtype",
+    "correlate",
     "current_adaptation",
     "current_constants",
     "delay_plan",
@@ -65,6 +69,7 @@ __all__ = [
     "lookup",
     "neuron_run",
     "neuron_step",
+    "product_of_floats",
     "quadratic_membrane",
     "reduce_batch",
     "ring_series",
