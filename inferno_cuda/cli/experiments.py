@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from .. import ops, surrogate, testing
+from . import experiments_plasticity
 
 SLOTS, BATCH, INPUTS, OUTPUTS, DEPTH = 7, 5, 37, 19, 3
 STEPS = 4  # of a sequence with a past
@@ -310,4 +311,5 @@ EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "delayed_conv2d_run": (_delayed_conv2d_run, testing.DTYPES),
     "trace_push": (_trace_push, testing.DTYPES),
     "layer_run": (_layer_run, testing.DTYPES),
+    **experiments_plasticity.EXPERIMENTS,
 }

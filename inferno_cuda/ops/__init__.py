@@ -10,6 +10,7 @@ from .layer_run import Operand, Program
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
 from .neuron_run import NeuronRun, neuron_run
+from .plasticity import correlate_conv2d, correlate_dense, correlate_direct
 from .synapse import synapse_step_
 from .synapse_run import synapse_run
 from .trace import trace_push, trace_push_
@@ -24,6 +25,9 @@ __all__ = [
     "active_mode",
     "backend",
     "choose",
+    "correlate_conv2d",
+    "correlate_dense",
+    "correlate_direct",
     "delay_plan",
     "delayed_conv2d",
     "delayed_conv2d_run",

@@ -29,6 +29,9 @@ OPS = (
     "delayed_conv2d_run",
     "layer_run",
     "trace_push",
+    "correlate_dense",
+    "correlate_direct",
+    "correlate_conv2d",
 )
 
 

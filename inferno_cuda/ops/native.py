@@ -20,6 +20,7 @@ _OPERATORS = (
     *("delayed_dense", "delayed_direct", "delayed_conv2d"),
     *("delayed_run", "delayed_run_series", "delayed_run_taps", "layer_run"),
     *("trace_push_", "trace_push_packed_"),
+    "correlate",
 )
 
 

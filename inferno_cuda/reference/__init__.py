@@ -24,6 +24,7 @@ from .neuron import (
     threshold_constants,
 )
 from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_threshold, threshold_rule
+from .plasticity import Delays, compute_dtype, correlate, product_of_floats
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
@@ -37,6 +38,7 @@ __all__ = [
     "SURROGATES",
     "TRACES",
     "ChargeModel",
+    "Delays",
     "Fired",
     "Geometry",
     "Lookup",
@@ -45,6 +47,8 @@ __all__ = [
     "Slope",
     "SurrogateForm",
     "adapt_samples",
+    "compute_dtype",
+    "correlate",
     "current_adaptation",
     "current_constants",
     "delay_plan",
@@ -67,6 +71,7 @@ __all__ = [
     "lookup",
     "neuron_run",
     "neuron_step",
+    "product_of_floats",
     "quadratic_membrane",
     "reduce_batch",
     "ring_series",

@@ -1,0 +1,52 @@
+"""What `check` runs of the ops of learning rules."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+
+from .. import ops, testing
+
+SLOTS, BATCH, INPUTS, OUTPUTS = 7, 5, 37, 19
+DT = 0.7
+MODES = {"previous": None, "nearest": None, "linear": None, "expdecay": 5.0}
+KINDS = list(itertools.product((True, False), repeat=2))  # whether post and pre are spikes
+
+
+def _side(shape, spikes, dtype, rng):
+    values = torch.rand(shape, generator=rng, dtype=torch.float64)
+    return values < 0.1 if spikes else (values * 2 - 1).to(dtype)
+
+
+def _plan(synapses, mode, rng):
+    delay = ((SLOTS + 1) * torch.rand(synapses, generator=rng) - 1) * DT
+    timing = {"dt": DT, "slots": SLOTS, "max_delay": DT * (SLOTS - 1)}
+    return delay, {"mode": mode, "time_constant": MODES[mode], **timing}
+
+
+def _correlate(function, post, pre, synapses, **geometry):
+    """Spikes and values on either side, without delays and at delays on the grid and between."""
+
+    def experiment(device, dtype, rng):
+        for post_spikes, pre_spikes in KINDS:
+            value = _side((BATCH, *post), post_spikes, dtype, rng).to(device)
+            ring = _side((SLOTS, BATCH, *pre), pre_spikes, dtype, rng).to(device)
+            if post_spikes or pre_spikes:
+                yield "without delays", function(value, ring[0], scale=0.7, **geometry).to(dtype)
+            for mode in MODES:
+                delay, timing = _plan(synapses, mode, rng)
+                plan, pointer = ops.delay_plan(delay.to(device), **timing), torch.tensor(3, device=device)
+                yield f"{mode}", function(value, ring, pointer, plan, scale=0.7, **geometry).to(dtype)
+
+    return experiment
+
+
+EXPERIMENTS = {
+    "correlate_dense": _correlate(ops.correlate_dense, (OUTPUTS,), (INPUTS,), (OUTPUTS, INPUTS)),
+    "correlate_direct": _correlate(ops.correlate_direct, (INPUTS,), (INPUTS,), (INPUTS,)),
+    "correlate_conv2d": _correlate(
+        ops.correlate_conv2d, (3, 3, 4), (2, 5, 7), (3, 2, 3, 2), kernel=(3, 2), stride=(1, 2), padding=(0, 1)
+    ),
+}
+EXPERIMENTS = {name: (experiment, testing.DTYPES) for name, experiment in EXPERIMENTS.items()}

@@ -1,0 +1,174 @@
+"""Correlations of the two sides of synapses: what the pairs of spikes of a step add up to, over a batch.
+
+Where one side is spikes, only those that there are cost anything, and the terms are added one by one in ascending
+order: the same bits on every backend and device, for any number of threads. Nothing of size batch x weights exists.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from .. import reference
+from ._delayed_checks import check_convolution
+from ._plasticity_checks import check_sides, check_times, delays_of
+from .backend import runs_native
+from .common import needs_graph, shape_text
+from .delay_plan import DelayPlan
+from .native import status
+
+_FLOATING = {
+    dtype: number for number, dtype in enumerate((torch.float32, torch.float64, torch.float16, torch.bfloat16))
+}
+
+if status.loaded:
+    _raw_correlate = torch.ops.inferno_cuda.correlate.default
+
+    @torch.library.register_fake("inferno_cuda::correlate")
+    def _(post, pre, pointer, slot, factor, type, linear, scale, overbound, geometry):
+        sizes = post.shape[1:2]
+        if len(geometry) != 1:
+            sizes = (*sizes, pre.shape[-3 if geometry else -1], *geometry[:2])
+        return post.new_empty(sizes, dtype=list(_FLOATING)[type])
+
+
+def _correlate(op, post, pre, pointer, plan, scale, shape, geometry, numbers):
+    """Checks the plan and runs the op; `shape` is that of the weights."""
+    post, pre, dtype = check_sides(post, pre)
+    delays = delays_of(pre, pointer, plan, shape, dtype)
+    scale = float(scale)
+    if delays is None and post.dtype != torch.bool and pre.dtype != torch.bool:
+        return reference.product_of_floats(post, pre, scale=scale, geometry=geometry, shape=shape, dtype=dtype)
+    if not runs_native(post, op) or needs_graph(post, pre):
+        return reference.correlate(post, pre, delays, shape=shape, geometry=geometry, scale=scale, dtype=dtype)
+    type = _FLOATING[dtype]
+    if delays is None:
+        return _raw_correlate(post, pre, None, None, None, type, False, scale, 0.0, numbers)
+    pointer, slot, factor, linear, overbound = delays
+    return _raw_correlate(post, pre, pointer, slot, factor, type, linear, scale, overbound, numbers)
+
+
+def correlate_dense(
+    post: torch.Tensor,
+    pre: torch.Tensor,
+    pointer: torch.Tensor | None = None,
+    plan: DelayPlan | None = None,
+    *,
+    scale: float = 1.0,
+) -> torch.Tensor:
+    """For every synapse of a dense connection, the sum over the batch of its output's value times its input's.
+
+    ``out[o, i] = scale * sum_b post[b, o] * z`` with ``z`` the value of input ``i`` in sample ``b``, or with a plan its
+    history at ``delay[o, i]``. A pair with a 0 adds nothing, whatever the other value is.
+
+    Without delays, two sides of floating dtypes are a matrix product of PyTorch. With bool spikes on one side the cost
+    is that of writing the result and of the pairs whose spike there is.
+
+    Args:
+        post: ``[B, O]``, bool or floating, any strides.
+        pre: ``[B, I]``, bool or floating; with a plan a ring of N of these, ``[N, B, I]``.
+        pointer: int64 tensor of shape ``()``: the slot of the ring that is written next. Needed with a plan.
+        plan: of the delays ``[O, I]``, see :func:`delay_plan`.
+        scale: multiplies the sums, such as ``1 / B`` for a mean.
+
+    Returns:
+        ``[O, I]`` in the floating dtype of `post` and `pre`; in the default dtype if both are bool. Differentiable in
+        both, in torch.
+
+    Raises:
+        ValueError: shapes or devices do not fit, or one of `pointer` and `plan` is missing.
+        TypeError: dtypes do not fit.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda import ops
+        >>> spikes = torch.tensor([[True, False], [True, True]])
+        >>> trace = torch.tensor([[1.0, 0.5, 0.0], [0.0, 2.0, 3.0]])
+        >>> ops.correlate_dense(spikes, trace)
+        tensor([[1.0000, 2.5000, 3.0000],
+                [0.0000, 2.0000, 3.0000]])
+    """
+    check_times(pre, pointer, plan, 2, "batch, inputs")
+    if post.ndim != 2 or post.shape[0] != pre.shape[-2]:
+        raise ValueError(f"post had shape {shape_text(post.shape)}; it must be ({pre.shape[-2]}, outputs) to fit pre")
+    shape = (post.shape[1], pre.shape[-1])
+    return _correlate("correlate_dense", post, pre, pointer, plan, scale, shape, reference.DENSE, ())
+
+
+def correlate_direct(
+    post: torch.Tensor,
+    pre: torch.Tensor,
+    pointer: torch.Tensor | None = None,
+    plan: DelayPlan | None = None,
+    *,
+    scale: float = 1.0,
+) -> torch.Tensor:
+    """As :func:`correlate_dense` if every output has one synapse, from the input of its own number.
+
+    ``out[o] = scale * sum_b post[b, o] * z`` with ``z`` the value of input ``o``.
+
+    Args:
+        post: ``[B, O]``.
+        pre: ``[B, O]``; with a plan a ring of these, ``[N, B, O]``.
+        pointer, scale: as for :func:`correlate_dense`.
+        plan: of the delays ``[O]``.
+
+    Returns:
+        ``[O]``.
+
+    Raises:
+        ValueError, TypeError: as :func:`correlate_dense`.
+    """
+    check_times(pre, pointer, plan, 2, "batch, outputs")
+    if post.shape != pre.shape[-2:]:
+        raise ValueError(f"post had shape {shape_text(post.shape)}; it must be {shape_text(pre.shape[-2:])} to fit pre")
+    shape = tuple(post.shape[1:])
+    return _correlate("correlate_direct", post, pre, pointer, plan, scale, shape, reference.DIRECT, (1,))
+
+
+def correlate_conv2d(
+    post: torch.Tensor,
+    pre: torch.Tensor,
+    pointer: torch.Tensor | None = None,
+    plan: DelayPlan | None = None,
+    *,
+    kernel: tuple[int, int],
+    scale: float = 1.0,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+) -> torch.Tensor:
+    """For every tap of a convolution's filters, the sum over batch and places of the values that meet at it.
+
+    ``out[f, k] = scale * sum over b and p of post[b, f, p] * z`` with ``z`` the value, or with a plan the history at
+    ``delay[f, k]``, of the pixel that the tap ``k = (channel, row, column)`` of the kernel at place ``p`` lies on. Taps
+    outside the image add nothing. Without delays, two sides of floating dtypes are a gradient of PyTorch's
+    convolution.
+
+    Args:
+        post: ``[B, F, Ho, Wo]``.
+        pre: ``[B, C, H, W]``, pixels; with a plan a ring of these, ``[N, B, C, H, W]``.
+        pointer, scale: as for :func:`correlate_dense`.
+        plan: of the delays ``[F, C, kernel height, kernel width]``.
+        kernel, stride, padding, dilation: pairs (vertical, horizontal).
+
+    Returns:
+        ``[F, C, kernel height, kernel width]``.
+
+    Raises:
+        ValueError, TypeError: as :func:`correlate_dense`, and ValueError if the kernel is larger than the padded image.
+    """
+    check_times(pre, pointer, plan, 4, "batch, channels, height, width")
+    kernel = tuple(map(int, kernel))
+    if len(kernel) != 2:
+        raise ValueError(f"kernel was {kernel}; it must be a pair of integers")
+    filters = post.shape[1] if post.ndim == 4 else 0
+    shape = (filters, pre.shape[-3], *kernel)
+    geometry = check_convolution(pre.shape[-2:], torch.empty(shape, device="meta"), stride, padding, dilation)
+    wanted = (pre.shape[-4], filters, *geometry.places(kernel))
+    if post.ndim != 4 or post.shape != wanted:
+        raise ValueError(
+            f"post had shape {shape_text(post.shape)}; it must be ({wanted[0]}, filters, {wanted[2]}, {wanted[3]}) to "
+            "fit pre and the geometry"
+        )
+    numbers = (*kernel, *geometry.stride, *geometry.padding, *geometry.dilation)
+    return _correlate("correlate_conv2d", post, pre, pointer, plan, scale, shape, geometry, numbers)
