@@ -20,7 +20,7 @@ class Reducer(Module, ABC):
 
     @property
     def latest(self) -> torch.Tensor | None:
-        """The present state: :meth:`peek` without arguments."""
+        """The present state, as :meth:`peek` without arguments gives it."""
         return self.peek()
 
     @abstractmethod
