@@ -32,7 +32,10 @@ PYTHON_ROOMS = {
         *("reference", "ops", "core", "types", "functional", "state", "observe", "neural", "learn", "extra", "explain"),
         *("surrogate", "adapters", "convert", "checkpoint"),
     },
-    "cli": {"reference", "surrogate", "ops", "functional", "state", "neural", "testing", "explain", "adapters", ""},
+    "cli": {
+        *("reference", "surrogate", "ops", "functional", "state", "neural", "learn", "testing", "explain", "adapters"),
+        *("checkpoint", ""),
+    },
     "__main__": {"cli"},
 }
 CSRC_ROOMS = {"core": set(), "cpu": {"core"}, "cuda": {"core"}, "torch": {"core", "cpu", "cuda"}}
