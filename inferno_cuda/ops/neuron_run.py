@@ -106,8 +106,7 @@ def neuron_run(
     Differentiable in voltage, inputs, adaptation, constants and parameters, from the spikes (with a surrogate), the
     voltage, the adaptation and the recorded voltages. For the backward pass, the state is kept every `checkpoint`
     steps, and the steps between are run again; nothing else of the length of the sequence is kept but the inputs.
-    Second derivatives are those of the backend ``"torch"``; others raise. Gradients of models that adapt are summed over
-    the samples in the same fixed order on CPU and CUDA.
+    Second derivatives are those of the backend ``"torch"``; others raise.
 
     Args:
         model: name of the model, see :func:`neuron_step`.
