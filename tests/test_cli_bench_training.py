@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from inferno_cuda import cli
-from inferno_cuda.cli import bench, cases_training, memory, training, training_memory, training_neurons
+from inferno_cuda.cli import bench, cases_layers, cases_training, memory, training, training_memory, training_neurons
 from inferno_cuda.cli.bench import Timing
 from inferno_cuda.cli.bench_text import times_text
 from inferno_cuda.cli.case import Output
@@ -25,6 +25,7 @@ def small(monkeypatch):
     monkeypatch.setattr(cases_training, "LINEAR", (30, 3, 16))
     monkeypatch.setattr(cases_training, "ALONE", (20, 3, 40))
     monkeypatch.setattr(cases_training, "LARGE", (20, 3, 50))
+    monkeypatch.setattr(cases_layers, "LAYER", (40, 3, 16))
     sizes = {"steps": 12, "batch": 3, "inputs": 7, "outputs": 5, "longest": 6}
     monkeypatch.setattr(cases_training, "DELAYED", sizes)
     monkeypatch.setattr(training_neurons, "SHAPE", (6, 2, 30))
@@ -70,7 +71,7 @@ def test_what_takes_a_gpu_is_left_out_elsewhere(small, capsys):
     assert (report, problems, capsys.readouterr().out) == ({"cases": [], "neurons": []}, [], "")
 
 
-@pytest.mark.parametrize("name", ["linear-lif", "lif"])
+@pytest.mark.parametrize("name", ["linear-lif", "lif", "layer-lif", "layer-alif"])
 def test_some_neurons_spike_and_every_gradient_counts(small, name):
     spikes, *gradients = CASES[name].contenders[0].build(TIMED, "cpu")()
     assert set(spikes.value.unique().tolist()) == {0.0, 1.0}
@@ -83,7 +84,7 @@ def test_gradients_reach_weights_and_delays(small):
     assert of_weights.value.all() and of_delays.value.all()
 
 
-@pytest.mark.parametrize("name", ["linear-lif", "lif", "delays"])
+@pytest.mark.parametrize("name", ["linear-lif", "lif", "delays", "layer-alif"])
 def test_passes_can_be_repeated(small, name):
     for one in CASES[name].contenders:
         if not one.missing:

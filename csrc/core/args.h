@@ -306,6 +306,7 @@ struct NeuronRunBackwardArgs {
   void* adaptation;                         // [count, kinds]
   void* constants;                          // [constants, kinds, count], in the compute type
   void* parameters[max_neuron_parameters];  // [batch, count] each, in the compute type
+  void* scratch;                            // of the CUDA kernel of models that adapt, see core/adapting_scratch.h
 };
 
 void neuron_run_backward_cpu(const NeuronRunBackwardArgs& a, int64_t begin, int64_t end);  // neuron_items(a.run)

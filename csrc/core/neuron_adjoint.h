@@ -62,4 +62,26 @@ INFERNO_HD void add_parameter_gradients(const StepGradients<C>& g, C above_rest,
   gradients.rest_v -= above_rest;
 }
 
+// What the adaptations of a neuron after a step make of their gradients, the same for all samples: gradients of a
+// spike, and of the voltage above rest of a sample that they move in.
+template <class C>
+struct AdaptationPull {
+  C spike, above_rest;
+};
+
+// Adds what one adaptation makes of its gradient.
+template <class Law, class C>
+INFERNO_HD void add_pull(C gradient, const C* constants, AdaptationPull<C>& pull) {
+  const AdaptationSlopes<C> slopes = Law::slopes(constants);
+  pull.spike += slopes.spike * gradient;
+  pull.above_rest += slopes.above_rest * gradient;
+}
+
+// The gradient of an adaptation before a step, from that after it; sums over the samples. `acting`: of what the sum of
+// the adaptations acts on.
+template <class Law, class C>
+INFERNO_HD C adaptation_adjoint(C gradient, C moving, C acting, int64_t samples, const C* constants) {
+  return gradient * ((C(samples) - moving) + moving * Law::slopes(constants).kept) + acting;
+}
+
 }  // namespace inferno

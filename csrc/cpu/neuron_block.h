@@ -75,11 +75,11 @@ inline int64_t place_of(const char* names, const std::string& name) {
   return std::count(all.begin(), all.begin() + int64_t(all.find(name)), ' ');
 }
 
-// What a step reads and leaves, for all samples: [rows, width] each, but for adaptations, [kinds, width], and `acting`,
-// [width]. Inputs may be outputs. reached and above: null where nothing is traced.
+// What a step reads and leaves, for all samples: voltages [rows, width], adaptations [kinds, width], and `acting`,
+// [width]. Inputs may be outputs.
 template <class C>
 struct StepPlace {
-  C *voltage_in, *voltage, *reached, *above, *held;
+  C *voltage_in, *voltage;
   C *adaptation_in, *adaptation, *acting;
 };
 
@@ -88,6 +88,7 @@ template <class T>
 class NeuronBlock {
  public:
   using C = Compute<T>;
+  static constexpr int64_t look_ahead = 2;  // rows
   const NeuronRunArgs& a;
   const NeuronModelInfo info;
   const NeuronPasses<C>& passes;
@@ -104,8 +105,9 @@ class NeuronBlock {
         laws(adaptation_passes<C>(args.model)),
         adapts(args.reduction != BatchReduction::none),
         rows(args.kinds ? args.batch : 1),
-        // About as many elements as a block of one row has, in rows that are still worth a call.
-        width(std::clamp(16 * neuron_block / std::max(rows, int64_t(1)) / 32 * 32, int64_t(32), neuron_block)),
+        // As long as a page of memory has room for: rows of a tensor lie pages apart, and finding one takes longer than
+        // reading it. Shorter where a block has so many rows that the third cache does not hold what it traces.
+        width(std::clamp(64 * neuron_block / std::max(rows, int64_t(1)) / 32 * 32, int64_t(32), neuron_block)),
         lanes(batch_lanes(args.batch)),
         parameters_(info.parameter_count * neuron_block),
         period_(neuron_block),
@@ -141,7 +143,8 @@ class NeuronBlock {
         to.adaptation_in[k * width + i] = load(static_cast<const T*>(adaptation)[(at_ + i) * a.kinds + k]);
   }
 
-  // `sink` has the row that the codes of a sample are written to, and is told when they are.
+  // `sink` has the row that the codes of a sample are written to, which are as it `traces` or not, and is told when
+  // they are.
   template <class Sink>
   void step(int64_t t, const StepPlace<C>& at, Sink& sink) {
     for (int64_t k = 0; k < a.kinds; ++k) {
@@ -153,18 +156,11 @@ class NeuronBlock {
       C* code = sink.code(row);
       const C* inputs = read_row<T>(a.inputs, t, place(row), count, inputs_.at());
       if (t + 1 < a.steps) prefetch_row<T>(a.inputs, t + 1, place(row), count);
-      StepRow<C> s{numbers, inputs,  at.acting, at.voltage_in + of, at.voltage + of, refrac(row),
-                   code,    nullptr, nullptr};
-      if (at.reached) {
-        s.reached = at.reached + of;
-        s.above = at.above + of;
-        passes.traced_step(s, count);
-      } else {
-        passes.step(s, count);
-      }
+      const StepRow<C> s{numbers, inputs, at.acting, at.voltage_in + of, at.voltage + of, refrac(row), code};
+      (Sink::traces ? passes.traced_step : passes.step)(s, count);
       round_row<T>(s.voltage, count);
       round_row<T>(s.refrac, count);
-      if (adapts) add_sample(row, s.voltage, code, at);
+      if (adapts) add_sample(row, s.voltage, code, at.adaptation_in);
       sink.done(row);
     }
     if (adapts) reduce(at.adaptation);
@@ -188,27 +184,18 @@ class NeuronBlock {
 
   C* sum(int64_t kind, int64_t lane) { return sums_.at((kind * lanes + lane) * width); }
 
-  void add_sample(int64_t row, const C* voltage, const C* code, const StepPlace<C>& at) {
-    C* held = at.held + row * width;
-    const C* left = refrac(row);
-    for (int64_t i = 0; i < count; ++i) held[i] = a.refrac_lock && left[i] > C(0) ? C(1) : C(0);
+  void add_sample(int64_t row, const C* voltage, const C* code, const C* adaptation) {
     for (int64_t k = 0; k < a.kinds; ++k) {
       C own[max_adaptation_constants];
       constants_of(k, own);
-      laws.add({voltage, rest_v_, code, held}, count, own, at.adaptation_in + k * width, row < lanes,
+      laws.add({voltage, rest_v_, code, refrac(row), a.refrac_lock}, count, own, adaptation + k * width, row < lanes,
                sum(k, row % lanes));
     }
   }
 
-  // In the order of batch_lanes().
   void reduce(C* adaptation) {
     for (int64_t k = 0; k < a.kinds; ++k) {
-      for (int64_t filled = std::min(a.batch, lanes), half = lanes / 2; half > 0; filled = half, half /= 2)
-        for (int64_t lane = half; lane < filled; ++lane) {
-          const C* upper = sum(k, lane);
-          C* lower = sum(k, lane - half);
-          for (int64_t i = 0; i < count; ++i) lower[i] = lower[i] + upper[i];
-        }
+      lanes_pass(sum(k, 0), width, a.batch, count);
       const C* whole = sum(k, 0);
       const bool mean = a.reduction == BatchReduction::mean && a.batch > 1;
       for (int64_t i = 0; i < count; ++i) adaptation[k * width + i] = mean ? whole[i] / C(a.batch) : whole[i];

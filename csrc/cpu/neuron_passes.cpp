@@ -43,11 +43,25 @@ INFERNO_HD void step_row(const StepRow<C>& row, int64_t count) {
     s.refrac[i] = r;
     if constexpr (Traced) {
       s.code[i] = step_code<C>(outcome, lock);
-      s.reached[i] = outcome.reached;
-      s.above[i] = outcome.reached - Law::threshold(model.thresh_v, acting);
     } else {
       s.code[i] = outcome.fire ? C(1) : C(0);
     }
+  }
+}
+
+template <class Model, class C>
+INFERNO_HD void retrace_row(const RetraceRow<C>& row, int64_t count) {
+  using Law = typename Model::Adaptation;
+  const RetraceRow<C> s = row;
+  const int32_t lock = s.numbers.lock;
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) {
+    const Model model = model_at<Model>(s.numbers.parameters, i, Places<Model, C>());
+    const C acting = Law::constants ? s.acting[i] : C(0);
+    const int32_t waiting = int32_t(s.code[i] < C(0));
+    const StepOutcome<C> outcome = neuron_outcome(s.voltage_in[i], waiting, s.inputs[i], acting, model, lock);
+    s.reached[i] = outcome.reached;
+    s.above[i] = outcome.reached - Law::threshold(model.thresh_v, acting);
   }
 }
 
@@ -60,8 +74,8 @@ INFERNO_HD StepTrace<C> trace_at(const AdjointRow<C>& s, int64_t i) {
   return {s.voltage_in[i], current, s.reached[i], s.slope[i], code};
 }
 
-template <class Model, class C>
-INFERNO_HD void adjoint_row(const AdjointRow<C>& row, int64_t count) {
+template <class Model, bool learns, class C>
+INFERNO_HD void adjoint_row(const AdjointRow<C>& row, int64_t count, C* gradients) {
   using Law = typename Model::Adaptation;
   const AdjointRow<C> s = row;
   const int32_t detach = s.numbers.detach;
@@ -69,26 +83,25 @@ INFERNO_HD void adjoint_row(const AdjointRow<C>& row, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     const Model model = model_at<Model>(s.numbers.parameters, i, Places<Model, C>());
     const StepTrace<C> step = trace_at<Model>(s, i);
-    const StepGradients<C> g = neuron_adjoint(s.of_spikes[i], s.of_voltage[i], step, model, detach);
+    C of_spike = s.of_spikes[i], of_voltage = s.of_voltage[i], of_above_rest = 0;
+    if constexpr (Law::constants > 0) {
+      const C pull = s.pull_of_above_rest[i];
+      of_above_rest = s.moving[i] > C(0) ? pull : C(0);
+      of_spike += s.pull_of_spike[i];
+      of_voltage += of_above_rest;
+    }
+    const StepGradients<C> g = neuron_adjoint(of_spike, of_voltage, step, model, detach);
     s.of_voltage[i] = g.voltage;
     s.of_current[i] = g.current;
-    if constexpr (Law::constants > 0) s.of_acting[i] = Law::acting(g.crossing, g.current);
-  }
-}
-
-template <class Model, class C>
-INFERNO_HD void parameter_row(const AdjointRow<C>& row, int64_t count, C* gradients) {
-  using Law = typename Model::Adaptation;
-  const AdjointRow<C> s = row;
-  const int32_t detach = s.numbers.detach;
-#pragma GCC ivdep
-  for (int64_t i = 0; i < count; ++i) {
-    const Model model = model_at<Model>(s.numbers.parameters, i, Places<Model, C>());
-    const StepTrace<C> step = trace_at<Model>(s, i);
-    const StepGradients<C> g = neuron_adjoint(s.of_spikes[i], s.of_voltage[i], step, model, detach);
-    Model sums = model_at<Model>(static_cast<const C*>(gradients), i, Places<Model, C>());
-    add_parameter_gradients(g, Law::constants ? s.of_above_rest[i] : C(0), step, model, sums);
-    put_model(sums, gradients, i, Places<Model, C>());
+    if constexpr (Law::constants > 0) {
+      s.sum_of_moving[i] += s.moving[i];
+      s.sum_of_acting[i] += Law::acting(g.crossing, g.current);
+    }
+    if constexpr (learns) {
+      Model sums = model_at<Model>(static_cast<const C*>(gradients), i, Places<Model, C>());
+      add_parameter_gradients(g, of_above_rest, step, model, sums);
+      put_model(sums, gradients, i, Places<Model, C>());
+    }
   }
 }
 
@@ -96,10 +109,15 @@ INFERNO_HD void parameter_row(const AdjointRow<C>& row, int64_t count, C* gradie
 #define INFERNO_PASSES(M, C, NAME)                                                                                   \
   INFERNO_CLONES void step_##NAME(const StepRow<C>& row, int64_t count) { step_row<M<C>, false>(row, count); }       \
   INFERNO_CLONES void traced_step_##NAME(const StepRow<C>& row, int64_t count) { step_row<M<C>, true>(row, count); } \
-  INFERNO_CLONES void adjoint_##NAME(const AdjointRow<C>& row, int64_t count) { adjoint_row<M<C>>(row, count); }     \
-  INFERNO_CLONES void parameters_##NAME(const AdjointRow<C>& row, int64_t count, C* gradients) {                     \
-    parameter_row<M<C>>(row, count, gradients);                                                                      \
-  }
+  INFERNO_CLONES void retrace_##NAME(const RetraceRow<C>& row, int64_t count) { retrace_row<M<C>>(row, count); }     \
+  INFERNO_CLONES void adjoint_##NAME(const AdjointRow<C>& row, int64_t count) {                                      \
+    adjoint_row<M<C>, false, C>(row, count, nullptr);                                                                \
+  }                                                                                                                  \
+  INFERNO_CLONES void learning_adjoint_##NAME(const AdjointRow<C>& row, int64_t count, C* gradients) {               \
+    adjoint_row<M<C>, true>(row, count, gradients);                                                                  \
+  }                                                                                                                  \
+  constexpr NeuronPasses<C> passes_##NAME{step_##NAME, traced_step_##NAME, retrace_##NAME, adjoint_##NAME,           \
+                                          learning_adjoint_##NAME};
 #define INFERNO_ENTRY(M) INFERNO_PASSES(M, float, M##_f32) INFERNO_PASSES(M, double, M##_f64)
 INFERNO_NEURON_MODELS(INFERNO_ENTRY)
 #undef INFERNO_ENTRY
@@ -110,7 +128,7 @@ INFERNO_NEURON_MODELS(INFERNO_ENTRY)
 template <>
 const NeuronPasses<float>& neuron_passes<float>(NeuronModel model) {
   static constexpr NeuronPasses<float> passes[] = {
-#define INFERNO_ENTRY(M) {step_##M##_f32, traced_step_##M##_f32, adjoint_##M##_f32, parameters_##M##_f32},
+#define INFERNO_ENTRY(M) passes_##M##_f32,
       INFERNO_NEURON_MODELS(INFERNO_ENTRY)
 #undef INFERNO_ENTRY
   };
@@ -120,7 +138,7 @@ const NeuronPasses<float>& neuron_passes<float>(NeuronModel model) {
 template <>
 const NeuronPasses<double>& neuron_passes<double>(NeuronModel model) {
   static constexpr NeuronPasses<double> passes[] = {
-#define INFERNO_ENTRY(M) {step_##M##_f64, traced_step_##M##_f64, adjoint_##M##_f64, parameters_##M##_f64},
+#define INFERNO_ENTRY(M) passes_##M##_f64,
       INFERNO_NEURON_MODELS(INFERNO_ENTRY)
 #undef INFERNO_ENTRY
   };

@@ -9,21 +9,20 @@ template <class T>
 class Run {
  public:
   using C = Compute<T>;
+  static constexpr bool traces = false;
 
   explicit Run(const NeuronRunArgs& args)
       : a(args),
         block_(args, false),
         codes_(block_.width),
         voltage_(block_.rows * block_.width),
-        held_(block_.adapts ? block_.rows * block_.width : 0),
         adaptation_(args.kinds * block_.width),
         acting_(block_.width) {}
 
   int64_t width() const { return block_.width; }
 
   void block(int64_t begin, int64_t count) {
-    const StepPlace<C> at{voltage_.at(), voltage_.at(),    nullptr,          nullptr,
-                          held_.at(),    adaptation_.at(), adaptation_.at(), acting_.at()};
+    const StepPlace<C> at{voltage_.at(), voltage_.at(), adaptation_.at(), adaptation_.at(), acting_.at()};
     block_.begin(begin, count);
     block_.load_state(a.voltage_in, a.refrac_in, a.adaptation_in, at);
     for (int64_t t = 0; t < a.steps; ++t) {
@@ -63,7 +62,7 @@ class Run {
  private:
   const NeuronRunArgs& a;
   NeuronBlock<T> block_;
-  Scratch<C> codes_, voltage_, held_, adaptation_, acting_;
+  Scratch<C> codes_, voltage_, adaptation_, acting_;
   int64_t step_ = 0;  // where the results of the step begin
   const int64_t last_ = (a.steps - 1) * block_.items();
 

@@ -4,12 +4,13 @@
 namespace inferno {
 namespace {
 
-// Takes the gradients of blocks of neurons back through a sequence. The steps between two marks are run again, into the
-// cache, and then gone through in reverse.
+// Takes the gradients of blocks of neurons back through a sequence. The steps between two marks are run again, of which
+// voltages and codes stay in the cache, and then gone through in reverse.
 template <class T>
 class Backward {
  public:
   using C = Compute<T>;
+  static constexpr bool traces = true;
 
   explicit Backward(const NeuronRunBackwardArgs& args)
       : g(args),
@@ -21,17 +22,15 @@ class Backward {
         parameters_(block_.info.parameter_count * neuron_block),
         adaptations_(a.kinds * width_),
         voltages_((longest_ + 1) * rows_),
-        reached_(longest_ * rows_),
-        slopes_(longest_ * rows_),
         codes_(longest_ * rows_),
-        held_(block_.adapts ? longest_ * rows_ : 0),
         adaptation_((longest_ + 1) * adaptations_),
         acting_(longest_ * width_),
         of_voltage_(rows_),
         of_adaptation_(adaptations_),
         of_constants_(g.constants ? block_.info.adaptation_constants * adaptations_ : 0),
         of_parameters_(learns() ? block_.rows * parameters_ : 0),
-        row_(10 * width_) {}
+        row_(row_names * width_),
+        sums_((2 + 2 * block_.lanes) * width_) {}
 
   int64_t width() const { return width_; }
 
@@ -47,21 +46,26 @@ class Backward {
     store_gradients();
   }
 
-  C* code(int64_t row) { return place_.code + row * width_; }
-  void done(int64_t row) {
-    const int64_t of = row * width_;
-    surrogate_pass(g.surrogate, g.scale, place_.code + of, place_.at.above + of, block_.count);
+  C* code(int64_t sample) { return place_.code + sample * width_; }
+  void done(int64_t sample) {
+    if (block_.adapts) mark_held_pass(block_.refrac(sample), a.refrac_lock, code(sample), block_.count);
   }
 
  private:
   // Rows of one step, each of a temporary.
-  enum Row { zeros, inputs, of_spikes, of_step_voltages, of_current, of_above_rest, of_acting, jump, drive, scaled };
-  // Sums over the samples.
-  struct Sums {
-    explicit Sums(int64_t width) : memory(4 * width), width(width) {}
-    Scratch<C> memory;
-    int64_t width;
-    SampleRows<C> rows() { return {memory.at(), memory.at(width), memory.at(2 * width), memory.at(3 * width)}; }
+  enum Row {
+    zeros,
+    inputs,
+    of_spikes,
+    of_step_voltages,
+    of_current,
+    pull_of_spike,
+    pull_of_above_rest,
+    code_row,
+    reached,
+    slope,
+    moving,
+    row_names
   };
   struct Place {
     StepPlace<C> at;
@@ -72,10 +76,9 @@ class Backward {
   const NeuronRunArgs& a;
   NeuronBlock<T> block_;
   const int64_t width_, rows_, longest_, parameters_, adaptations_;
-  Scratch<C> voltages_, reached_, slopes_, codes_, held_, adaptation_, acting_;  // of the steps between two marks
+  Scratch<C> voltages_, codes_, adaptation_, acting_;  // of the steps between two marks
   Scratch<C> of_voltage_, of_adaptation_, of_constants_, of_parameters_;
-  Scratch<C> row_;
-  Sums sums_{width_};
+  Scratch<C> row_, sums_;
   Place place_{};
   int64_t begin_ = 0;
 
@@ -85,10 +88,14 @@ class Backward {
   C* row(Row name) { return row_.at(name * width_); }
 
   Place place_of_step(int64_t k) {
-    C* held = block_.adapts ? held_.at(k * rows_) : nullptr;
-    return {{voltages_.at(k * rows_), voltages_.at((k + 1) * rows_), reached_.at(k * rows_), slopes_.at(k * rows_),
-             held, adaptation_.at(k * adaptations_), adaptation_.at((k + 1) * adaptations_), acting_.at(k * width_)},
+    return {{voltages_.at(k * rows_), voltages_.at((k + 1) * rows_), adaptation_.at(k * adaptations_),
+             adaptation_.at((k + 1) * adaptations_), acting_.at(k * width_)},
             codes_.at(k * rows_)};
+  }
+
+  // Over the samples: two counts, and the partial sums of what is summed in the order of batch_lanes().
+  SampleRows<C> sums(int64_t lane = 0) {
+    return {sums_.at(), sums_.at(width_), sums_.at((2 + lane) * width_), sums_.at((2 + block_.lanes + lane) * width_)};
   }
 
   void load_gradients() {
@@ -126,16 +133,17 @@ class Backward {
   void back(int64_t t, int64_t k) {
     place_ = place_of_step(k);
     if (a.kinds) begin_adaptations();
-    for (int64_t row = 0; row < block_.rows; ++row) back_sample(t, row);
+    for (int64_t sample = 0; sample < block_.rows; ++sample) back_sample(t, sample);
+    if (!a.kinds) return;
+    lanes_pass(sums().acting, width_, a.batch, block_.count);
+    if (g.constants) lanes_pass(sums().above_rest, width_, a.batch, block_.count);
     for (int64_t kind = 0; kind < a.kinds; ++kind) back_adaptation(kind);
   }
 
   // What the adaptations after the step make of their gradients, the same for all samples.
   void begin_adaptations() {
-    const SampleRows<C> sums = sums_.rows();
-    for (C* sum : {sums.moving, sums.fired, sums.above_rest, sums.acting}) std::fill_n(sum, block_.count, C(0));
-    std::fill_n(row(jump), block_.count, C(0));
-    std::fill_n(row(drive), block_.count, C(0));
+    std::fill_n(sums_.at(), (2 + 2 * block_.lanes) * width_, C(0));
+    for (const Row name : {pull_of_spike, pull_of_above_rest, moving}) std::fill_n(row(name), block_.count, C(0));
     if (!block_.adapts) return;
     for (int64_t kind = 0; kind < a.kinds; ++kind) {
       C own[max_adaptation_constants];
@@ -143,82 +151,89 @@ class Backward {
       if (a.reduction == BatchReduction::mean && a.batch > 1)
         for (int64_t i = 0; i < block_.count; ++i) gradient[i] = gradient[i] / C(a.batch);
       block_.constants_of(kind, own);
-      block_.laws.reach(block_.count, own, gradient, row(jump), row(drive));
+      block_.laws.pull(block_.count, own, gradient, row(pull_of_spike), row(pull_of_above_rest));
     }
   }
 
   void back_sample(int64_t t, int64_t sample) {
-    const int64_t of = sample * width_, at = block_.place(sample), count = block_.count;
-    C* of_voltage = of_voltage_.at(of);
+    const int64_t at = block_.place(sample), count = block_.count;
+    C* of_voltage = of_voltage_.at(sample * width_);
     if (g.of_voltages.data) {
       const C* more = read_row<T>(g.of_voltages, t, at, count, row(of_step_voltages));
       for (int64_t i = 0; i < count; ++i) of_voltage[i] += more[i];
     }
-    if (t > 0) prefetch_step(t - 1, at);
+    prefetch_ahead(t, sample);
     const C* spikes = row(zeros);
     if (g.of_spikes.data) spikes = read_row<T>(g.of_spikes, t, at, count, row(of_spikes));
-    if (block_.adapts) spikes = reach_sample(of, spikes, of_voltage);
+    const C* input = read_row<T>(a.inputs, t, at, count, row(inputs));
     C* current = row(of_current);
     if constexpr (std::is_same_v<T, C>)
       if (g.inputs) current = static_cast<C*>(g.inputs) + t * block_.items() + at;
-    const StepPlace<C>& p = place_.at;
+    const C* code = retrace(sample, input);
+    const SampleRows<C> to = sums(sample % block_.lanes);
     const AdjointRow<C> s{block_.numbers,
-                          read_row<T>(a.inputs, t, at, count, row(inputs)),
-                          p.acting,
-                          p.voltage_in + of,
-                          p.reached + of,
-                          p.above + of,
-                          place_.code + of,
+                          input,
+                          place_.at.acting,
+                          place_.at.voltage_in + sample * width_,
+                          code,
+                          row(reached),
+                          row(slope),
+                          row(moving),
                           spikes,
-                          row(block_.adapts ? of_above_rest : zeros),
+                          row(pull_of_spike),
+                          row(pull_of_above_rest),
                           of_voltage,
                           current,
-                          row(of_acting)};
-    if (learns()) block_.passes.parameters(s, count, of_parameters_.at(sample * parameters_));
-    block_.passes.adjoint(s, count);
-    if (a.kinds)
-      for (int64_t i = 0; i < count; ++i) sums_.rows().acting[i] += row(of_acting)[i];
+                          to.moving,
+                          to.acting};
+    if (learns())
+      block_.passes.learning_adjoint(s, count, of_parameters_.at(sample * parameters_));
+    else
+      block_.passes.adjoint(s, count);
     if constexpr (!std::is_same_v<T, C>) store_row<T>(current, g.inputs, t * block_.items() + at, count);
   }
 
-  void prefetch_step(int64_t t, int64_t at) {
+  // Takes the step of a sample once more, and what the gradients of constants need of it; returns its codes.
+  const C* retrace(int64_t sample, const C* input) {
+    const int64_t of = sample * width_, count = block_.count;
+    const StepPlace<C>& p = place_.at;
+    const C* code = place_.code + of;
+    if (block_.adapts) {
+      split_held_pass(code, row(code_row), row(moving), count);
+      code = row(code_row);
+    }
+    block_.passes.retrace({block_.numbers, input, p.acting, p.voltage_in + of, code, row(reached), row(slope)}, count);
+    surrogate_pass(g.surrogate, g.scale, code, row(slope), count);
+    if (g.constants && block_.adapts) {
+      const SampleRows<C> to = sums(sample % block_.lanes);
+      count_pass(code, row(moving), p.voltage + of, block_.rest_v(), to.fired, to.above_rest, count);
+    }
+    return code;
+  }
+
+  // Asks for what comes some rows later.
+  void prefetch_ahead(int64_t t, int64_t sample) {
+    const int64_t later = sample + block_.look_ahead;
+    t -= later / block_.rows;
+    if (t < 0) return;
+    const int64_t at = block_.place(later % block_.rows);
     prefetch_row<T>(a.inputs, t, at, block_.count);
     if (g.of_spikes.data) prefetch_row<T>(g.of_spikes, t, at, block_.count);
     if (g.inputs)
       prefetch_row<true>(static_cast<T*>(g.inputs) + t * block_.items() + at, block_.count * int64_t(sizeof(T)));
   }
 
-  // Adds what adaptations make of a sample's spikes and voltage to their gradients; returns those of the spikes.
-  const C* reach_sample(int64_t of, const C* spikes, C* of_voltage) {
-    const SampleRows<C> sums = sums_.rows();
-    const C *held = place_.at.held + of, *code = place_.code + of, *voltage = place_.at.voltage + of;
-    const C *rest_v = block_.rest_v(), *jumps = row(jump), *drives = row(drive);
-    C *more = row(of_spikes), *above_rest = row(of_above_rest);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < block_.count; ++i) {
-      const C moving = C(1) - held[i];
-      const C through = moving > C(0) ? drives[i] : C(0), above = moving > C(0) ? voltage[i] - rest_v[i] : C(0);
-      above_rest[i] = through;
-      of_voltage[i] += through;
-      more[i] = spikes[i] + jumps[i];
-      sums.moving[i] += moving;
-      sums.fired[i] += code[i] > C(0) ? C(1) : C(0);
-      sums.above_rest[i] += above;
-    }
-    return more;
-  }
-
   void back_adaptation(int64_t kind) {
     C* gradient = of_adaptation_.at(kind * width_);
-    const SampleRows<C> sums = sums_.rows();
+    const SampleRows<C> sum = sums();
     if (!block_.adapts) {
-      for (int64_t i = 0; i < block_.count; ++i) gradient[i] += sums.acting[i];
+      for (int64_t i = 0; i < block_.count; ++i) gradient[i] += sum.acting[i];
       return;
     }
     C own[max_adaptation_constants];
     block_.constants_of(kind, own);
     C* of_constants = g.constants ? of_constants_.at(kind * width_) : nullptr;
-    block_.laws.back(sums, block_.count, a.batch, own, place_.at.adaptation_in + kind * width_, gradient, of_constants,
+    block_.laws.back(sum, block_.count, a.batch, own, place_.at.adaptation_in + kind * width_, gradient, of_constants,
                      adaptations_);
   }
 

@@ -1,6 +1,6 @@
 #include "core/args.h"
 #include "core/neuron_models.h"
-#include "cuda/launch.h"
+#include "cuda/batch_lanes.h"
 #include "cuda/neuron_numbers.h"
 
 namespace inferno {
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(threads) neuron_run_kernel(NeuronRunArgs a) {
 // samples of some lanes. Their state stays in the outputs, the adaptations in shared memory: [kinds, 1 + lanes,
 // neurons] of which the first are those of the neurons, the others partial sums.
 template <class T, class Model>
-__global__ void __launch_bounds__(threads) adaptive_run_kernel(NeuronRunArgs a, int lanes) {
+__global__ void __launch_bounds__(lane_threads) adaptive_run_kernel(NeuronRunArgs a, int lanes) {
   using C = Compute<T>;
   using Law = typename Model::Adaptation;
   C* shared = dynamic_shared<C>();
@@ -80,38 +80,36 @@ __global__ void __launch_bounds__(threads) adaptive_run_kernel(NeuronRunArgs a, 
   const Refractory<C> waits = refractory_of<C>(a, mine ? i : 0);
   for (int64_t k = threadIdx.y; mine && k < a.kinds; k += blockDim.y)
     sum_at(k, -1) = load(static_cast<const T*>(a.adaptation_in)[i * a.kinds + k]);
-  for (int lane = threadIdx.y; mine && lane < lanes; lane += blockDim.y)
-    for (int64_t b = lane; b < a.batch; b += lanes) {
+  if (mine)
+    each_sample(a.batch, lanes, [&](int64_t b, int) {
       State<T> state;
       state.load_from(a.voltage_in, a.refrac_in, b * a.count + i);
       state.store_to(a.voltage, a.refrac, b * a.count + i);
-    }
+    });
   __syncthreads();
   for (int64_t t = 0; t < a.steps; ++t) {
     C total = 0;
     for (int64_t k = 0; mine && k < a.kinds; ++k) total = k ? total + sum_at(k, -1) : sum_at(k, -1);
-    for (int lane = threadIdx.y; mine && lane < lanes; lane += blockDim.y)
-      for (int64_t b = lane; b < a.batch; b += lanes) {
-        const int64_t at = b * a.count + i;
-        State<T> state;
-        state.load_from(a.voltage, a.refrac, at);
-        const int32_t fire = step_once(a, state, value_at<T>(a.inputs, t, at), total, model, waits, t * items + at);
-        state.store_to(a.voltage, a.refrac, at);
-        if (is_mark(a, t)) state.store_to(a.voltage_marks, a.refrac_marks, t / a.interval * items + at);
-        const int32_t hold = int32_t(a.refrac_lock) & int32_t(state.refrac > C(0));
-        for (int64_t k = 0; adapts && k < a.kinds; ++k) {
-          C own[Law::constants];
-          for (int c = 0; c < Law::constants; ++c) own[c] = static_cast<const C*>(a.constants)[c * a.kinds + k];
-          const C value = Law::update(sum_at(k, -1), hold, fire, state.voltage - model.rest_v, own);
-          sum_at(k, lane) = b < lanes ? value : sum_at(k, lane) + value;
-        }
+    const auto take = [&](int64_t b, int lane) {
+      const int64_t at = b * a.count + i;
+      State<T> state;
+      state.load_from(a.voltage, a.refrac, at);
+      const int32_t fire = step_once(a, state, value_at<T>(a.inputs, t, at), total, model, waits, t * items + at);
+      state.store_to(a.voltage, a.refrac, at);
+      if (is_mark(a, t)) state.store_to(a.voltage_marks, a.refrac_marks, t / a.interval * items + at);
+      const int32_t hold = int32_t(a.refrac_lock) & int32_t(state.refrac > C(0));
+      for (int64_t k = 0; adapts && k < a.kinds; ++k) {
+        C own[Law::constants];
+        for (int c = 0; c < Law::constants; ++c) own[c] = static_cast<const C*>(a.constants)[c * a.kinds + k];
+        const C value = Law::update(sum_at(k, -1), hold, fire, state.voltage - model.rest_v, own);
+        sum_at(k, lane) = b < lanes ? value : sum_at(k, lane) + value;
       }
-    int64_t filled = a.batch < lanes ? a.batch : lanes;
-    for (int half = lanes / 2; adapts && half > 0; filled = half, half /= 2) {
-      __syncthreads();
-      for (int lane = half + threadIdx.y; mine && lane < filled; lane += blockDim.y)
-        for (int64_t k = 0; k < a.kinds; ++k) sum_at(k, lane - half) = sum_at(k, lane - half) + sum_at(k, lane);
-    }
+    };
+    if (mine) each_sample(a.batch, lanes, take);
+    if (adapts)
+      add_lanes(a.batch, lanes, mine, [&](int64_t lower, int64_t upper) {
+        for (int64_t k = 0; k < a.kinds; ++k) sum_at(k, lower) = sum_at(k, lower) + sum_at(k, upper);
+      });
     __syncthreads();
     for (int64_t k = threadIdx.y; mine && k < a.kinds; k += blockDim.y) {
       const C sum = adapts ? sum_at(k, 0) : sum_at(k, -1);
@@ -125,18 +123,13 @@ __global__ void __launch_bounds__(threads) adaptive_run_kernel(NeuronRunArgs a, 
     static_cast<T*>(a.adaptation)[i * a.kinds + k] = store<T>(sum_at(k, -1));
 }
 
-constexpr size_t shared_limit = 48 << 10;  // of a block, without asking for more
-
 template <class T, class Model>
 void adaptive_run(const NeuronRunArgs& a, void* stream) {
   const int lanes = int(batch_lanes(a.batch));
-  const int rows = lanes < 8 ? lanes : 8;
-  const size_t column = size_t(a.kinds) * (1 + lanes) * sizeof(Compute<T>);
-  int columns = threads / rows;
-  while (columns > 1 && columns * column > shared_limit) columns /= 2;
-  if (columns * column > shared_limit) throw std::runtime_error("neuron_run: too many adaptations of one neuron");
-  const dim3 grid(unsigned((a.count + columns - 1) / columns));
-  launch(adaptive_run_kernel<T, Model>, grid, dim3(columns, rows), columns * column, stream, a, lanes);
+  const size_t bytes = size_t(a.kinds) * (1 + lanes) * sizeof(Compute<T>);
+  const dim3 block = lane_block(lanes, bytes, "neuron_run");
+  const dim3 grid(unsigned((a.count + block.x - 1) / block.x));
+  launch(adaptive_run_kernel<T, Model>, grid, block, block.x * bytes, stream, a, lanes);
 }
 
 }  // namespace

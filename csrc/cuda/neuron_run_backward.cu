@@ -1,10 +1,8 @@
-#include <stdexcept>
-
 #include "core/args.h"
 #include "core/neuron_models.h"
-#include "core/surrogate.h"
+#include "cuda/adapting_backward.h"
 #include "cuda/launch.h"
-#include "cuda/neuron_numbers.h"
+#include "cuda/neuron_trace.h"
 
 namespace inferno {
 namespace {
@@ -42,27 +40,6 @@ __device__ void remember(const NeuronRunArgs& a, int64_t i, int64_t first, int64
   }
 }
 
-// A step as its adjoint sees it.
-template <class T, class Model>
-__device__ StepTrace<Compute<T>> trace_of(const NeuronRunBackwardArgs& g, int64_t t, int64_t i, const Model& model,
-                                          Compute<T> voltage, int32_t waiting,
-                                          const SurrogateNumbers<Compute<T>>& numbers) {
-  using C = Compute<T>;
-  const C input = value_at<T>(g.run.inputs, t, i);
-  const StepOutcome<C> outcome = neuron_outcome(voltage, waiting, input, C(0), model, g.run.refrac_lock);
-  const C slope = surrogate_slope(g.surrogate, outcome.reached - model.thresh_v, numbers);
-  return {voltage, waiting ? C(0) : input, outcome.reached, waiting ? C(0) : slope,
-          step_code<C>(outcome, g.run.refrac_lock)};
-}
-
-template <class C, class Model>
-__device__ void store_parameters(const NeuronRunBackwardArgs& g, int64_t i, const Model& gradients) {
-  C row[sizeof(Model) / sizeof(C)];
-  memcpy(row, &gradients, sizeof row);
-  for (size_t p = 0; p < sizeof(Model) / sizeof(C); ++p)
-    if (g.parameters[p]) static_cast<C*>(g.parameters[p])[i] = row[p];
-}
-
 // A thread takes the gradient of a neuron of a sample back through all steps. Steps farther from a kept state than a
 // thread remembers are run again once more for every stretch between.
 template <class T, class Model>
@@ -84,7 +61,7 @@ __global__ void __launch_bounds__(threads)
       remember<T>(a, i, first, last, model, waits, memory);
       for (int64_t t = last - 1; t >= first; --t) {
         const int32_t waiting = int32_t(memory.waiting >> (t - first) & 1);
-        const StepTrace<C> step = trace_of<T>(g, t, i, model, memory.voltages[t - first], waiting, numbers);
+        const StepTrace<C> step = trace_of<T>(g, t, i, C(0), model, memory.voltages[t - first], waiting, numbers);
         if (g.of_voltages.data) of_voltage += value_at<T>(g.of_voltages, t, i);
         const C of_spike = g.of_spikes.data ? value_at<T>(g.of_spikes, t, i) : C(0);
         const StepGradients<C> found = neuron_adjoint(of_spike, of_voltage, step, model, int32_t(g.detach_reset));
@@ -110,7 +87,7 @@ void neuron_run_backward_cuda(const NeuronRunBackwardArgs& g, void* stream) {
     dispatch_model<Compute<T>>(a.model, [&](auto model) {
       using Model = decltype(model);
       if constexpr (Model::Adaptation::constants)
-        throw std::runtime_error("neuron_run_backward: no CUDA kernel for models that adapt");
+        adapting_backward<T, Model>(g, learns, stream);
       else
         launch(neuron_run_backward_kernel<T, Model>, grid_for(a.batch * a.count, threads), dim3(threads), 0, stream, g,
                surrogate_numbers<Compute<T>>(g.surrogate, g.scale), learns);

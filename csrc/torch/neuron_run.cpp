@@ -1,3 +1,4 @@
+#include "core/adapting_scratch.h"
 #include "core/neuron_models.h"
 #include "torch/common.h"
 #include "torch/large_pages.h"
@@ -224,6 +225,9 @@ std::vector<Tensor> backward_with(const Given& g, std::vector<Tensor>& marks, co
     STD_TORCH_CHECK(place >= 2 && place < int64_t(g.numbers.size()), "learned: there is no parameter of this number");
     b.parameters[place - 2] = out.add(sizes_of(g.voltage), compute);
   }
+  const int64_t bytes = g.voltage.is_cuda() ? adapting_scratch_bytes(b) : 0;
+  Tensor scratch = bytes ? empty(g.voltage, {bytes}, ScalarType::Byte) : g.voltage;
+  if (bytes) b.scratch = scratch.mutable_data_ptr();
   run(b);
   return std::move(out.all);
 }

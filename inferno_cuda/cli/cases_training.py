@@ -1,4 +1,4 @@
-"""Training passes: a linear layer and LIF neurons, LIF neurons alone, and a layer whose delays learn.
+"""Training passes: a linear layer and LIF neurons, LIF neurons alone, layers of neurons, and one whose delays learn.
 
 The membranes are the same for all: ``v = v / 2 + x``, a spike from 1 on, then 0, with the derivative of the arctangent
 in place of the spike's. In our LIF that is a rest and a reset of 0 mV, a decay of 1/2, a resistance of 2 MOhm and no
@@ -17,6 +17,7 @@ from torch import nn
 
 from .. import ops, surrogate
 from .case import Output
+from .cases_layers import LAYERS
 from .training_case import DOUBLE, OURS, Contender, Pass, TrainingCase, backward, normal
 
 DECAY, SHARPNESS = 0.5, 2.0
@@ -189,8 +190,9 @@ TRAINING = (
         f"Gradients of weights and biases. The linear layer takes the whole sequence at once for all. {_SAME}",
         _contenders(_behind_linear, Contender(_LAYER, functools.partial(_behind_linear, _identity), compared=False)),
         beside=_LAYER,
+        memory=True,
     ),
-    TrainingCase("lif", f"LIF, {_shape(ALONE)}", f"Gradients of the inputs. {_SAME}", _contenders(_alone)),
+    TrainingCase("lif", f"LIF, {_shape(ALONE)}", f"Gradients of the inputs. {_SAME}", _contenders(_alone), memory=True),
     TrainingCase(
         "lif-half",
         f"LIF, {_shape(LARGE)}, float16",
@@ -207,4 +209,5 @@ TRAINING = (
         (Contender(OURS, _our_delays), Contender("DCLS", _dcls, package="DCLS")),
         memory=True,
     ),
+    *LAYERS,
 )

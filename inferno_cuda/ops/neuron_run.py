@@ -33,23 +33,21 @@ def _of_neurons(parameter, voltage):
     return parameter.numel() == 1 or missing >= 0 or (missing == -1 and parameter.shape[0] == 1)
 
 
-def run_problem(model, voltage, surrogate, parameters, graph):
-    """Why the kernel does not take a call, which autograd records if `graph`; empty if it does."""
+def run_problem(voltage, surrogate, parameters):
+    """Why the kernel does not take a call; empty if it does."""
     tensors = {name: parameters[name] for name in tensor_names(parameters)}
     if "dt" in tensors:
         return "dt is a tensor"
-    if voltage.is_cuda and graph and reference.MODELS[model].adapt is not None:
-        return f"there is no backward kernel for {model} on CUDA"
     for name, tensor in tensors.items():
         if not _of_neurons(tensor, voltage):
             return f"{name} differs between the samples of a batch"
     return without_kernel(surrogate)
 
 
-def _runs_kernel(model, voltage, surrogate, parameters, graph):
+def _runs_kernel(voltage, surrogate, parameters):
     if not runs_native(voltage, "neuron_run"):
         return False
-    problem = run_problem(model, voltage, surrogate, parameters, graph)
+    problem = run_problem(voltage, surrogate, parameters)
     if problem and active_mode() == "native":
         raise RuntimeError(f"neuron_run: backend is set to 'native', but {problem}, which runs in torch")
     return not problem
@@ -108,8 +106,7 @@ def neuron_run(
     Differentiable in voltage, inputs, adaptation, constants and parameters, from the spikes (with a surrogate), the
     voltage, the adaptation and the recorded voltages. For the backward pass, the state is kept every `checkpoint`
     steps, and the steps between are run again; nothing else of the length of the sequence is kept but the inputs.
-    Second derivatives are those of the backend ``"torch"``; others raise. On CUDA, gradients of models that adapt are
-    computed in torch.
+    Second derivatives are those of the backend ``"torch"``; others raise.
 
     Args:
         model: name of the model, see :func:`neuron_step`.
@@ -137,8 +134,8 @@ def neuron_run(
         ValueError: shapes or devices differ, a parameter does not broadcast, or there is no such model, reduction or
             record; or ``checkpoint`` is below 1.
         TypeError: dtypes differ or are not floating point, or the parameters are not those of the model.
-        RuntimeError: the backend is set to ``"native"``, and there is no kernel for the surrogate, a parameter, or, on
-            CUDA, the gradients; or, on CUDA only, more adaptations of a neuron than a kernel has room for, see
+        RuntimeError: the backend is set to ``"native"``, and there is no kernel for the surrogate or a
+            parameter; or, on CUDA only, more adaptations of a neuron than a kernel has room for, see
             :func:`neuron_step`.
 
     Example:
@@ -162,7 +159,7 @@ def neuron_run(
     )  # fmt: skip
     learned = [parameters[name] for name in tensor_names(parameters)]
     graph = needs_graph(voltage, refrac, inputs, adaptation, constants, *learned)
-    if not _runs_kernel(model, voltage, surrogate, parameters, graph):
+    if not _runs_kernel(voltage, surrogate, parameters):
         return reference.neuron_run(
             model, voltage, refrac, inputs, refrac_lock=refrac_lock, adaptation=adaptation, constants=constants,
             reduction=reduction, surrogate=surrogate, detach_reset=detach_reset, record=record, **parameters,

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "bindings.h"
+#include "core/adapting_scratch.h"
 #include "core/neuron_models.h"
 
 namespace {
@@ -93,6 +94,8 @@ void define_neuron_run(py::module_& m, bool emulated) {
         g.adaptation = data_of(arrays, "adaptation_out");
         g.constants = data_of(arrays, "constants_out");
         for (auto& [place, array] : learned) g.parameters[std::stoi(place)] = array.mutable_data();
+        std::vector<uint64_t> scratch((emulated ? adapting_scratch_bytes(g) : 0) / sizeof(uint64_t) + 1);
+        g.scratch = scratch.data();
         run(emulated, {neuron_run_backward_cpu, neuron_run_backward_cuda}, g, neuron_items(g.run), range);
       },
       py::kw_only(), "model"_a, "arrays"_a, "numbers"_a, "reduction"_a, "lock"_a, "interval"_a, "surrogate"_a,

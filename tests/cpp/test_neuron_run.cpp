@@ -1,7 +1,9 @@
 // Sequences of neurons: CPU loops and emulated kernels alike, from every kept state, and memory they may not touch.
 #include <cmath>
+#include <memory>
 
 #include "check.h"
+#include "core/adapting_scratch.h"
 #include "core/neuron_models.h"
 #include "cuda_emu.h"
 
@@ -28,6 +30,7 @@ struct Sequence {
   std::vector<T> voltage_in, refrac_in, inputs, adaptation_in, spikes, voltage, refrac, adaptation;
   std::vector<T> voltage_marks, refrac_marks, adaptation_marks, of_spikes, of_inputs, of_voltage, of_adaptation;
   std::vector<C> constants, threshold, of_constants, of_threshold;
+  std::unique_ptr<char[]> scratch;  // of exactly the size asked for
 
   Sequence(NeuronModel model, int64_t steps, int64_t batch, int64_t count, int64_t interval)
       : steps(steps), batch(batch), count(count), interval(interval), kinds(0) {
@@ -85,16 +88,19 @@ struct Sequence {
       g.adaptation = of_adaptation.data();
       g.constants = of_constants.data();
     }
+    scratch.reset(new char[adapting_scratch_bytes(g)]);
+    g.scratch = scratch.get();
     return g;
   }
 };
 
 template <class T>
 void kernels_and_loops_agree(NeuronModel model, int64_t steps, int64_t batch, int64_t count, int64_t interval) {
-  for (const bool lock : {true, false}) {
-    Sequence<T> on_cpu(model, steps, batch, count, interval), on_kernel = on_cpu;
-    const NeuronRunArgs a = on_cpu.args(model, BatchReduction::mean, lock);
-    const NeuronRunArgs b = on_kernel.args(model, BatchReduction::mean, lock);
+  for (const BatchReduction reduction : {BatchReduction::none, BatchReduction::mean, BatchReduction::sum}) {
+    const bool lock = reduction != BatchReduction::none;
+    Sequence<T> on_cpu(model, steps, batch, count, interval), on_kernel(model, steps, batch, count, interval);
+    const NeuronRunArgs a = on_cpu.args(model, reduction, lock);
+    const NeuronRunArgs b = on_kernel.args(model, reduction, lock);
     neuron_run_cpu(a, 0, neuron_items(a));
     neuron_run_cuda(b, nullptr);
     CHECK(same_bits(on_cpu.spikes, on_kernel.spikes) && same_bits(on_cpu.voltage, on_kernel.voltage));
@@ -106,22 +112,29 @@ void kernels_and_loops_agree(NeuronModel model, int64_t steps, int64_t batch, in
     double largest = 0;
     for (const T x : on_cpu.of_inputs) largest = std::fmax(largest, std::fabs(double(load(x))));
     CHECK(largest > 0 || on_cpu.of_inputs.empty());
-    if (on_cpu.kinds) continue;  // no backward kernel
     neuron_run_backward_cuda(on_kernel.gradients(b), nullptr);
     CHECK(same_bits(on_cpu.of_inputs, on_kernel.of_inputs) && same_bits(on_cpu.of_voltage, on_kernel.of_voltage));
     CHECK(same_bits(on_cpu.of_threshold, on_kernel.of_threshold));
+    CHECK(same_bits(on_cpu.of_adaptation, on_kernel.of_adaptation));
+    CHECK(same_bits(on_cpu.of_constants, on_kernel.of_constants));
   }
 }
 
-void no_backward_kernel_for_models_that_adapt() {
-  Sequence<float> s(NeuronModel::Alif, 2, 1, 3, 1);
-  bool refused = false;
-  try {
-    neuron_run_backward_cuda(s.gradients(s.args(NeuronModel::Alif, BatchReduction::sum, true)), nullptr);
-  } catch (const std::runtime_error&) {
-    refused = true;
+// Without gradients of inputs, in whose place the voltages are kept otherwise.
+template <class T>
+void only_parameters(NeuronModel model) {
+  Sequence<T> on_cpu(model, 50, 5, 9, 40), on_kernel(model, 50, 5, 9, 40);
+  for (Sequence<T>* s : {&on_cpu, &on_kernel}) {
+    const NeuronRunArgs a = s->args(model, BatchReduction::mean, true);
+    neuron_run_cpu(a, 0, neuron_items(a));
+    NeuronRunBackwardArgs g = s->gradients(a);
+    g.inputs = g.voltage = g.adaptation = nullptr;
+    s->scratch.reset(new char[adapting_scratch_bytes(g)]);
+    g.scratch = s->scratch.get();
+    s == &on_cpu ? neuron_run_backward_cpu(g, 0, neuron_items(a)) : neuron_run_backward_cuda(g, nullptr);
   }
-  CHECK(refused);
+  CHECK(same_bits(on_cpu.of_threshold, on_kernel.of_threshold));
+  CHECK(same_bits(on_cpu.of_constants, on_kernel.of_constants));
 }
 
 }  // namespace
@@ -133,7 +146,8 @@ int main() {
       kernels_and_loops_agree<T>(NeuronModel(model), 7, 3, 19, 3);
       kernels_and_loops_agree<T>(NeuronModel(model), 40, 1, 300, 64);
       kernels_and_loops_agree<T>(NeuronModel(model), 0, 2, 5, 1);
+      kernels_and_loops_agree<T>(NeuronModel(model), 3, 37, 40, 2);
+      only_parameters<T>(NeuronModel(model));
     });
-  no_backward_kernel_for_models_that_adapt();
   return failed_checks;
 }

@@ -110,7 +110,7 @@ class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeu
         parameters = self._dynamics()
         if self.surrogate is not None:
             voltage = self._buffers["_voltage__data"]
-            return run_problem(self._model, voltage, self.surrogate, parameters, torch.is_grad_enabled())
+            return run_problem(voltage, self.surrogate, parameters)
         tensors = [name for name, value in parameters.items() if isinstance(value, torch.Tensor)]
         return f"parameters that are tensors run in torch: {', '.join(tensors)}" if tensors else ""
 
