@@ -9,7 +9,7 @@ import torch
 from learn_cases import LONGEST, OURS, RULES, SIGNALS, layer, off_grid, rule, spikes
 
 import inferno_cuda
-from inferno_cuda import learn, neural
+from inferno_cuda import learn
 
 
 class Whole(torch.nn.Module):
