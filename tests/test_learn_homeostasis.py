@@ -12,9 +12,12 @@ PARAMS = ["weight", "bias", "delay"]
 def made_for(lib, param, connection="dense", batch=2):
     made = layer(lib, connection, delay=3.0 if param == "delay" else None, batch=batch)
     if param == "bias":
-        kinds = {"dense": ("LinearDense", ((2, 3), 4)), "direct": ("LinearDirect", (5,)), "lateral": ("LinearLateral", (4,)),
-                 "conv": ("Conv2D", (5, 4, 2, 3))}  # fmt: skip
-        name, shape = kinds[connection]
+        name, shape = {
+            "dense": ("LinearDense", ((2, 3), 4)),
+            "direct": ("LinearDirect", (5,)),
+            "lateral": ("LinearLateral", (4,)),
+            "conv": ("Conv2D", (5, 4, 2, 3)),
+        }[connection]
         more = (3,) if connection == "conv" else ()
         synapse = lib.neural.DeltaCurrent.partialconstructor(1.0)
         biased = getattr(lib.neural, name)(
@@ -73,9 +76,8 @@ def test_rates_reach_their_target(param):
         weight_init=lambda w: 0.05 + 0.2 * torch.rand_like(w), bias_init=torch.zeros_like,
     )  # fmt: skip
     connection.updater = connection.defaultupdater()
-    neuron = neural.LIF(
-        4, 1.0, rest_v=-60.0, reset_v=-65.0, thresh_v=-50.0, refrac_t=1.0, time_constant=10.0, resistance=4.0, batch_size=8
-    )
+    membrane = dict(rest_v=-60.0, reset_v=-65.0, thresh_v=-50.0, time_constant=10.0, resistance=4.0)
+    neuron = neural.LIF(4, 1.0, refrac_t=1.0, batch_size=8, **membrane)
     made = neural.Serial(connection, neuron)
     trainer = learn.LinearHomeostasis(0.02 if param == "weight" else 1.0, None, param)
     trainer.register_cell("cell", made.cell, target=target)
