@@ -105,6 +105,17 @@ def test_resumes_in_a_new_reducer(make):
 
 
 @EVERY
+def test_what_was_loaded_follows_the_first_observation(make, device):
+    obs = series(6)
+    saved = fed(make(duration=2.0), obs[:3]).state_dict()
+    reducer = make(duration=2.0)
+    reducer.load_state_dict(saved)
+    fed(reducer, obs[3:].to(device))
+    assert reducer.data.device.type == device
+    assert_equal(reducer.dump().cpu(), fed(make(duration=2.0), obs).dump())
+
+
+@EVERY
 def test_takes_up_a_state_without_observations(make):
     reducer = fed(make(duration=4.0), series(3))
     reducer.load_state_dict(make(duration=4.0).state_dict())

@@ -20,7 +20,7 @@ class Reducer(Module, ABC):
 
     @property
     def latest(self) -> torch.Tensor | None:
-        """The present state: :meth:`peek` without arguments."""
+        """The present state, as :meth:`peek` without arguments gives it."""
         return self.peek()
 
     @abstractmethod
@@ -156,6 +156,7 @@ class FoldReducer(RecordReducer, ABC):
         self.add_record("data_")
         self.register_extra("_initial", True)
         self._fill = fill
+        self._placed = True
 
     @property
     def data(self) -> torch.Tensor:
@@ -259,6 +260,7 @@ class FoldReducer(RecordReducer, ABC):
     def forward(self, *inputs: torch.Tensor, **kwargs: Any) -> None:
         """Fold an observation, or several that belong together, into the state, and record it."""
         if not self._initial:
+            self._follow(inputs[0])
             self.push(self.fold(*inputs, self.peek()))
             return
         state = self.fold(*inputs, None)
@@ -279,3 +281,10 @@ class FoldReducer(RecordReducer, ABC):
             self.data_.deinitialize(False)
         elif self.data_.ignored and saved.ndim >= 1 and saved.shape[0] == self.data_.recordsz:
             self.data_.initialize(saved.shape[1:], fill=self._fill)
+            self._placed = False
+
+    def _follow(self, obs: torch.Tensor) -> None:
+        """Move a state that was loaded before anything was observed to where the first observation is."""
+        if not self._placed:
+            self._placed = True
+            self.to(obs.device)

@@ -123,6 +123,7 @@ class _TraceReducer(FoldReducer):
         if obs.shape != data.shape[1:]:
             FoldReducer.forward(self, *inputs, **kwargs)
             return
+        self._follow(obs)
         self._step(record, obs, self._how(target, tolerance, scale, mask))
 
 
