@@ -42,7 +42,26 @@ def _correlate(function, post, pre, synapses, **geometry):
     return experiment
 
 
+def _apply_updates(device, dtype, rng):
+    """Dense updates and outer products of spikes and values, under every bound that the kernels know."""
+    shape = (OUTPUTS, INPUTS)
+    start, *updates = (_side(shape, False, dtype, rng).abs().to(device) for _ in range(3))
+    outers = [
+        ops.OuterProduct(
+            _side((BATCH, OUTPUTS), post, dtype, rng).to(device), _side((BATCH, INPUTS), pre, dtype, rng).to(device)
+        )
+        for post, pre in KINDS
+    ]
+    for power in (1.0, 2.0, 3.0, None):
+        limits = {"upper": ops.Limit(1.5, True, power), "lower": ops.Limit(-0.5, False, power, 2.0)}
+        for name, pos, neg in (("dense", *updates), ("outer products", outers[:3], outers[2:])):
+            param = start.clone()
+            ops.apply_updates_(param, pos, neg, **limits)
+            yield f"{name}, power {power}", param
+
+
 EXPERIMENTS = {
+    "apply_updates": _apply_updates,
     "correlate_dense": _correlate(ops.correlate_dense, (OUTPUTS,), (INPUTS,), (OUTPUTS, INPUTS)),
     "correlate_direct": _correlate(ops.correlate_direct, (INPUTS,), (INPUTS,), (INPUTS,)),
     "correlate_conv2d": _correlate(

@@ -13,15 +13,19 @@ from .neuron_run import NeuronRun, neuron_run
 from .plasticity import correlate_conv2d, correlate_dense, correlate_direct
 from .synapse import synapse_step_
 from .synapse_run import synapse_run
+from .updates import Limit, OuterProduct, apply_updates_
 
 __all__ = [
     "Choice",
     "DelayPlan",
     "Fired",
+    "Limit",
     "NeuronRun",
     "Operand",
+    "OuterProduct",
     "Program",
     "active_mode",
+    "apply_updates_",
     "backend",
     "choose",
     "correlate_conv2d",

@@ -31,6 +31,7 @@ OPS = (
     "correlate_dense",
     "correlate_direct",
     "correlate_conv2d",
+    "apply_updates",
 )
 
 

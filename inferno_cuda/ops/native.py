@@ -19,7 +19,7 @@ _OPERATORS = (
     *("history_push_", "history_gather", "history_look_up", "delay_plan"),
     *("delayed_dense", "delayed_direct", "delayed_conv2d"),
     *("delayed_run", "delayed_run_series", "delayed_run_taps", "layer_run"),
-    "correlate",
+    *("correlate", "apply_updates_", "apply_outers_"),
 )
 
 

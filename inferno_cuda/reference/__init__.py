@@ -28,6 +28,7 @@ from .plasticity import Delays, compute_dtype, correlate, product_of_floats
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
+from .updates import Limit, OuterProduct, apply_outers_, apply_updates_
 
 __all__ = [
     "CHARGE_MODELS",
@@ -39,12 +40,16 @@ __all__ = [
     "Delays",
     "Fired",
     "Geometry",
+    "Limit",
     "Lookup",
     "NeuronModel",
     "NeuronRun",
+    "OuterProduct",
     "Slope",
     "SurrogateForm",
     "adapt_samples",
+    "apply_outers_",
+    "apply_updates_",
     "compute_dtype",
     "correlate",
     "current_adaptation",
