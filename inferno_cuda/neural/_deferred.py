@@ -48,6 +48,18 @@ class Deferred:
     Raises:
         ValueError: there is no outer product, or their shapes differ.
         TypeError: the floating tensors have different dtypes.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda import ops
+        >>> from inferno_cuda.neural import Deferred
+        >>> spikes, trace = torch.tensor([[True, False]]), torch.tensor([[0.5, 0.25]])
+        >>> update = Deferred(ops.OuterProduct(spikes, trace))
+        >>> update.dense()
+        tensor([[0.5000, 0.2500],
+                [0.0000, 0.0000]])
+        >>> update.rows()
+        tensor([0])
     """
 
     __slots__ = ("_cached", "dtype", "outers")

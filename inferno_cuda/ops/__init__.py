@@ -7,6 +7,13 @@ from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
 from .history import history_gather, history_push, history_push_
 from .integrate_fire import Fired, integrate_fire
 from .layer_run import Operand, Program
+from .learning import (
+    eligibility_step_,
+    eligibility_sum,
+    spike_time_pairs_conv2d,
+    spike_time_pairs_dense,
+    spike_time_pairs_direct,
+)
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
 from .neuron_run import NeuronRun, neuron_run
@@ -38,6 +45,8 @@ __all__ = [
     "delayed_dense_run",
     "delayed_direct",
     "delayed_direct_run",
+    "eligibility_step_",
+    "eligibility_sum",
     "history_gather",
     "history_push",
     "history_push_",
@@ -47,6 +56,9 @@ __all__ = [
     "neuron_step_",
     "native_on_cpu",
     "native_status",
+    "spike_time_pairs_conv2d",
+    "spike_time_pairs_dense",
+    "spike_time_pairs_direct",
     "synapse_run",
     "synapse_step_",
 ]

@@ -5,6 +5,7 @@ from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct, ring_ser
 from .exponential import exp
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
 from .integrate_fire import CHARGE_MODELS, ChargeModel, Fired, integrate_fire, integrate_fire_step
+from .learning import eligibility_step_, eligibility_sum, spike_pairs
 from .neuron import (
     MODELS,
     NeuronModel,
@@ -60,6 +61,8 @@ __all__ = [
     "delayed_dense",
     "delayed_direct",
     "delayed_run",
+    "eligibility_step_",
+    "eligibility_sum",
     "exp",
     "exponential_membrane",
     "fire",
@@ -80,6 +83,7 @@ __all__ = [
     "ring_series",
     "smooth_threshold",
     "spike_count",
+    "spike_pairs",
     "step_threshold",
     "sum_kinds",
     "surrogate_derivative",
