@@ -1,6 +1,7 @@
 #include "core/learning.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "cpu/clones.h"
 
@@ -93,16 +94,21 @@ template <class P, class H, class T, class C = Compute<T>>
 void dense_step(const EligibilityArgs& e, int64_t b, int64_t filter) {
   const CorrelateArgs& a = e.sides;
   const C post = sample_value<P, C>(static_cast<const P*>(a.post)[b * a.post_batch + filter * a.post_filter], 1);
-  C pre[block] = {}, trace[block];
+  C pre[block] = {};
   T* row = static_cast<T*>(e.trace) + (b * a.filters + filter) * a.channels;
   for (int64_t begin = 0; begin < a.channels; begin += block) {
     const int64_t count = std::min(block, a.channels - begin);
     const H* from = static_cast<const H*>(a.pre) + b * a.pre_batch + begin * a.pre_channel;
     if (post != C(0))
       for (int64_t i = 0; i < count; ++i) pre[i] = sample_value<H, C>(from[i * a.pre_channel], 1);
-    for (int64_t i = 0; i < count; ++i) trace[i] = load(row[begin + i]);
-    step_traces(trace, pre, post, C(e.decay), C(a.scale), count);
-    for (int64_t i = 0; i < count; ++i) row[begin + i] = store<T>(trace[i]);
+    if constexpr (std::is_same_v<T, C>) {
+      step_traces(row + begin, pre, post, C(e.decay), C(a.scale), count);
+    } else {
+      C trace[block];
+      for (int64_t i = 0; i < count; ++i) trace[i] = load(row[begin + i]);
+      step_traces(trace, pre, post, C(e.decay), C(a.scale), count);
+      for (int64_t i = 0; i < count; ++i) row[begin + i] = store<T>(trace[i]);
+    }
   }
 }
 
@@ -147,15 +153,20 @@ void eligibility_sum_cpu(const EligibilitySumArgs& a, int64_t begin, int64_t end
   dispatch_floating(a.type, [&](auto scalar) {
     using T = decltype(scalar);
     using C = Compute<T>;
-    C trace[block];
     for (int64_t first = begin; first < end; first += block) {
       const int64_t count = std::min(block, end - first);
       C sums[block] = {};
       for (int64_t b = 0; b < a.batch; ++b) {
         const C factor = load(static_cast<const T*>(a.factor)[b]);
         if (factor == C(0)) continue;
-        for (int64_t i = 0; i < count; ++i) trace[i] = load(static_cast<const T*>(a.trace)[b * a.count + first + i]);
-        sum_traces(trace, factor, count, sums);
+        const T* from = static_cast<const T*>(a.trace) + b * a.count + first;
+        if constexpr (std::is_same_v<T, C>) {
+          sum_traces(from, factor, count, sums);
+        } else {
+          C trace[block];
+          for (int64_t i = 0; i < count; ++i) trace[i] = load(from[i]);
+          sum_traces(trace, factor, count, sums);
+        }
       }
       for (int64_t i = 0; i < count; ++i) static_cast<T*>(a.out)[first + i] = store<T>(sums[i]);
     }
