@@ -45,9 +45,9 @@ template <class C>
 struct PairSums {
   C after = 0, before = 0;
 
-  INFERNO_HD void add(const SpikePairArgs& a, C t, C scale) {
+  INFERNO_HD void add(C t, C scale, C after_constant, C before_constant) {
     const C size = t < C(0) ? -t : t;
-    const C value = exp_portable(-size / C(t < C(0) ? a.before_constant : a.after_constant)) * scale;
+    const C value = exp_portable(-size / (t < C(0) ? before_constant : after_constant)) * scale;
     after = after + (t >= C(0) ? value : C(0));
     before = before + (t < C(0) ? value : C(0));
   }
@@ -85,7 +85,8 @@ INFERNO_HD PairSums<C> pairs_of(const SpikePairArgs& p, int64_t number, int64_t 
         const int64_t pixel_x = x * a.columns.stride - a.columns.padding + s.column * a.columns.dilation;
         const int64_t element = b * a.pre_batch + s.channel * a.pre_channel + pixel_y * a.rows.pixel_stride +
                                 pixel_x * a.columns.pixel_stride;
-        sums.add(p, time_at<T, Slot>(a, number, newest, element) - last - delay, scale);
+        sums.add(time_at<T, Slot>(a, number, newest, element) - last - delay, scale, C(p.after_constant),
+                 C(p.before_constant));
       }
   }
   return sums;

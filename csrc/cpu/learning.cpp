@@ -17,10 +17,10 @@ bool is_dense(const CorrelateArgs& a) {
 template <class C>
 INFERNO_HD void add_all(const SpikePairArgs& a, const C* time, const C* delay, C last, C scale, int64_t count, C* after,
                         C* before) {
-  const SpikePairArgs pairs = a;
+  const C after_constant = C(a.after_constant), before_constant = C(a.before_constant);
   for (int64_t i = 0; i < count; ++i) {
     PairSums<C> sums{after[i], before[i]};
-    sums.add(pairs, time[i] - last - delay[i], scale);
+    sums.add(time[i] - last - delay[i], scale, after_constant, before_constant);
     after[i] = sums.after;
     before[i] = sums.before;
   }
