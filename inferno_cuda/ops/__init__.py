@@ -10,6 +10,7 @@ from .layer_run import Operand, Program
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
 from .neuron_run import NeuronRun, neuron_run
+from .neuron_slopes import NeuronSlopes, neuron_slopes
 from .synapse import synapse_step_
 from .synapse_run import synapse_run
 
@@ -18,6 +19,7 @@ __all__ = [
     "DelayPlan",
     "Fired",
     "NeuronRun",
+    "NeuronSlopes",
     "Operand",
     "Program",
     "active_mode",
@@ -35,6 +37,7 @@ __all__ = [
     "history_push_",
     "integrate_fire",
     "neuron_run",
+    "neuron_slopes",
     "neuron_step",
     "neuron_step_",
     "native_on_cpu",

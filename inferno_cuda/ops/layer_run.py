@@ -18,7 +18,7 @@ from .synapse import _TYPES, Ring
 
 # In the order of the kernels.
 _INSTRUCTIONS = ("synapse", "neuron", "linear", "combine", "delayed_dense", "delayed_direct")
-_COMBINATIONS = ("sum", "difference", "product")
+_COMBINATIONS = ("sum", "difference", "product", "blend")
 
 if status.loaded:
     from .neuron import KERNELS as _NEURONS
@@ -143,22 +143,38 @@ class Program:
         self._code.append(self._writes(out.tensor))
         return out
 
-    def sum(self, left: Operand, right: Operand) -> Operand:
-        """``left + right``."""
-        return self._combine("sum", left, right)
+    def sum(self, left: Operand, right: Operand, out: Operand | None = None) -> Operand:
+        """``left + right``, written to where ``out`` is, or to a new tensor; the others like that."""
+        return self._combine("sum", left, right, out=out)
 
-    def difference(self, left: Operand, right: Operand) -> Operand:
+    def difference(self, left: Operand, right: Operand, out: Operand | None = None) -> Operand:
         """``left - right``."""
-        return self._combine("difference", left, right)
+        return self._combine("difference", left, right, out=out)
 
     def product(self, inputs: Operand, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Operand:
         """``inputs * weight + bias`` with ``weight`` and ``bias`` ``[n]``; half types are rounded once."""
-        return self._combine("product", inputs, Operand(weight), bias)
+        return self._combine("product", inputs, Operand(weight), bias=bias)
 
-    def _combine(self, how: str, left: Operand, right: Operand, bias: torch.Tensor | None = None) -> Operand:
-        out = self._made(left.shape, left.tensor, left.tensor.dtype)
-        self._add("combine", _COMBINATIONS.index(how), self._reads(left.tensor), left.first)
-        self._code += [self._reads(right.tensor), right.first, self._reads(bias), self._writes(out.tensor)]
+    def blend(
+        self, left: Operand, of_left: Operand, right: Operand, of_right: Operand, out: Operand | None = None
+    ) -> Operand:
+        """``left * of_left + right * of_right``, all ``[B, n]``; half types are rounded once."""
+        return self._combine("blend", left, right, of_left, of_right, out=out)
+
+    def _combine(
+        self,
+        how: str,
+        left: Operand,
+        right: Operand,
+        *shares: Operand,
+        bias: torch.Tensor | None = None,
+        out: Operand | None = None,
+    ) -> Operand:
+        out = self._made(left.shape, left.tensor, left.tensor.dtype) if out is None else out
+        self._add("combine", _COMBINATIONS.index(how))
+        for read in (left, right, *shares):
+            self._code += [self._reads(read.tensor), read.first]
+        self._code += [self._reads(bias), self._writes(out.tensor), out.first]
         return out
 
     def delayed_sum(
