@@ -60,12 +60,12 @@ def stepped(module, x, **kwargs):
 
 @pytest.fixture
 def kernel_calls(monkeypatch, native):
-    """How many steps each call of the op had."""
+    """How many steps each call of the op had; negative for those backwards."""
     calls, raw = [], ops.layer_run._raw
 
-    def counted(written, read, code, numbers, steps):
-        calls.append(steps)
-        return raw(written, read, code, numbers, steps)
+    def counted(written, read, code, numbers, steps, backwards):
+        calls.append(-steps if backwards else steps)
+        return raw(written, read, code, numbers, steps, backwards)
 
     monkeypatch.setattr(ops.layer_run, "_raw", counted)
     return calls

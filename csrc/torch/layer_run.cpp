@@ -268,7 +268,7 @@ void check_apart(const std::vector<Tensor>& written, const std::vector<Tensor>& 
 
 template <class Device>
 void run(std::vector<Tensor> written, const std::vector<Tensor> read, std::vector<int64_t> code,
-         std::vector<double> numbers, int64_t steps) {
+         std::vector<double> numbers, int64_t steps, bool backwards) {
   STD_TORCH_CHECK(steps >= 0, "steps: must not be negative");
   if (steps == 0) return;
   check_apart(written, read);
@@ -276,14 +276,16 @@ void run(std::vector<Tensor> written, const std::vector<Tensor> read, std::vecto
   std::vector<Instruction> program;
   while (!reader.done()) program.push_back(instruction<Device>(reader));
   for (int64_t step = 0; step < steps; ++step)
-    for (Instruction& instruction : program) instruction(step);
+    for (Instruction& instruction : program) instruction(backwards ? steps - 1 - step : step);
 }
 
 }  // namespace
 }  // namespace inferno
 
 STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
-  m.def("layer_run(Tensor(a!)[] written, Tensor[] read, int[] code, float[] numbers, int steps) -> ()");
+  m.def(
+      "layer_run(Tensor(a!)[] written, Tensor[] read, int[] code, float[] numbers, int steps, "
+      "bool backwards) -> ()");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CPU, m) { m.impl("layer_run", TORCH_BOX(&inferno::run<inferno::Cpu>)); }

@@ -27,7 +27,7 @@ if status.loaded:
     _raw = torch.ops.inferno_cuda.layer_run.default
 
     @torch.library.register_fake("inferno_cuda::layer_run")
-    def _(written, read, code, numbers, steps):
+    def _(written, read, code, numbers, steps, backwards):
         return None
 
 
@@ -208,8 +208,12 @@ class Program:
             return False  # linear layers of single steps would compute in half types
         return all(t.device == device for t in tensors) and choose("layer_run", device).backend == "native"
 
-    def run(self, steps: int) -> None:
+    def run(self, steps: int, backwards: bool = False) -> None:
         """Runs as many steps. State is that of so many single steps then, values are those of the last one.
+
+        Args:
+            steps: how many.
+            backwards: whether sequences are gone through from the step before ``first + steps`` down to ``first``.
 
         Raises:
             RuntimeError: there is no kernel for a tensor, or tensors do not fit each other; nothing has changed then.
@@ -219,6 +223,6 @@ class Program:
         numbers = {id(tensor): number for number, tensor in enumerate(tensors)}
         code = [part if isinstance(part, int) else numbers.get(id(part), -1) for part in self._code]
         with torch.no_grad():
-            _raw(tensors[: len(changed)], tensors[len(changed) :], code, self._numbers, steps)
+            _raw(tensors[: len(changed)], tensors[len(changed) :], code, self._numbers, steps, backwards)
         if steps:
             written(*changed.values())

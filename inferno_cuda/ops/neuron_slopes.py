@@ -1,4 +1,4 @@
-"""How the steps of a sequence of neurons pass gradients on, as numbers, for whoever goes back through time by itself."""
+"""How the steps of neurons pass gradients on, as numbers, for whoever goes back through time by itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 
 from .neuron_run import neuron_run
+
+_ELEMENTS = 1 << 17  # of the steps that are taken at once, so that they stay in the cache
 
 
 class NeuronSlopes(NamedTuple):
@@ -49,23 +51,29 @@ def neuron_slopes(
         The derivatives, in float32, or float64 if `voltage` is.
     """
     compute = torch.float64 if voltage.dtype == torch.float64 else torch.float32
-    with torch.no_grad():
-        run = neuron_run(
-            model, voltage, refrac, inputs, adaptation=adaptation, record=("voltage", "refrac"), **options
-        )
-        # every step is a sample of a sequence of one step
-        before = [
-            torch.cat([first.unsqueeze(0), after[:-1]]).flatten(0, 1).to(compute)
-            for first, after in ((voltage, run.voltages), (refrac, run.refracs))
-        ]
-        currents = inputs.flatten(0, 1).to(compute).unsqueeze(0)
+    slopes = NeuronSlopes(*(torch.empty(inputs.shape, dtype=compute, device=inputs.device) for _ in range(4)))
+    piece, first = max(1, _ELEMENTS // max(1, voltage.numel())), 0
+    for currents in inputs.split(piece):
+        with torch.no_grad():
+            run = neuron_run(
+                model, voltage, refrac, currents, adaptation=adaptation, record=("voltage", "refrac"), **options
+            )
+        pairs = (voltage, run.voltages), (refrac, run.refracs)
+        before = [torch.cat([old.unsqueeze(0), new[:-1]]) for old, new in pairs]
+        found = _of_steps(model, *before, currents, compute, adaptation, **options, surrogate=surrogate)
+        for every, some in zip(slopes, found, strict=True):
+            every[first : first + len(currents)] = some.view(currents.shape)
+        voltage, refrac, first = run.voltage, run.refrac, first + len(currents)
+    return slopes
+
+
+def _of_steps(model, voltage, refrac, inputs, compute, adaptation, **options):
+    """The derivatives of steps that start from these states, all ``[T, B, *shape]``: each is a sequence of one step."""
+    start, waiting, currents = (x.flatten(0, 1).to(compute) for x in (voltage, refrac, inputs))
+    start.requires_grad_()
+    currents = currents.unsqueeze(0).requires_grad_()
+    fixed = None if adaptation is None else adaptation.to(compute)
     with torch.enable_grad():
-        start, waiting = before[0].requires_grad_(), before[1]
-        currents.requires_grad_()
-        fixed = None if adaptation is None else adaptation.to(compute)
-        one = neuron_run(model, start, waiting, currents, adaptation=fixed, surrogate=surrogate, **options)
-        found = [
-            torch.autograd.grad(result.sum(), (start, currents), retain_graph=True)
-            for result in (one.voltage, one.spikes)
-        ]
-    return NeuronSlopes(*(slope.view(inputs.shape) for pair in found for slope in pair))
+        run = neuron_run(model, start, waiting, currents, adaptation=fixed, **options)
+        results = run.voltage.sum(), run.spikes.sum()
+    return [slope for result in results for slope in torch.autograd.grad(result, (start, currents), retain_graph=True)]

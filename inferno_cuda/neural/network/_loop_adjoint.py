@@ -183,7 +183,7 @@ def _turn(program: Program, slopes: NeuronSlopes, of_spike: Operand, of_current:
     The gradient of their voltage is kept from step to step.
     """
     of_voltage = Operand(torch.zeros_like(of_current.tensor))
-    back = NeuronSlopes(*(program.sequence(slope.flip(0)) for slope in slopes))
+    back = NeuronSlopes(*map(program.sequence, slopes))
     program.blend(of_voltage, back.voltage_of_input, of_spike, back.spike_of_input, out=of_current)
     program.blend(of_voltage, back.voltage_of_voltage, of_spike, back.spike_of_voltage, out=of_voltage)
 
@@ -209,15 +209,15 @@ def around(way: Way, of_first: torch.Tensor | None, of_second: torch.Tensor | No
     def arriving(gradient: torch.Tensor | None, group: torch.Tensor) -> Operand:
         if gradient is None:
             return Operand(torch.zeros_like(group[0]))
-        return program.sequence(gradient.to(group.dtype).flip(0))
+        return program.sequence(gradient.to(group.dtype).contiguous())
 
     of_currents = [Operand(torch.zeros_like(group[0])) for group in like]
     total = torch.empty_like(like[1])
-    # what comes back is of the currents in the step after, and nothing in the first step, which is the last one
+    # what comes back is of the currents in the step after, which the last step does not have
     returned = _back(program, way.paths[0], of_currents[0])
     of_spike = program.sum(arriving(of_second, like[1]), returned, program.sequence(total))
     _turn(program, second, of_spike, of_currents[1])
     of_spike = program.sum(arriving(of_first, like[0]), _back(program, way.paths[1], of_currents[1]))
     _turn(program, first, of_spike, of_currents[0])
-    program.run(len(total))
-    return total.flip(0)
+    program.run(len(total), backwards=True)
+    return total

@@ -16,7 +16,6 @@ import torch
 import torch.nn as nn
 
 from ...ops.common import forbid_second_derivatives
-from ...ops.neuron_run import run_problem
 from ...state._replay import State
 from ...state._ring import capturing
 from .._coverage import Chunk
