@@ -3,16 +3,16 @@
 import copy
 
 import torch
-from run_cases import NEURONS, spikes
+from run_cases import NEURONS
 from states import assert_same_state, seeded, states
-from test_network_recurrent_run import connection, kernel_calls, layer, stepped
+from test_network_recurrent_run import connection, layer, stepped
 
 from inferno_cuda.surrogate import ATan
 
-__all__ = ["backward", "both", "gradients", "kernel_calls", "learning", "nodes", "options", "spikes", "stepped"]
 
-
-def learning(first="LIF", second="GLIF1", *, dtype=torch.float64, surrogate=None, detach_reset=False, delays=(), **parts):
+def learning(
+    first="LIF", second="GLIF1", *, dtype=torch.float64, surrogate=None, detach_reset=False, delays=(), **parts
+):
     """A layer with surrogates; all weights and biases learn, and the delays of the connections named in ``delays``."""
     parts = options() | {"feedfwd_neuron": NEURONS[first](), "feedback_neuron": NEURONS[second]()} | parts
     module = layer(**parts).to(dtype)
@@ -51,6 +51,12 @@ def gradients(module, x):
     return found | {"inputs": x.grad}
 
 
+def assert_near(found, wanted, name="", rtol=1e-12):
+    """Alike up to rounding, relative to the largest of all."""
+    atol = rtol * wanted.abs().max().item()
+    torch.testing.assert_close(found, wanted, rtol=rtol, atol=atol, msg=lambda text: f"{name}: {text}")
+
+
 def both(module, x, calls=None, fused=True, groups=(0, 1), rtol=1e-12, needed=True, **kwargs):
     """A run and steps give the same outputs, state and gradients; returns those of the run."""
     twin, steps, dtype = copy.deepcopy(module), len(x), module.feedfwd_neuron.voltage_.value.dtype
@@ -67,8 +73,7 @@ def both(module, x, calls=None, fused=True, groups=(0, 1), rtol=1e-12, needed=Tr
         if gradient is None:
             assert found[name] is None, name
             continue
-        scale = gradient.abs().max().item() or 1.0
-        torch.testing.assert_close(found[name], gradient, rtol=rtol, atol=rtol * scale, msg=lambda m, n=name: f"{n}: {m}")
+        assert_near(found[name], gradient, name, rtol)
     if calls is not None:
         assert calls == ([steps, -steps] if fused else [])
     return outputs, found

@@ -285,7 +285,7 @@ void run(std::vector<Tensor> written, const std::vector<Tensor> read, std::vecto
 STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
   m.def(
       "layer_run(Tensor(a!)[] written, Tensor[] read, int[] code, float[] numbers, int steps, "
-      "bool backwards) -> ()");
+      "bool backwards=False) -> ()");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CPU, m) { m.impl("layer_run", TORCH_BOX(&inferno::run<inferno::Cpu>)); }

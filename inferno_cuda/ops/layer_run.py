@@ -27,7 +27,7 @@ if status.loaded:
     _raw = torch.ops.inferno_cuda.layer_run.default
 
     @torch.library.register_fake("inferno_cuda::layer_run")
-    def _(written, read, code, numbers, steps, backwards):
+    def _(written, read, code, numbers, steps, backwards=False):
         return None
 
 
