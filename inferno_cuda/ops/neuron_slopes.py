@@ -7,7 +7,22 @@ from typing import NamedTuple
 
 import torch
 
-from .neuron_run import neuron_run
+from ._neuron_graph import _coefficient, _compute_type, _rows
+from .backend import runs_native
+from .native import status
+from .neuron import without_negative_zeros
+from .neuron_run import _options, neuron_run
+
+if status.loaded:
+    _raw = torch.ops.inferno_cuda.neuron_slopes.default
+
+    @torch.library.register_fake("inferno_cuda::neuron_slopes")
+    def _(
+        inputs, voltage, refrac, adaptation, constants, coefficients, places, numbers, model, reduction, refrac_lock,
+        surrogate, scale, detach_reset,
+    ):  # fmt: skip
+        return [torch.empty(inputs.shape, dtype=_compute_type(voltage), device=voltage.device) for _ in range(4)]
+
 
 _ELEMENTS = 1 << 17  # of the steps that are taken at once, so that they stay in the cache
 
@@ -50,7 +65,27 @@ def neuron_slopes(
     Returns:
         The derivatives, in float32, or float64 if `voltage` is.
     """
-    compute = torch.float64 if voltage.dtype == torch.float64 else torch.float32
+    with torch.no_grad():
+        if voltage.is_cpu and runs_native(voltage, "neuron_run"):
+            return _by_kernel(model, voltage, refrac, inputs, adaptation, surrogate, **options)
+    return _by_single_steps(model, voltage, refrac, inputs, adaptation, surrogate=surrogate, **options)
+
+
+def _by_kernel(
+    model, voltage, refrac, inputs, adaptation, surrogate, *, refrac_lock=True, detach_reset=False, constants=None,
+    reduction=None, **parameters,
+):  # fmt: skip
+    options, coefficients = _options(
+        model, voltage, reduction, refrac_lock, surrogate, detach_reset, (), None, without_negative_zeros(parameters)
+    )
+    state = (tensor if tensor is None else tensor.contiguous() for tensor in (voltage, refrac, adaptation, constants))
+    numbers = [_coefficient(p, voltage) for p in coefficients]
+    return NeuronSlopes(*_raw(_rows(inputs), *state, numbers, *options.rule(), *options.surrogate, detach_reset))
+
+
+def _by_single_steps(model, voltage, refrac, inputs, adaptation, *, surrogate, **options):
+    """The same by the backward pass of sequences of one step, of which every step of this one is a sample."""
+    compute = _compute_type(voltage)
     slopes = NeuronSlopes(*(torch.empty(inputs.shape, dtype=compute, device=inputs.device) for _ in range(4)))
     piece, first = max(1, _ELEMENTS // max(1, voltage.numel())), 0
     for currents in inputs.split(piece):
