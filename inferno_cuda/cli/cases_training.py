@@ -17,6 +17,7 @@ from torch import nn
 
 from .. import ops, surrogate
 from .case import Output
+from .case_recurrent import RECURRENT
 from .training_case import DOUBLE, OURS, Contender, Pass, TrainingCase, backward, normal
 
 DECAY, SHARPNESS = 0.5, 2.0
@@ -207,4 +208,5 @@ TRAINING = (
         (Contender(OURS, _our_delays), Contender("DCLS", _dcls, package="DCLS")),
         memory=True,
     ),
+    RECURRENT,
 )
