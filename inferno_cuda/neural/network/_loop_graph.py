@@ -20,6 +20,7 @@ from ...state._replay import State
 from ...state._ring import capturing
 from .._coverage import Chunk
 from ..base import Neuron
+from ..connections._base import WeightedConnection
 from ..sequence import advance
 from ._loop import Loop, Prepared, as_spikes, prepare
 from ._loop_adjoint import RecordedProgram, Way, around
@@ -49,15 +50,16 @@ class _Closed(torch.autograd.Function):
 
 
 class _Given(torch.autograd.Function):
-    """The first tensor, with the gradient of the second."""
+    """The first tensor, with the gradient of the sum of the others."""
 
     @staticmethod
-    def forward(ctx, value, source):
-        return value.view_as(source)
+    def forward(ctx, value, *terms):
+        ctx.terms = len(terms)
+        return value.view_as(terms[0])
 
     @staticmethod
     def backward(ctx, gradient):
-        return None, gradient
+        return None, *[gradient] * ctx.terms
 
 
 class _Opened(NamedTuple):
@@ -65,7 +67,7 @@ class _Opened(NamedTuple):
 
     Attributes:
         loop: the parts.
-        driven: outputs of the feed-forward connection, ``(T, B, *shape)``.
+        driven: the graph of the outputs of the feed-forward connection, ``(T, B, *shape)``.
         currents: inputs of both groups of neurons, ``(T, B, n)``.
     """
 
@@ -75,18 +77,23 @@ class _Opened(NamedTuple):
 
     def first(self, returned: torch.Tensor) -> torch.Tensor:
         """Runs what comes before the spikes of the feed-forward neurons, which it gives."""
-        current = self.driven + _through(self.loop.feedback, returned)
-        current = _Given.apply(self.currents[0], current)
+        current = _Given.apply(self.currents[0], self.driven, _known(self.loop.feedback, returned))
         return _through(self.loop.feedfwd_neuron, current, **self.loop.feedfwd_kwargs)
 
     def second(self, first: torch.Tensor) -> torch.Tensor:
         """Runs the rest, which gives the spikes of the feedback neurons."""
-        current = _Given.apply(self.currents[1], _through(self.loop.lateral, first))
+        current = _Given.apply(self.currents[1], _known(self.loop.lateral, first))
         return _through(self.loop.feedback_neuron, current, **self.loop.feedback_kwargs)
 
 
-def _through(part: nn.Module, inputs: torch.Tensor, **kwargs: object) -> torch.Tensor:
-    return advance.through(part, Chunk((inputs,), len(inputs)), kwargs, ()).outputs
+def _through(part: nn.Module, *inputs: torch.Tensor, **kwargs: object) -> torch.Tensor:
+    return advance.through(part, Chunk(inputs, len(inputs[0])), kwargs, ()).outputs
+
+
+def _known(connection: WeightedConnection, *inputs: torch.Tensor) -> torch.Tensor:
+    """What has the graph of the outputs of a connection, whatever its values."""
+    made = connection._run_known(*inputs)
+    return _through(connection, *inputs) if made is None else made
 
 
 def _differentiable(neuron: Neuron) -> bool:
@@ -125,8 +132,10 @@ def run_recorded(layer: nn.Module, loop: Loop, chunk: Chunk, last: torch.Tensor)
         prepared = _prepared(loop, program, chunk, last)
     if prepared is None:
         return None
-    driven = advance.through(loop.feedfwd, chunk, {}, ()).outputs
-    if prepared.currents is not None:
+    if prepared.currents is None:
+        driven = _known(loop.feedfwd, *chunk.arguments)
+    else:
+        driven = advance.through(loop.feedfwd, chunk, {}, ()).outputs
         prepared.currents.copy_(driven.detach())
     program.run(chunk.steps)
 
