@@ -319,6 +319,19 @@ def test_a_second_backward_pass_raises(loop_calls):
         loss.backward()
 
 
+def test_outputs_may_be_written_to(loop_calls):
+    module, x = learning(), spikes(8, 6).double()
+    twin = copy.deepcopy(module)
+    for one, outputs in ((module, module.run(x)), (twin, stepped(twin, x))):
+        outputs[0].mul_(2.0)
+        outputs[1].mul_(3.0)
+        backward(outputs)
+        assert set(one.feedback_spikes.unique().tolist()) <= {0.0, 1.0}
+    for name in ("feedfwd", "lateral", "feedback"):
+        found, wanted = (getattr(one, f"{name}_connection").weight_.grad for one in (module, twin))
+        assert_near(found, wanted, name)
+
+
 def test_second_derivatives_raise(loop_calls):
     x = spikes(8, 6).double().requires_grad_()
     outputs = learning().run(x)

@@ -114,18 +114,13 @@ class Way(NamedTuple):
         sums = [total for path in self.paths for total in path.sums]
         kept = [total.weight for total in sums]
         kept += [tensor for cells in self.cells for tensor in (cells.currents, *cells.state)]
-        return self._with([None] * len(kept)), kept
+        return self.whole([None] * len(kept)), kept
 
-    def whole(self, kept: Sequence[torch.Tensor]) -> Way:
+    def whole(self, kept: Sequence[torch.Tensor | None]) -> Way:
         """The way with what was taken from it by :meth:`apart`."""
-        return self._with(kept)
-
-    def _with(self, kept: Sequence[torch.Tensor | None]) -> Way:
         rest = iter(kept)
         paths = [path._replace(sums=[s._replace(weight=next(rest)) for s in path.sums]) for path in self.paths]
-        cells = [
-            one._replace(currents=next(rest), state=(next(rest), next(rest))) for one in self.cells
-        ]
+        cells = [one._replace(currents=next(rest), state=(next(rest), next(rest))) for one in self.cells]
         return Way(tuple(paths), tuple(cells))
 
 

@@ -34,7 +34,7 @@ class _Closed(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.way, ctx.shape = way, second.shape
         ctx.save_for_backward(*kept)
-        return first.view_as(first), second.view_as(second)
+        return first.clone(), second.clone()  # which may be written to
 
     @staticmethod
     def backward(ctx, of_first, of_second):
@@ -101,11 +101,14 @@ def _differentiable(neuron: Neuron) -> bool:
     return neuron.surrogate is not None and not neuron._why_torch()
 
 
-def _prepared(loop: Loop, program: RecordedProgram, chunk: Chunk, last: torch.Tensor) -> Prepared | None:
-    neurons = loop.feedfwd_neuron, loop.feedback_neuron
+def _may_run(loop: Loop, last: torch.Tensor) -> bool:
+    """Whether gradients go around the loop, and all of them."""
     cut = any(connection.synapse.inplace for connection in (loop.lateral, loop.feedback))
-    if cut or not torch.is_grad_enabled() or capturing(last) or not all(map(_differentiable, neurons)):
-        return None
+    neurons = loop.feedfwd_neuron, loop.feedback_neuron
+    return torch.is_grad_enabled() and not cut and not capturing(last) and all(map(_differentiable, neurons))
+
+
+def _prepared(loop: Loop, program: RecordedProgram, chunk: Chunk, last: torch.Tensor) -> Prepared | None:
     with torch.no_grad():
         returned = as_spikes(last)
         prepared = None if returned is None else prepare(loop, program, chunk.arguments, chunk.steps, returned)
@@ -127,6 +130,8 @@ def run_recorded(layer: nn.Module, loop: Loop, chunk: Chunk, last: torch.Tensor)
         the spikes of both groups of neurons, ``(T, B, *shape)``; None, with no values changed, where the layer must be
         stepped.
     """
+    if not _may_run(loop, last):
+        return None
     start, program, neurons = State(layer), RecordedProgram(chunk.steps), (loop.feedfwd_neuron, loop.feedback_neuron)
     with start.again(graph=False):
         prepared = _prepared(loop, program, chunk, last)
