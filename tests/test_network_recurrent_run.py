@@ -365,3 +365,12 @@ def test_under_autocast_a_layer_is_stepped(monkeypatch, record):
     assert not ran
     for module in (once, chunked):
         assert_same_state(states(module), states(each))
+
+
+def test_delays_that_learn_are_brought_back_into_range(loop_calls):
+    module = layer(feedback=connection(delay=3.0, seed=3))
+    module.feedback_connection.delay_.requires_grad_()
+    with torch.no_grad():
+        module.feedback_connection.delay_.data.add_(2.5)
+        check(module, spikes(20, 6), loop_calls)
+    assert module.feedback_connection.delay_.max() == 3.0
