@@ -58,6 +58,21 @@ def native():
 
 
 @pytest.fixture
+def loop_calls(monkeypatch, native):
+    """How many steps each call of layer_run had; negative for those backwards."""
+    from inferno_cuda import ops
+
+    calls, raw = [], ops.layer_run._raw
+
+    def counted(written, read, code, numbers, steps, backwards):
+        calls.append(-steps if backwards else steps)
+        return raw(written, read, code, numbers, steps, backwards)
+
+    monkeypatch.setattr(ops.layer_run, "_raw", counted)
+    return calls
+
+
+@pytest.fixture
 def rng():
     return torch.Generator().manual_seed(20)
 

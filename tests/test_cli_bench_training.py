@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from inferno_cuda import cli
-from inferno_cuda.cli import bench, cases_layers, cases_training, memory, training, training_memory, training_neurons
+from inferno_cuda.cli import (
+    bench,
+    case_recurrent,
+    cases_layers,
+    cases_training,
+    memory,
+    training,
+    training_memory,
+    training_neurons,
+)
 from inferno_cuda.cli.bench import Timing
 from inferno_cuda.cli.bench_text import times_text
 from inferno_cuda.cli.case import Output
@@ -28,6 +37,7 @@ def small(monkeypatch):
     monkeypatch.setattr(cases_layers, "LAYER", (40, 3, 16))
     sizes = {"steps": 12, "batch": 3, "inputs": 7, "outputs": 5, "longest": 6}
     monkeypatch.setattr(cases_training, "DELAYED", sizes)
+    monkeypatch.setattr(case_recurrent, "LOOP", {"steps": 40, "batch": 4, "inputs": 100, "neurons": 20})
     monkeypatch.setattr(training_neurons, "SHAPE", (6, 2, 30))
     monkeypatch.setattr(torch, "compile", lambda step, **options: step)
     monkeypatch.setattr(torch.compiler, "reset", lambda: None)
@@ -84,7 +94,13 @@ def test_gradients_reach_weights_and_delays(small):
     assert of_weights.value.all() and of_delays.value.all()
 
 
-@pytest.mark.parametrize("name", ["linear-lif", "lif", "delays", "layer-alif"])
+def test_gradients_go_around_the_loop(small):
+    first, second, *gradients = CASES["recurrent"].contenders[0].build(TIMED, "cpu")()
+    assert first.value.any() and second.value.any()
+    assert all(gradient.value.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("name", ["linear-lif", "lif", "delays", "layer-alif", "recurrent"])
 def test_passes_can_be_repeated(small, name):
     for one in CASES[name].contenders:
         if not one.missing:

@@ -53,6 +53,29 @@ def test_sum_and_difference(dtype):
 
 
 @every_dtype
+def test_blend(dtype):
+    x, y, p, q = (random(T, B, N, seed=seed, dtype=dtype) for seed in range(4))
+    compute = torch.promote_types(dtype, torch.float32)
+    made = after_each_step(lambda program: program.blend(*map(program.sequence, (x, p, y, q))))
+    x, y, p, q = (tensor.to(compute) for tensor in (x, y, p, q))
+    assert torch.equal(made, (x * p + y * q).to(dtype))
+
+
+def test_values_that_are_kept_and_steps_that_run_backwards():
+    x, sums = random(T, B, N), torch.zeros(T, B, N)
+    total = ops.Operand(torch.zeros(B, N))
+    program = ops.Program()
+    program.sum(total, program.sequence(x), out=total)
+    program.sum(total, ops.Operand(torch.zeros(B, N)), out=program.sequence(sums))
+    program.run(T, backwards=True)
+    wanted, after = torch.zeros(B, N), []
+    for step in x.flip(0):
+        wanted = wanted + step
+        after.append(wanted)
+    assert torch.equal(sums, torch.stack(after).flip(0))
+
+
+@every_dtype
 @pytest.mark.parametrize("biased", [False, True])
 def test_product(biased, dtype):
     x, weight = random(T, B, N, dtype=dtype), random(N, seed=1, dtype=dtype)

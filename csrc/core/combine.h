@@ -6,7 +6,7 @@
 
 namespace inferno {
 
-enum class Combination : int32_t { sum, difference, product };
+enum class Combination : int32_t { sum, difference, product, blend };
 
 struct CombineArgs {
   Combination how;
@@ -15,7 +15,9 @@ struct CombineArgs {
   const void* a;     // [batch, count]
   const void* b;     // [batch, count]; of a product [count], the same for every sample
   const void* bias;  // [count], added to a product; or null
-  void* out;         // [batch, count]
+  // Of a blend: what a and b are multiplied by before they are added, [batch, count].
+  const void *of_a, *of_b;
+  void* out;  // [batch, count]
 };
 
 void combine_cpu(const CombineArgs& args, int64_t begin, int64_t end);  // elements of a sample
@@ -32,6 +34,8 @@ INFERNO_HD void combine_element(const CombineArgs& args, int64_t sample, int64_t
     c = a + b;
   else if constexpr (how == Combination::difference)
     c = a - b;
+  else if constexpr (how == Combination::blend)
+    c = a * load(static_cast<const T*>(args.of_a)[at]) + b * load(static_cast<const T*>(args.of_b)[at]);
   else
     c = args.bias ? a * b + load(static_cast<const T*>(args.bias)[element]) : a * b;
   static_cast<T*>(args.out)[at] = store<T>(c);
@@ -47,6 +51,8 @@ void dispatch_combination(Combination how, F&& f) {
       return f(std::integral_constant<Combination, Combination::difference>{});
     case Combination::product:
       return f(std::integral_constant<Combination, Combination::product>{});
+    case Combination::blend:
+      return f(std::integral_constant<Combination, Combination::blend>{});
   }
 }
 

@@ -186,11 +186,14 @@ template <class Device>
 Instruction combine(Reader& r) {
   CombineArgs a{};
   const int64_t how = r.next();
-  STD_TORCH_CHECK(how >= 0 && how <= int64_t(Combination::product), "code: there is no such combination");
+  STD_TORCH_CHECK(how >= 0 && how <= int64_t(Combination::blend), "code: there is no such combination");
   a.how = Combination(how);
+  const bool blends = a.how == Combination::blend;
   const Operand left = r.operand(), right = r.operand();
+  const Operand of_left = blends ? r.operand() : left, of_right = blends ? r.operand() : right;
   const MaybeTensor bias = r.maybe();
-  const Tensor out = r.written(), x = left.at(0), y = right.at(0);
+  const Operand outs = r.operand(true);
+  const Tensor out = outs.at(0), x = left.at(0), y = right.at(0);
   STD_TORCH_CHECK(out.dim() == 2, "out: must be [batch, elements]");
   STD_TORCH_CHECK(!bias || a.how == Combination::product, "bias: is for products");
   const ScalarType dtype = out.scalar_type();
@@ -200,12 +203,16 @@ Instruction combine(Reader& r) {
   check_array(out, "out", dtype, out.numel(), out);
   check_array(x, "left", dtype, out.numel(), out);
   check_array(y, "right", dtype, a.how == Combination::product ? a.count : out.numel(), out);
+  if (blends) check_array(of_left.at(0), "shares", dtype, out.numel(), out);
+  if (blends) check_array(of_right.at(0), "shares", dtype, out.numel(), out);
   if (bias) check_array(*bias, "bias", dtype, a.count, out);
   a.bias = bias ? bias->const_data_ptr() : nullptr;
-  a.out = out.mutable_data_ptr();
   return [=](int64_t step) mutable {
     a.a = left.place(step);
     a.b = right.place(step);
+    a.of_a = of_left.place(step);
+    a.of_b = of_right.place(step);
+    a.out = outs.place(step);
     Device::combine(a, out);
   };
 }
@@ -261,7 +268,7 @@ void check_apart(const std::vector<Tensor>& written, const std::vector<Tensor>& 
 
 template <class Device>
 void run(std::vector<Tensor> written, const std::vector<Tensor> read, std::vector<int64_t> code,
-         std::vector<double> numbers, int64_t steps) {
+         std::vector<double> numbers, int64_t steps, bool backwards) {
   STD_TORCH_CHECK(steps >= 0, "steps: must not be negative");
   if (steps == 0) return;
   check_apart(written, read);
@@ -269,14 +276,16 @@ void run(std::vector<Tensor> written, const std::vector<Tensor> read, std::vecto
   std::vector<Instruction> program;
   while (!reader.done()) program.push_back(instruction<Device>(reader));
   for (int64_t step = 0; step < steps; ++step)
-    for (Instruction& instruction : program) instruction(step);
+    for (Instruction& instruction : program) instruction(backwards ? steps - 1 - step : step);
 }
 
 }  // namespace
 }  // namespace inferno
 
 STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
-  m.def("layer_run(Tensor(a!)[] written, Tensor[] read, int[] code, float[] numbers, int steps) -> ()");
+  m.def(
+      "layer_run(Tensor(a!)[] written, Tensor[] read, int[] code, float[] numbers, int steps, "
+      "bool backwards=False) -> ()");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CPU, m) { m.impl("layer_run", TORCH_BOX(&inferno::run<inferno::Cpu>)); }

@@ -1,5 +1,6 @@
 #include "core/adapting_scratch.h"
 #include "core/neuron_models.h"
+#include "core/neuron_slopes.h"
 #include "torch/common.h"
 #include "torch/large_pages.h"
 
@@ -240,6 +241,23 @@ void on_threads(const Args& args, const NeuronRunArgs& a) {
            [&](int64_t begin, int64_t end) { Kernel(args, begin, end); });
 }
 
+// The four derivatives of every step, see core/neuron_slopes.h.
+std::vector<Tensor> slopes_on_cpu(const Tensor& inputs, const Tensor& voltage, const Tensor& refrac,
+                                  const MaybeTensor adaptation, const MaybeTensor constants,
+                                  std::vector<Tensor> coefficients, Places places, Numbers numbers, int64_t model,
+                                  int64_t reduction, bool refrac_lock, int64_t surrogate, double scale,
+                                  bool detach_reset) {
+  const Given g{inputs, voltage, refrac, adaptation, constants,  coefficients,
+                places, numbers, model,  reduction,  refrac_lock};
+  STD_TORCH_CHECK(reduction == 0, "reduction: adaptations must stand still");
+  STD_TORCH_CHECK(surrogate >= 0 && surrogate < int64_t(Surrogate::none), "surrogate: there is none of this number");
+  NeuronSlopesArgs a{run_args(g, 1), Surrogate(surrogate), scale, detach_reset, {}};
+  Outputs out{voltage, {}};
+  for (void*& slope : a.slopes) slope = out.add(sizes_of(inputs), compute_type(voltage));
+  on_threads<NeuronSlopesArgs, neuron_slopes_cpu>(a, a.run);
+  return std::move(out.all);
+}
+
 struct OnCpu {
   static void run(const NeuronRunArgs& a, const Tensor&) { on_threads<NeuronRunArgs, neuron_run_cpu>(a, a); }
   static void run(const NeuronRunBackwardArgs& a, const Tensor&) {
@@ -299,11 +317,16 @@ STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
       "Tensor[] coefficients, int[] places, float[] numbers, int model, int reduction, bool refrac_lock, "
       "Tensor[] marks, Tensor? of_spikes, Tensor? of_voltage, Tensor? of_adaptation, Tensor? of_voltages, "
       "int interval, int surrogate, float scale, bool detach_reset, int wanted, int[] learned) -> Tensor[]");
+  m.def(
+      "neuron_slopes(Tensor inputs, Tensor voltage, Tensor refrac, Tensor? adaptation, Tensor? constants, "
+      "Tensor[] coefficients, int[] places, float[] numbers, int model, int reduction, bool refrac_lock, "
+      "int surrogate, float scale, bool detach_reset) -> Tensor[]");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CPU, m) {
   m.impl("neuron_run", TORCH_BOX(&inferno::neuron_run<inferno::OnCpu>));
   m.impl("neuron_run_backward", TORCH_BOX(&inferno::neuron_run_backward<inferno::OnCpu>));
+  m.impl("neuron_slopes", TORCH_BOX(&inferno::slopes_on_cpu));
 }
 
 #ifdef INFERNO_WITH_CUDA

@@ -17,6 +17,7 @@ from torch import nn
 
 from .. import ops, surrogate
 from .case import Output
+from .case_recurrent import RECURRENT
 from .cases_layers import LAYERS
 from .training_case import DOUBLE, OURS, Contender, Pass, TrainingCase, backward, normal
 
@@ -210,4 +211,5 @@ TRAINING = (
         memory=True,
     ),
     *LAYERS,
+    RECURRENT,
 )

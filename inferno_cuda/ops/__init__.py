@@ -17,6 +17,7 @@ from .learning import (
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
 from .neuron_run import NeuronRun, neuron_run
+from .neuron_slopes import NeuronSlopes, neuron_slopes
 from .plasticity import correlate_conv2d, correlate_dense, correlate_direct
 from .synapse import synapse_step_
 from .synapse_run import synapse_run
@@ -29,6 +30,7 @@ __all__ = [
     "Fired",
     "Limit",
     "NeuronRun",
+    "NeuronSlopes",
     "Operand",
     "OuterProduct",
     "Program",
@@ -53,6 +55,7 @@ __all__ = [
     "history_push_",
     "integrate_fire",
     "neuron_run",
+    "neuron_slopes",
     "neuron_step",
     "neuron_step_",
     "native_on_cpu",

@@ -18,7 +18,7 @@ from .synapse import _TYPES, Ring
 
 # In the order of the kernels.
 _INSTRUCTIONS = ("synapse", "neuron", "linear", "combine", "delayed_dense", "delayed_direct")
-_COMBINATIONS = ("sum", "difference", "product")
+_COMBINATIONS = ("sum", "difference", "product", "blend")
 
 if status.loaded:
     from .neuron import KERNELS as _NEURONS
@@ -27,7 +27,7 @@ if status.loaded:
     _raw = torch.ops.inferno_cuda.layer_run.default
 
     @torch.library.register_fake("inferno_cuda::layer_run")
-    def _(written, read, code, numbers, steps):
+    def _(written, read, code, numbers, steps, backwards=False):
         return None
 
 
@@ -143,22 +143,38 @@ class Program:
         self._code.append(self._writes(out.tensor))
         return out
 
-    def sum(self, left: Operand, right: Operand) -> Operand:
-        """``left + right``."""
-        return self._combine("sum", left, right)
+    def sum(self, left: Operand, right: Operand, out: Operand | None = None) -> Operand:
+        """``left + right``, written to where ``out`` is, or to a new tensor; the others like that."""
+        return self._combine("sum", left, right, out=out)
 
-    def difference(self, left: Operand, right: Operand) -> Operand:
+    def difference(self, left: Operand, right: Operand, out: Operand | None = None) -> Operand:
         """``left - right``."""
-        return self._combine("difference", left, right)
+        return self._combine("difference", left, right, out=out)
 
     def product(self, inputs: Operand, weight: torch.Tensor, bias: torch.Tensor | None = None) -> Operand:
         """``inputs * weight + bias`` with ``weight`` and ``bias`` ``[n]``; half types are rounded once."""
-        return self._combine("product", inputs, Operand(weight), bias)
+        return self._combine("product", inputs, Operand(weight), bias=bias)
 
-    def _combine(self, how: str, left: Operand, right: Operand, bias: torch.Tensor | None = None) -> Operand:
-        out = self._made(left.shape, left.tensor, left.tensor.dtype)
-        self._add("combine", _COMBINATIONS.index(how), self._reads(left.tensor), left.first)
-        self._code += [self._reads(right.tensor), right.first, self._reads(bias), self._writes(out.tensor)]
+    def blend(
+        self, left: Operand, of_left: Operand, right: Operand, of_right: Operand, out: Operand | None = None
+    ) -> Operand:
+        """``left * of_left + right * of_right``, all ``[B, n]``; half types are rounded once."""
+        return self._combine("blend", left, right, of_left, of_right, out=out)
+
+    def _combine(
+        self,
+        how: str,
+        left: Operand,
+        right: Operand,
+        *shares: Operand,
+        bias: torch.Tensor | None = None,
+        out: Operand | None = None,
+    ) -> Operand:
+        out = self._made(left.shape, left.tensor, left.tensor.dtype) if out is None else out
+        self._add("combine", _COMBINATIONS.index(how))
+        for read in (left, right, *shares):
+            self._code += [self._reads(read.tensor), read.first]
+        self._code += [self._reads(bias), self._writes(out.tensor), out.first]
         return out
 
     def delayed_sum(
@@ -192,8 +208,12 @@ class Program:
             return False  # linear layers of single steps would compute in half types
         return all(t.device == device for t in tensors) and choose("layer_run", device).backend == "native"
 
-    def run(self, steps: int) -> None:
+    def run(self, steps: int, backwards: bool = False) -> None:
         """Runs as many steps. State is that of so many single steps then, values are those of the last one.
+
+        Args:
+            steps: how many.
+            backwards: whether sequences are gone through from the step before ``first + steps`` down to ``first``.
 
         Raises:
             RuntimeError: there is no kernel for a tensor, or tensors do not fit each other; nothing has changed then.
@@ -203,6 +223,6 @@ class Program:
         numbers = {id(tensor): number for number, tensor in enumerate(tensors)}
         code = [part if isinstance(part, int) else numbers.get(id(part), -1) for part in self._code]
         with torch.no_grad():
-            _raw(tensors[: len(changed)], tensors[len(changed) :], code, self._numbers, steps)
+            _raw(tensors[: len(changed)], tensors[len(changed) :], code, self._numbers, steps, backwards)
         if steps:
             written(*changed.values())

@@ -14,7 +14,7 @@ _REBUILD = "rebuild it with `pip install --no-build-isolation .` in a checkout, 
 _OPERATORS = (
     *("neuron_step_", "neuron_step", "neuron_step_packed_", "synapse_step_", "synapse_step_packed_"),
     *("synapse_run", "synapse_run_backward"),
-    *("neuron_run", "neuron_run_backward"),
+    *("neuron_run", "neuron_run_backward", "neuron_slopes"),
     *("integrate_fire", "integrate_fire_packed"),
     *("history_push_", "history_gather", "history_look_up", "delay_plan"),
     *("delayed_dense", "delayed_direct", "delayed_conv2d"),

@@ -53,9 +53,12 @@ class _Kept(NamedTuple):
         flags = {name: own[name] for name in part._step_flags if name in own}
         return cls(dict(part._buffers), dict(part._extras), held, flags)
 
-    def copied(self) -> _Kept:
-        """The same in tensors that nothing else writes to. Those that belong to a graph nothing writes to anyway."""
-        buffers = {name: _copied(value) for name, value in self.buffers.items()}
+    def copied(self, graph: bool = True) -> _Kept:
+        """The same in tensors that nothing else writes to. Those that belong to a graph nothing writes to anyway.
+
+        Without ``graph`` these are copied too, and the copies belong to none.
+        """
+        buffers = {name: _copied(value, graph) for name, value in self.buffers.items()}
         copies = {id(old): buffers[name] for name, old in self.buffers.items()}
         flags = {
             # what refers to a buffer refers to its copy, of which no version is known
@@ -75,7 +78,7 @@ class _Kept(NamedTuple):
         own.update(self.flags)
 
 
-class _State:
+class State:
     """What steps change of a module and its parts, as it is at present."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -83,12 +86,12 @@ class _State:
         self._kept = [_Kept.of(part).copied() for part in self._parts]
 
     @contextlib.contextmanager
-    def again(self) -> Iterator[None]:
-        """The state as it was; afterwards it is what it is now."""
+    def again(self, graph: bool = True) -> Iterator[None]:
+        """The state as it was; afterwards it is what it is now. Without ``graph`` it belongs to none."""
         global _replaying
         now = [_Kept.of(part) for part in self._parts]
         for part, kept in zip(self._parts, self._kept, strict=True):
-            kept.copied().put_back(part)
+            kept.copied(graph).put_back(part)
         _replaying += 1
         try:
             yield
@@ -107,7 +110,7 @@ class _State:
 def unmoved_on_failure(module: nn.Module) -> Iterator[None]:
     """Puts back the state of a module and its parts if the block raises."""
     with torch.inference_mode(False):  # what is put back may be needed outside of inference mode
-        state = _State(module)
+        state = State(module)
     try:
         yield
     except BaseException:
@@ -115,10 +118,10 @@ def unmoved_on_failure(module: nn.Module) -> Iterator[None]:
         raise
 
 
-def _copied(value: Any) -> Any:
-    if not isinstance(value, torch.Tensor) or value.requires_grad or isinstance(value, UninitializedTensorMixin):
+def _copied(value: Any, graph: bool = True) -> Any:
+    if not isinstance(value, torch.Tensor) or isinstance(value, UninitializedTensorMixin):
         return value
-    return value.clone()
+    return value if graph and value.requires_grad else value.detach().clone()
 
 
 def replay(module: nn.Module) -> Callable[[], tuple[AbstractContextManager, AbstractContextManager]]:
@@ -151,6 +154,6 @@ def replay(module: nn.Module) -> Callable[[], tuple[AbstractContextManager, Abst
     _check.instance("module", module, nn.Module)
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-        return contextlib.nullcontext(), _State(module).again()
+        return contextlib.nullcontext(), State(module).again()
 
     return contexts

@@ -14,7 +14,8 @@ struct Parts {
 
   std::vector<T> run(Combination how, bool biased, void (*combine)(const CombineArgs&)) const {
     std::vector<T> out(a.size());
-    combine({how, scalar_of<T>(), batch, count, a.data(), b.data(), biased ? bias.data() : nullptr, out.data()});
+    combine({how, scalar_of<T>(), batch, count, a.data(), b.data(), biased ? bias.data() : nullptr, b.data(), a.data(),
+             out.data()});
     return out;
   }
 };
@@ -42,6 +43,8 @@ void worked_numbers() {
     // a product with one weight for each element of a sample
     CHECK(same_bits(parts.run(Combination::product, false, combine), stored<T>({4, -4, 12, 0})));
     CHECK(same_bits(parts.run(Combination::product, true, combine), stored<T>({5, 6, 13, 10})));
+    // each times the other, and added
+    CHECK(same_bits(parts.run(Combination::blend, false, combine), stored<T>({8, -8, 3, 0})));
   }
 }
 
@@ -52,7 +55,7 @@ void all_alike() {
     for (const int64_t count : {1, 5, 300}) {
       const auto values = [&](int64_t size) { return random.values<T>(size, -3, 3); };
       const Parts<T> parts{batch, count, values(batch * count), values(batch * count), values(count)};
-      for (const auto how : {Combination::sum, Combination::difference, Combination::product})
+      for (const auto how : {Combination::sum, Combination::difference, Combination::product, Combination::blend})
         for (const bool biased : {false, how == Combination::product})
           CHECK(same_bits(parts.run(how, biased, on_cpu), parts.run(how, biased, on_kernel)));
     }

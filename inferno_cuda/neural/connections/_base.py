@@ -112,6 +112,10 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
     def _undelayed(self, current: torch.Tensor) -> torch.Tensor:
         """The outputs from the present currents of the synapse."""
 
+    def _undelayed_graph(self, current: torch.Tensor) -> torch.Tensor:
+        """Something with the shape and the gradients of the outputs, where their values do not count."""
+        return self._undelayed(current)
+
     @abstractmethod
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """The outputs from a record: the op, called as ``(data, pointer, weight, plan, bias=, scale=)``."""
@@ -240,8 +244,17 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         Raises:
             ValueError, TypeError, RuntimeError: as :meth:`forward`.
         """
+        return self._in_one_go(inputs, self._undelayed) if covers(self, "_run_sequence") else None
+
+    def _run_known(self, *inputs: torch.Tensor) -> torch.Tensor | None:
+        """As :meth:`_run_sequence` where somebody has the outputs already: of these here, the graph alone counts."""
+        return self._in_one_go(inputs, self._undelayed_graph) if covers(self, "_run_known") else None
+
+    def _in_one_go(
+        self, inputs: tuple[torch.Tensor, ...], undelayed: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor | None:
         synapse = self.synapse_
-        if not covers(self, "_run_sequence") or not inputs or (self.delayedby and not fuses(synapse)):
+        if not inputs or (self.delayedby and not fuses(synapse)):
             return None
         data = self._brought_steps(inputs)
         if self.delayedby:
@@ -249,7 +262,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         else:
             self._check_step(self._present_dtype(synapse))
             made = synapse._sequence(data, False)
-            out = None if made is None else self._undelayed(made[0].flatten(0, 1))
+            out = None if made is None else undelayed(made[0].flatten(0, 1))
         return None if out is None else out.view(inputs[0].shape[0], *self.batched_outshape)
 
     def _delayed_sequence(self, synapse: Synapse, data: tuple[torch.Tensor | float, ...]) -> torch.Tensor | None:

@@ -40,12 +40,11 @@ def enter(connection: WeightedConnection, program: Program, inputs: Operand, und
     parts = (how,) if how.minus is None else (how, how.minus)
     if any(connection._recorded_dtype(part) != weight.dtype for part in parts):
         return None
-    caches = (connection._plans, connection._minus_plans)
-    plans = [cache.get(delay, part) for cache, part in zip(caches, parts, strict=False)]
+    looked_up = connection._planned(synapse)
     if synapse._enter(program, inputs) is None:
         return None
     sums = [
         program.delayed_sum(connection._fused_op, part.record._target(), weight, plan, b, part.scale)
-        for part, plan, b in zip(parts, plans, (bias, None), strict=False)
+        for (part, plan), b in zip(looked_up, (bias, None), strict=False)
     ]
     return sums[0] if len(sums) == 1 else program.difference(*sums)

@@ -15,6 +15,28 @@ from ._plan import chunks
 from ._program import enter
 
 
+class _LinearGraph(torch.autograd.Function):
+    """Zeros in the place of ``F.linear``, with its gradients."""
+
+    @staticmethod
+    def forward(current, weight, bias):
+        return current.new_zeros(()).expand(len(current), len(weight))
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx, gradient):
+        current, weight = ctx.saved_tensors
+        of_current, of_weight, of_bias = ctx.needs_input_grad
+        return (
+            gradient @ weight if of_current else None,
+            gradient.t() @ current if of_weight else None,
+            gradient.sum(0) if of_bias else None,
+        )
+
+
 class MatrixConnection(WeightedConnection):
     """A connection with a matrix of weights; the synapse has the shape ``(I,)``, weights and delays ``(O, I)``.
 
@@ -60,6 +82,9 @@ class MatrixConnection(WeightedConnection):
 
     def _undelayed(self, current: torch.Tensor) -> torch.Tensor:
         return F.linear(current, self._learned(self._held("weight_")), self.bias)
+
+    def _undelayed_graph(self, current: torch.Tensor) -> torch.Tensor:
+        return _LinearGraph.apply(current, self._learned(self._held("weight_")), self.bias)
 
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_dense(*args, **kwargs)

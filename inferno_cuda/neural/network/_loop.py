@@ -27,7 +27,7 @@ class Loop(NamedTuple):
     feedback_kwargs: Mapping[str, Any]
 
 
-class Ran(NamedTuple):
+class Prepared(NamedTuple):
     """What a program of a loop writes, before and while it is run.
 
     Attributes:
@@ -45,12 +45,21 @@ class Ran(NamedTuple):
 
 
 def unseen(layer: nn.Module, parts: Iterable[nn.Module], chunk: Chunk) -> bool:
-    """Whether nothing looks into the steps of a layer: no hook, no graph of autograd, no compiler."""
+    """Whether nothing looks into the steps of a layer: no hook, no compiler."""
     if torch.compiler.is_compiling() or any(map(watched, layer.modules())) or not separate(parts):
         return False
+    return chunk.steps > 0 and any(isinstance(x, torch.Tensor) for x in chunk.arguments)
+
+
+def has_graph(layer: nn.Module, chunk: Chunk) -> bool:
+    """Whether autograd knows the state of a layer, or is to record its steps."""
+    if any(tensor.requires_grad for tensor in layer.buffers()):
+        return True
+    if not torch.is_grad_enabled():
+        return False
     given = [x for x in chunk.arguments if isinstance(x, torch.Tensor)]
-    graph = torch.is_grad_enabled() and any(t.requires_grad for t in (*given, *layer.parameters()))
-    return bool(given) and chunk.steps > 0 and not graph and not any(t.requires_grad for t in layer.buffers())
+    spikes = any(getattr(part, "_spike_graph", None) is not None for part in layer.modules())
+    return spikes or any(t.requires_grad for t in (*given, *layer.parameters()))
 
 
 def _enter(part: nn.Module, program: Program, *operands: Operand, **kwargs: Any) -> Operand | None:
@@ -58,11 +67,14 @@ def _enter(part: nn.Module, program: Program, *operands: Operand, **kwargs: Any)
     return part._enter(program, *operands, **kwargs) if covers(part, "_enter") else None
 
 
-def prepare(loop: Loop, inputs: tuple[Any, ...], steps: int, returned: torch.Tensor) -> Ran | None:
-    """The program of a loop; None, with no values changed, where its parts must be called.
+def prepare(
+    loop: Loop, program: Program, inputs: tuple[Any, ...], steps: int, returned: torch.Tensor
+) -> Prepared | None:
+    """Enters a loop into a program; None, with no values changed, where its parts must be called.
 
     Args:
         loop: the parts.
+        program: one without instructions.
         inputs: those of the feed-forward connection, ``(T, B, *inshape)``.
         steps: T.
         returned: last spikes of the feedback neurons, ``(B, *shape)``, bool.
@@ -70,7 +82,6 @@ def prepare(loop: Loop, inputs: tuple[Any, ...], steps: int, returned: torch.Ten
     device, neurons = returned.device, (loop.feedfwd_neuron, loop.feedback_neuron)
     if choose("layer_run", device).backend != "native" or not _fit(loop, returned):
         return None
-    program = Program()
     feedfwd, feedback = (
         torch.empty((steps + extra, *neuron.batchedshape), dtype=torch.bool, device=device)
         for extra, neuron in enumerate(neurons)
@@ -82,7 +93,7 @@ def prepare(loop: Loop, inputs: tuple[Any, ...], steps: int, returned: torch.Ten
         currents = torch.empty(feedfwd.shape, dtype=weight.dtype, device=device)
         driven = program.sequence(currents.flatten(2))
     entered = _enter_loop(loop, program, driven, feedfwd.flatten(2), feedback.flatten(2))
-    return Ran(program, currents, feedfwd, feedback) if entered and program.runs() else None
+    return Prepared(program, currents, feedfwd, feedback) if entered and program.runs() else None
 
 
 def _fit(loop: Loop, returned: torch.Tensor) -> bool:

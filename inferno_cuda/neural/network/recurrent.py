@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
+from ...ops import Program
 from ...state._handle import normal
 from .._coverage import Advanced, Chunk, Wanted, stands_for
 from ..base import Connection, Neuron, Synapse
 from ..modeling import Updater
 from ._fixed import FixedLayer
-from ._loop import Loop, as_spikes, like_spikes, prepare, unseen
+from ._loop import Loop, as_spikes, has_graph, like_spikes, prepare, unseen
+from ._loop_graph import run_recorded
 from ._sequence import Members, run_apart
 from ._transform import Split, Transform, arguments, through
 from .cell import Cell
@@ -297,21 +299,30 @@ class RecurrentSerial(FixedLayer):
         feedback_neuron_kwargs: Mapping[str, Any] | None = None,
     ) -> Advanced | None:
         neurons = self.feedfwd_neuron, self.feedback_neuron
-        returned = as_spikes(self._last_feedback(neurons[1]))
-        if returned is None or any(one.part not in neurons for one in wanted):
+        if any(one.part not in neurons for one in wanted):
             return None
         connections = self.feedfwd_connection, self.lateral_connection, self.feedback_connection
         loop = Loop(*connections, *neurons, feedfwd_neuron_kwargs or {}, feedback_neuron_kwargs or {})
-        ran = prepare(loop, chunk.arguments, chunk.steps, returned)
+        last = self._last_feedback(neurons[1])
+        outputs = run_recorded(self, loop, chunk, last) if has_graph(self, chunk) else self._run_loop(loop, chunk, last)
+        if outputs is None:
+            return None
+        self._keep_feedback(outputs[1][-1])
+        fired = dict(zip(neurons, outputs, strict=True))
+        return Advanced(outputs, {one: fired[one.part].detach() != 0 for one in wanted})
+
+    @staticmethod
+    def _run_loop(loop: Loop, chunk: Chunk, last: torch.Tensor) -> tuple[torch.Tensor, ...] | None:
+        returned, program = as_spikes(last), Program()
+        ran = None if returned is None else prepare(loop, program, chunk.arguments, chunk.steps, returned)
         if ran is None:
             return None
         if ran.currents is not None:
             ran.currents.copy_(Members(chunk, ()).through(loop.feedfwd, chunk.arguments, None))
-        ran.program.run(chunk.steps)
-        fired = dict(zip(neurons, (ran.feedfwd, ran.feedback[1:]), strict=True))
-        outputs = tuple(like_spikes(spikes, neuron) for neuron, spikes in fired.items())
-        self._keep_feedback(outputs[1][-1])
-        return Advanced(outputs, {one: fired[one.part].clone() for one in wanted})
+        program.run(chunk.steps)
+        neurons = loop.feedfwd_neuron, loop.feedback_neuron
+        fired = zip((ran.feedfwd, ran.feedback[1:]), neurons, strict=True)
+        return tuple(like_spikes(spikes, neuron) for spikes, neuron in fired)
 
     def _last_feedback(self, neuron: Neuron) -> torch.Tensor:
         spikes = self._buffers["feedback_spikes"]
