@@ -10,6 +10,7 @@ template <class T>
 class Slopes {
  public:
   using C = Compute<T>;
+  static constexpr bool traces = true;
 
   explicit Slopes(const NeuronSlopesArgs& args)
       : g(args),
@@ -17,12 +18,10 @@ class Slopes {
         rows_(block_.rows * block_.width),
         voltage_in_(rows_),
         voltage_(rows_),
-        reached_(rows_),
-        above_(rows_),
         adaptation_(args.run.kinds * block_.width),
         acting_(block_.width),
-        row_(5 * block_.width) {
-    std::fill_n(row(zeros), block_.width, C(0));
+        row_(row_names * block_.width) {
+    for (const Row name : {zeros, sum_of_moving, sum_of_acting}) std::fill_n(row(name), block_.width, C(0));
     std::fill_n(row(ones), block_.width, C(1));
   }
 
@@ -41,33 +40,36 @@ class Slopes {
   C* code(int64_t) { return row(codes); }
 
   void done(int64_t sample) {
-    const int64_t of = sample * block_.width;
-    surrogate_pass(g.surrogate, g.scale, row(codes), at_.above + of, block_.count);
-    back(sample, zeros, ones, voltage_by_voltage, voltage_by_input);
-    back(sample, ones, zeros, spike_by_voltage, spike_by_input);
+    const int64_t count = block_.count;
+    const C* input = read_row<T>(g.run.inputs, step_, block_.place(sample), count, row(inputs));
+    block_.passes.retrace({block_.numbers, input, at_.acting, at_.voltage_in + sample * block_.width, row(codes),
+                           row(reached), row(slope)},
+                          count);
+    surrogate_pass(g.surrogate, g.scale, row(codes), row(slope), count);
+    back(sample, input, zeros, ones, voltage_by_voltage, voltage_by_input);
+    back(sample, input, ones, zeros, spike_by_voltage, spike_by_input);
   }
 
  private:
-  enum Row { zeros, ones, codes, inputs, of_acting };
+  enum Row { zeros, ones, codes, inputs, reached, slope, sum_of_moving, sum_of_acting, row_names };
 
   const NeuronSlopesArgs& g;
   NeuronBlock<T> block_;
   const int64_t rows_;
-  Scratch<C> voltage_in_, voltage_, reached_, above_, adaptation_, acting_, row_;
-  const StepPlace<C> at_{voltage_in_.at(), voltage_.at(),    reached_.at(),    above_.at(),
-                         nullptr,          adaptation_.at(), adaptation_.at(), acting_.at()};
+  Scratch<C> voltage_in_, voltage_, adaptation_, acting_, row_;
+  const StepPlace<C> at_{voltage_in_.at(), voltage_.at(), adaptation_.at(), adaptation_.at(), acting_.at()};
   int64_t step_ = 0;
 
   C* row(Row name) { return row_.at(name * block_.width); }
 
-  void back(int64_t sample, Row of_spike, Row of_result, NeuronSlope by_voltage, NeuronSlope by_input) {
-    const int64_t of = sample * block_.width, count = block_.count;
-    const int64_t to = step_ * block_.items() + block_.place(sample);
+  // The sums of adaptations are not looked at: these stand still.
+  void back(int64_t sample, const C* input, Row of_spike, Row of_result, NeuronSlope by_voltage, NeuronSlope by_input) {
+    const int64_t to = step_ * block_.items() + block_.place(sample), count = block_.count;
     C* voltages = static_cast<C*>(g.slopes[by_voltage]) + to;
     std::copy_n(row(of_result), count, voltages);
-    block_.passes.adjoint({block_.numbers, read_row<T>(g.run.inputs, step_, block_.place(sample), count, row(inputs)),
-                           at_.acting, at_.voltage_in + of, at_.reached + of, at_.above + of, row(codes), row(of_spike),
-                           row(zeros), voltages, static_cast<C*>(g.slopes[by_input]) + to, row(of_acting)},
+    block_.passes.adjoint({block_.numbers, input, at_.acting, at_.voltage_in + sample * block_.width, row(codes),
+                           row(reached), row(slope), row(zeros), row(of_spike), row(zeros), row(zeros), voltages,
+                           static_cast<C*>(g.slopes[by_input]) + to, row(sum_of_moving), row(sum_of_acting)},
                           count);
   }
 };
