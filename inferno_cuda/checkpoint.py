@@ -270,7 +270,8 @@ def _check_fit(model: nn.Module, state: Mapping[str, Any]) -> None:
             _check_value(key, saved, present)
             module = model.get_submodule(key.rpartition(".")[0])
             if hasattr(module, "_extras"):
-                _check_extras(key, saved, present, module)
+                rings = {name: state.get(f"{key.removesuffix('_extra_state')}{name}") for name in module._buffers}
+                _check_extras(key, saved, present, module, rings)
 
 
 def _check_value(key: str, saved: Any, present: Any) -> None:
@@ -279,11 +280,17 @@ def _check_value(key: str, saved: Any, present: Any) -> None:
         raise TypeError(f"'{key}' is a {kinds[0].__name__} in the file and a {kinds[1].__name__} in the model")
 
 
-def _check_extras(key: str, saved: Mapping[str, Any], present: Mapping[str, Any], module: nn.Module) -> None:
+def _check_extras(
+    key: str, saved: Mapping[str, Any], present: Mapping[str, Any], module: nn.Module, rings: Mapping[str, Any]
+) -> None:
     if saved.keys() != present.keys():
         raise KeyError(f"'{key}' has the entries {sorted(map(str, saved))} in the file, {sorted(present)} in the model")
     for name, value in saved.items():
         _check_value(f"{key}[{name!r}]", value, present[name])
-        ring = module._buffers.get(f"{name.removesuffix('_pointer')}_data") if name.endswith("_pointer") else None
+        data = f"{name.removesuffix('_pointer')}_data" if name.endswith("_pointer") else None
+        ring = module._buffers.get(data)
+        if ring is not None and not ring.numel() and isinstance(rings[data], torch.Tensor):
+            # a history without storage takes that of the file
+            ring = rings[data]
         if ring is not None and ring.ndim and not -len(ring) <= value < max(len(ring), 1):
             raise ValueError(f"'{key}[{name!r}]' is {value}, it must be one of the {len(ring)} slots of the history")

@@ -158,4 +158,52 @@ def analysis(inferno):
     return [*seen, (intervals, inferno.functional.nanmean(intervals, 0), distance, normal)], torch.nn.Module()
 
 
-PROGRAMS = [learning, competition, junction, vision, analysis]
+def digits(inferno):
+    """inferno-ai's quickstart in small: neurons that inhibit one another learn by STDP, and are assigned to classes."""
+    torch.manual_seed(6)
+    neural, learn = inferno.neural, inferno.learn
+
+    def synapse(charge):
+        return {"synapse": neural.DeltaCurrent.partialconstructor(charge), "batch_size": BATCH}
+
+    excitatory, inhibitory = alif(neural, (2, 3)), lif(neural, (2, 3))
+    feedfwd = neural.Serial(
+        neural.LinearDense(
+            (4, 5), (2, 3), 1.0, weight_init=lambda w: inferno.rescale(inferno.uniform(w), 0.1, 0.7), **synapse(30.0)
+        ),
+        excitatory,
+    )
+    trigger = neural.Serial(neural.LinearDirect((2, 3), 1.0, weight_init=torch.ones_like, **synapse(300.0)), inhibitory)
+    inhibit = neural.Serial(
+        neural.LinearLateral((2, 3), 1.0, weight_init=lambda w: -5.0 * torch.ones_like(w), **synapse(10.0)), excitatory
+    )
+    updater = feedfwd.connection.defaultupdater()
+    feedfwd.connection.updater = updater
+    updater.weight.upperbound(inferno.functional.bound_upper_multiplicative, 1.0)
+    clamping = neural.Clamping(updater, "parent.weight", min=0.0)
+    clamping.register()
+    normalization = neural.Normalization(feedfwd.connection, "weight", order=1, scale=6.0, dim=-1)
+    trainer = learn.STDP(5e-2, -5e-3, 30.0, 20.0)
+    trainer.register_cell("feedfwd", feedfwd.cell)
+    classifier = learn.MaxRateClassifier((2, 3), 3, decay=1e-3)
+    seen, counts, labels = [], [], torch.tensor([0, 2, 1])
+    for step, x in enumerate(noise(4, 5)):
+        spikes = feedfwd(x)
+        inhibit(trigger(spikes))
+        trainer()
+        feedfwd.connection.update()
+        counts.append(spikes.float())
+        if step % 25 == 24:
+            trainer.clear()
+            normalization(force=True)
+            classes, logits = classifier(torch.stack(counts), labels, True)
+            counts.clear()
+            seen.append((classes, logits, classifier.rates.clone()))
+        else:
+            seen.append((spikes, feedfwd.connection.weight.detach().clone()))
+    every = torch.nn.ModuleList([feedfwd, trigger, inhibit, trainer, classifier])
+    seen.sort(key=len)
+    return seen, every
+
+
+PROGRAMS = [learning, competition, junction, vision, analysis, digits]

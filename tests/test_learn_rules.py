@@ -118,8 +118,9 @@ def test_worked_numbers_of_an_eligibility():
 
 @pytest.mark.parametrize("lag", [-7.0, 0.0, 7.0])
 def test_a_kernel_is_applied_in_every_step(lag):
-    kwargs = [{"learning_rate": torch.tensor(0.5), "time_constant": 10.0}, {"learning_rate": -0.25, "time_constant": 5.0}]
-    trainer = learn.KernelSTDP(functional.exp_stdp_post_kernel, functional.exp_stdp_pre_kernel, *kwargs)
+    post = {"learning_rate": torch.tensor(0.5), "time_constant": 10.0}
+    pre = {"learning_rate": -0.25, "time_constant": 5.0}
+    trainer = learn.KernelSTDP(functional.exp_stdp_post_kernel, functional.exp_stdp_pre_kernel, post, pre)
     change = pair_changes(trainer, one_to_one(), 20, 20 + int(lag), 30)
     steps = 30 - max(20, 20 + int(lag))
     each = 0.5 * math.exp(-lag / 10) if lag >= 0 else -0.25 * math.exp(lag / 5)

@@ -150,7 +150,9 @@ def is_delayed(cell: Cell, delayed: bool) -> bool:
     return bool(delayed and cell.connection.delayedby)
 
 
-def arriving(cell: Cell, monitor: Monitor, delayed: bool, tolerance: float, back: int = 0) -> Tensor:
+def arriving(
+    cell: Cell, monitor: Monitor, delayed: bool, tolerance: float, back: int = 0, nothing: float = 0.0
+) -> Tensor:
     """What arrives from a presynaptic recording, arranged like the connection's ``synspike``.
 
     Args:
@@ -159,10 +161,10 @@ def arriving(cell: Cell, monitor: Monitor, delayed: bool, tolerance: float, back
         delayed: whether it is looked up at the delays, where there are any.
         tolerance: by which a delay may be off the grid of steps and still be on it, in ms.
         back: 0 for the last step, 1 for the one before.
+        nothing: what arrives at a delay that is out of range.
 
     Raises:
         RuntimeError: if nothing has been recorded.
-        ValueError: if a delay is longer than what was recorded.
     """
     connection = cell.connection
     if not is_delayed(cell, delayed):
@@ -172,12 +174,28 @@ def arriving(cell: Cell, monitor: Monitor, delayed: bool, tolerance: float, back
     reducer = monitor.reducer
 
     def look_up(selector: Tensor) -> Tensor:
+        time, late = _in_range(selector, connection.delayedby, tolerance)
         if back:
-            return reducer.data_.select(selector, reducer.interpolate, tolerance=tolerance, offset=1 + back)
-        return monitor.view(selector, tolerance)
+            found = reducer.data_.select(time, reducer.interpolate, tolerance=tolerance, offset=1 + back)
+        else:
+            found = monitor.view(time, tolerance)
+        return found if late is None else found.masked_fill(late, nothing)
 
     # what a convolution sees of its synapse, which has one element a pixel
     return connection._past(look_up) if hasattr(connection, "_past") else look_up(connection.selector)
+
+
+def _in_range(selector: Tensor, longest: float, tolerance: float) -> tuple[Tensor, Tensor | None]:
+    """Delays moved to the nearer end of their range, and where they were above it; None if the host sees that none is.
+
+    Those above see nothing, as in the synapse, and those below, which a rule of delays can make, the newest.
+    """
+    # as a rule the samples share their delays
+    delays = selector[:1] if selector.stride(0) == 0 else selector
+    late = delays > longest + max(tolerance, 2 * torch.finfo(delays.dtype).eps * longest)
+    if delays.is_cpu and not bool(late.any()):
+        late = None
+    return delays.clamp(0.0, longest).expand_as(selector), late
 
 
 def _seen(connection: Connection, data: Tensor) -> Tensor:
@@ -204,7 +222,7 @@ def lag(cell: Cell, post: Monitor, pre: Monitor, delayed: bool, tolerance: float
         tolerance: by which a delay may be off the grid of steps and still be on it, in ms.
     """
     connection = cell.connection
-    since = arriving(cell, pre, delayed, tolerance)
+    since = arriving(cell, pre, delayed, tolerance, nothing=torch.nan)
     if delayed and connection.delayedby is not None:
         since = _without_border(connection, since)
     return connection.presyn_receptive(since) - connection.postsyn_receptive(newest(post))
@@ -239,7 +257,7 @@ def exponential_terms(lag: Tensor, after: tuple[float, float], before: tuple[flo
     """
 
     def term(rate: float, time_constant: float, counted: Tensor) -> Kept:
-        return Kept((torch.exp(lag.abs() / -time_constant) * (abs(rate) * counted)).nansum(-1))
+        return Kept((torch.exp(lag.abs() / -time_constant) * (abs(rate) * counted)).nansum(-1).to(lag.dtype))
 
     return term(*after, lag >= 0), term(*before, lag < 0)
 
