@@ -10,6 +10,8 @@ import torch
 from ..neural import Cell
 from ..observe import EventReducer, PassthroughReducer, Reducer, StateMonitor
 from ..state import Module
+from ._arrivals import KINDS as ARRIVING
+from ._arrivals import ArrivalMonitor, Arriving
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,18 @@ class Source:
         dt: length of a step, in ms.
         duration: how long what is recorded must be kept, in ms.
         tags: what tells monitors of them apart.
+        arriving: whether they were sent before, and arrive after the delays of a connection.
     """
 
     attr: str
     dt: float
     duration: float = 0.0
     tags: dict[str, Any] = field(default_factory=dict)
+    arriving: bool = False
+
+    def reducer(self, kind: type[Reducer]) -> type[Reducer]:
+        """The class of the reducers that record them."""
+        return ARRIVING.get(kind, kind) if self.arriving else kind
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,8 @@ class Watch:
 
     def constructor(self) -> Any:
         """Makes the monitor, which records after every step of the layer in training mode."""
-        return StateMonitor.partialconstructor(
+        kind = ArrivalMonitor if isinstance(self.reducer, Arriving) else StateMonitor
+        return kind.partialconstructor(
             reducer=self.reducer, as_prehook=False, train_update=True, eval_update=False, prepend=True
         )
 
@@ -55,7 +64,7 @@ def presynaptic(cell: Cell, delayed: bool) -> Source:
     connection = cell.connection
     if delayed and connection.delayedby is not None:
         return Source("synapse.spike", connection.dt, connection.delayedby, {"delayed": True})
-    return Source("connection.synspike", connection.dt, 0.0, {"delayed": False})
+    return Source("connection.synspike", connection.dt, 0.0, {"delayed": False}, bool(connection.delayedby))
 
 
 def sent(cell: Cell) -> Source:
@@ -65,7 +74,7 @@ def sent(cell: Cell) -> Source:
 
 def spikes(name: str, source: Source, **options: Any) -> Watch:
     """Records spikes as they are."""
-    reducer = PassthroughReducer(source.dt, duration=source.duration, inclusive=True, **options)
+    reducer = source.reducer(PassthroughReducer)(source.dt, duration=source.duration, inclusive=True, **options)
     return Watch(name, source.attr, reducer, {"dt": source.dt, **source.tags})
 
 
@@ -91,7 +100,7 @@ def trace(
         inplace: whether it is written in place.
         **tags: further tags.
     """
-    reducer = state.tracecls(
+    reducer = source.reducer(state.tracecls)(
         source.dt,
         time_constant,
         amplitude=1.0 if amplitude is None else amplitude,
@@ -109,7 +118,7 @@ def trace(
 
 def since_spike(name: str, source: Source, inplace: bool) -> Watch:
     """Records the time since the last spike, in ms; NaN before the first."""
-    reducer = EventReducer(
+    reducer = source.reducer(EventReducer)(
         source.dt, is_spike, initial="nan", duration=source.duration, inclusive=True, inplace=inplace
     )
     return Watch(name, source.attr, reducer, {"dt": source.dt, **source.tags, "inplace": inplace})

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor
-
 from ..neural import Cell
 from ..state import Module
 from ._monitors import Watch, postsynaptic, presynaptic, spikes, trace
 from ._rule import Monitors, TermRule
+from ._sent import Values
 from ._terms import Term, arriving, newest, product
 
 
@@ -34,12 +33,12 @@ class Pairs(TermRule):
         if amp_post != 0:
             yield spikes("spike_pre", before)
 
-    def _trace(self, value: Tensor, rate: float) -> Tensor:
+    def _trace(self, value: Values, rate: float) -> Values:
         """A recorded trace with the amplitude that the term needs."""
         return value
 
     def _terms(self, cell: Cell, state: Module, monitors: Monitors) -> list[tuple[Term, float]]:
-        def incoming(name: str) -> Tensor:
+        def incoming(name: str) -> Values:
             return arriving(cell, monitors[name], state.delayed, state.tolerance)
 
         terms = []

@@ -15,6 +15,8 @@ from torch import Tensor
 from .. import functional
 from ..neural import Cell, Connection
 from ..observe import Monitor
+from ._arrivals import Arriving
+from ._sent import Sent, correlated
 
 Reduction = Callable[[Tensor, int], Tensor]
 
@@ -37,6 +39,10 @@ class Product:
     def per_sample(self) -> Tensor:
         """The term of each sample, ``(B, *weight)``."""
         return torch.einsum("b...r,b...r->b...", self.post, self.pre)
+
+    def mean(self) -> Tensor:
+        """The mean over the samples, ``(*weight,)``."""
+        return self.summed() / len(self.pre)
 
     def summed(self, factor: Tensor | None = None) -> Tensor:
         """The sum over the samples, ``(*weight,)``, each multiplied by its factor, ``(B,)``."""
@@ -63,26 +69,65 @@ class Kept:
         """The term of each sample, ``(B, *weight)``."""
         return self.values
 
+    def mean(self) -> Tensor:
+        """The mean over the samples, ``(*weight,)``."""
+        return self.values.sum(0) / len(self.values)
+
     def summed(self, factor: Tensor | None = None) -> Tensor:
         """The sum over the samples, ``(*weight,)``, each multiplied by its factor, ``(B,)``."""
         return self.values.sum(0) if factor is None else torch.einsum("b,b...->...", factor, self.values)
 
 
-Term = Product | Kept
+@dataclass(frozen=True)
+class Correlation:
+    """The product of a postsynaptic recording, ``(B, *outshape)``, and of what was sent and arrives now."""
+
+    post: Tensor
+    pre: Sent
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor with the batch size, the dtype and the device of the term."""
+        return self.post
+
+    def _product(self) -> Product:
+        return _product(self.pre.connection, self.post, self.pre.gathered())
+
+    def per_sample(self) -> Tensor:
+        """The term of each sample, ``(B, *weight)``."""
+        return self._product().per_sample()
+
+    def mean(self) -> Tensor:
+        """The mean over the samples, ``(*weight,)``."""
+        return self.summed(scale=1.0 / len(self.post))
+
+    def summed(self, factor: Tensor | None = None, scale: float = 1.0) -> Tensor:
+        """The sum over the samples times ``scale``, ``(*weight,)``, each multiplied by its factor, ``(B,)``."""
+        post = self.post if factor is None else self.post * _beside(factor, self.post)
+        found = correlated(post, self.pre, scale)
+        return self._product().summed(factor) * scale if found is None else found
 
 
-def product(cell: Cell, post: Tensor, pre: Tensor) -> Product:
+Term = Product | Correlation | Kept
+
+
+def product(cell: Cell, post: Tensor, pre: Tensor | Sent) -> Product | Correlation:
     """The term of two recordings.
 
     Args:
         cell: the cell that they are of.
         post: ``(B, *outshape)``.
-        pre: arranged like the connection's ``synspike``.
+        pre: arranged like the connection's ``synspike``, or what was sent before.
     """
+    if isinstance(pre, Sent):
+        return Correlation(post, pre)
+    return _product(cell.connection, post, pre)
+
+
+def _product(connection: Connection, post: Tensor, pre: Tensor) -> Product:
     dtype = torch.promote_types(post.dtype, pre.dtype)
     if dtype == torch.bool:
-        dtype = cell.connection._parameter("weight").dtype
-    connection = cell.connection
+        dtype = connection._parameter("weight").dtype
     return Product(connection.postsyn_receptive(post).to(dtype), connection.presyn_receptive(pre).to(dtype))
 
 
@@ -91,7 +136,7 @@ def reduced(term: Term, reduction: Reduction) -> Tensor:
     if reduction in _SUMS:
         return term.summed()
     if reduction in _MEANS:
-        return term.summed() / len(term.like)
+        return term.mean()
     return reduction(term.per_sample(), 0)
 
 
@@ -152,8 +197,8 @@ def is_delayed(cell: Cell, delayed: bool) -> bool:
 
 def arriving(
     cell: Cell, monitor: Monitor, delayed: bool, tolerance: float, back: int = 0, nothing: float = 0.0
-) -> Tensor:
-    """What arrives from a presynaptic recording, arranged like the connection's ``synspike``.
+) -> Tensor | Sent:
+    """What arrives from a presynaptic recording, arranged like the connection's ``synspike``, or to be read so.
 
     Args:
         cell: the cell that it is of.
@@ -168,6 +213,9 @@ def arriving(
     """
     connection = cell.connection
     if not is_delayed(cell, delayed):
+        sent = monitor.reducer.sent(back) if isinstance(monitor.reducer, Arriving) else None
+        if sent is not None:
+            return sent
         data = previous(monitor) if back else newest(monitor)
         return _seen(connection, data) if delayed and connection.delayedby is not None else data
     newest(monitor)
@@ -223,6 +271,8 @@ def lag(cell: Cell, post: Monitor, pre: Monitor, delayed: bool, tolerance: float
     """
     connection = cell.connection
     since = arriving(cell, pre, delayed, tolerance, nothing=torch.nan)
+    if isinstance(since, Sent):
+        since = since.gathered(torch.nan)
     if delayed and connection.delayedby is not None:
         since = _without_border(connection, since)
     return connection.presyn_receptive(since) - connection.postsyn_receptive(newest(post))

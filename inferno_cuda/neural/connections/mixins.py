@@ -146,6 +146,7 @@ class WeightBiasDelayMixin(WeightBiasMixin):
             self.register_parameter("delay_", nn.Parameter(delay, requires_grad))
         self._plans = PlanCache()
         self._minus_plans = PlanCache()  # of the part of the current that is subtracted, if there is one
+        self._spike_plans = PlanCache()  # of the spikes, where they are looked up in another way than the currents
 
     @property
     def delay(self) -> nn.Parameter | None:
@@ -168,6 +169,7 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         """
         self._plans.suspect()
         self._minus_plans.suspect()
+        self._spike_plans.suspect()
         self._project_delays()
         return self._held("delay_")
 
