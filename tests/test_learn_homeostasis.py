@@ -84,11 +84,11 @@ def test_rates_reach_their_target(param):
 
     def rates():
         trainer.clear()
-        fired = sum(made(torch.rand(8, 20) < 0.3).float().mean(0) for _ in range(100))
-        return fired / 100
+        fired = sum(made(torch.rand(8, 20) < 0.3).float().mean(0) for _ in range(60))
+        return fired / 60
 
     start = (rates() - target).abs()
-    for _ in range(60):
+    for _ in range(40):
         rates()
         trainer()
         made.update()

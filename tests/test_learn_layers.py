@@ -66,7 +66,7 @@ def test_recurrent_layers_beside_inferno(name):
 
 
 @pytest.mark.parametrize("delay", [None, LONGEST])
-@pytest.mark.parametrize("name", ["STDP", "MSTDP", "TripletSTDP"])
+@pytest.mark.parametrize("name", ["STDP", "TripletSTDP"])
 def test_layers_that_fire_by_themselves_beside_inferno(name, delay):
     pytest.importorskip("inferno.learn")
     from learn_cases import oracle
@@ -180,6 +180,22 @@ def test_on_a_gpu(name, connection):
         ends.append([p.detach().cpu() for p in (made.connection.weight, made.connection.delay)])
     for one, other in zip(*ends, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_sequences_of_a_watched_layer():
+    """`run` steps a layer that monitors watch: they record every step."""
+    steps, ends = spikes(15, 2, 8), []
+    for whole in (False, True):
+        made, trainer = neural.Serial(dense(OURS, 8, 5, 4, delay=LONGEST), lif(OURS, 5)), rule(OURS, "MSTDPET")
+        unit = trainer.register_cell("cell", made.cell)
+        if whole:
+            neural.run(made, steps)
+        else:
+            for x in steps:
+                made(x)
+        ends.append({name: monitor.peek() for name, monitor in unit.monitors.items()})
+    assert ends[0]["elig_post"].any()
+    assert all(torch.equal(ends[0][name], value) for name, value in ends[1].items())
 
 
 def test_a_unit_moves_a_cell_with_its_monitors():

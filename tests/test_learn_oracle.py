@@ -33,7 +33,7 @@ PAIRS = every_pair(grid())
 
 @pytest.mark.parametrize("case", PAIRS, ids=label)
 def test_every_pair_of_choices(theirs, case):
-    check(theirs, case, steps=40)
+    check(theirs, case, steps=25)
 
 
 @pytest.mark.slow
