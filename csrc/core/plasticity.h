@@ -31,10 +31,11 @@ INFERNO_HD int64_t taps_of(const CorrelateArgs& a) { return a.rows.kernel * a.co
 INFERNO_HD int64_t terms_of(const CorrelateArgs& a) { return (a.direct ? 1 : a.channels) * taps_of(a); }
 INFERNO_HD int64_t newest_slot(const CorrelateArgs& a) { return a.pointer ? ring_slot(*a.pointer, 1, a.slots) : 0; }
 
-// Nothing where either is 0, whatever the other is: what is silent need not be looked at.
+// Nothing where either is 0, whatever the other is: what is silent need not be looked at. In flags, so that compilers
+// vectorise it.
 template <class C>
 INFERNO_HD C met(C post, C pre) {
-  return post != C(0) && pre != C(0) ? post * pre : C(0);
+  return (int32_t(post != C(0)) & int32_t(pre != C(0))) ? post * pre : C(0);
 }
 
 struct Synapse {

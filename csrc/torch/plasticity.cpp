@@ -1,11 +1,7 @@
-#include "core/plasticity.h"
-
-#include "torch/common.h"
+#include "torch/plasticity.h"
 
 namespace inferno {
 namespace {
-
-enum class Device { cpu, cuda };
 
 // geometry: empty (dense), one number (direct), or pairs of kernel, stride, padding and dilation.
 void take_geometry(CorrelateArgs& a, const Tensor& pre, const std::vector<int64_t>& geometry) {
@@ -44,13 +40,14 @@ void take_post(CorrelateArgs& a, const Tensor& post) {
   a.post_column = image ? post.stride(3) : 0;
 }
 
+}  // namespace
+
 std::vector<int64_t> sizes_of_synapses(const CorrelateArgs& a, const std::vector<int64_t>& geometry) {
   if (geometry.empty()) return {a.filters, a.channels};
   if (a.direct) return {a.filters};
   return {a.filters, a.channels, a.rows.kernel, a.columns.kernel};
 }
 
-// Of tensors on one device; slot and factor as delay_plan makes them, for a ring alone.
 CorrelateArgs correlate_args(const Tensor& post, const Tensor& pre, const std::optional<Tensor>& pointer,
                              const std::optional<Tensor>& slot, const std::optional<Tensor>& factor, Scalar type,
                              bool linear, double scale, double overbound, const std::vector<int64_t>& geometry) {
@@ -85,6 +82,8 @@ CorrelateArgs correlate_args(const Tensor& post, const Tensor& pre, const std::o
   a.factor = factor ? factor->const_data_ptr() : nullptr;
   return a;
 }
+
+namespace {
 
 // Along whichever of inputs and outputs there are more of: the spikes of an input are listed by one thread then.
 void run_correlate_cpu(const CorrelateArgs& a) {

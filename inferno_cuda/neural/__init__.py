@@ -5,7 +5,7 @@ from .base import Connection, InfernoNeuron, InfernoSynapse, Neuron, Synapse, Sy
 from .connections import Conv2D, LinearDense, LinearDirect, LinearLateral
 from .encoders import HomogeneousPoissonApproxEncoder, HomogeneousPoissonEncoder, PoissonIntervalEncoder
 from .hooks import Clamping, Normalization
-from .modeling import Accumulator, Updatable, Updater
+from .modeling import Accumulator, Deferred, Updatable, Updater
 from .network import Biclique, Cell, Layer, RecurrentSerial, Serial
 from .neurons import ALIF, EIF, GLIF1, GLIF2, LIF, QIF, AdEx, Izhikevich
 from .sequence import run
@@ -25,6 +25,7 @@ __all__ = [
     "Clamping",
     "Connection",
     "Conv2D",
+    "Deferred",
     "DeltaCurrent",
     "DeltaPlusCurrent",
     "DoubleExponentialCurrent",

@@ -7,8 +7,11 @@ from typing import Any
 
 import torch
 
+from ..ops.common import has_memory, overlap
 from ..state import Module
 from ..state._check import instance
+from ._coverage import watched
+from ._deferred import Deferred, Pending, Unknown, kept, limit_of, limits_of
 
 Reduction = Callable[[torch.Tensor, int], torch.Tensor]
 Bound = tuple[Callable, tuple[float | None, ...], dict[str, Any]]
@@ -29,9 +32,9 @@ def _bounded(bound: Bound, *tensors: torch.Tensor) -> torch.Tensor:
     return function(*tensors, *limits, **kwargs)
 
 
-def _update(name: str, value: torch.Tensor | None) -> torch.Tensor | None:
-    if value is None:
-        return None
+def _update(name: str, value: torch.Tensor | Deferred | None) -> torch.Tensor | Deferred | None:
+    if value is None or isinstance(value, Deferred):
+        return value
     value = instance(name, value, torch.Tensor).detach()
     return value if value.is_floating_point() or value.is_complex() else value.to(torch.get_default_dtype())
 
@@ -41,12 +44,15 @@ class Accumulator(Module):
 
     Both are magnitudes: applied without bounds they change the parameter by ``pos - neg``. Pending updates are not
     parameters and are not saved in the state_dict. Those that inferno-ai saved replace what is pending.
+
+    A learning rule may give a :class:`~inferno_cuda.neural.Deferred` in place of a tensor. Whoever reads it sees a
+    tensor; an :class:`Updater` applies it as it is where it can.
     """
 
     def __init__(self) -> None:
         Module.__init__(self)
-        self._pos: list[torch.Tensor] = []
-        self._neg: list[torch.Tensor] = []
+        self._pos: list[torch.Tensor] = Pending()
+        self._neg: list[torch.Tensor] = Pending()
         self._reduced: dict[str, torch.Tensor | None] = {}
         self._reduce: Reduction = torch.sum
         self._upper: Bound | None = None
@@ -59,7 +65,7 @@ class Accumulator(Module):
         return self._reduction_of("_pos")
 
     @pos.setter
-    def pos(self, value: torch.Tensor | None) -> None:
+    def pos(self, value: torch.Tensor | Deferred | None) -> None:
         self._append(value, None)
 
     @pos.deleter
@@ -72,14 +78,14 @@ class Accumulator(Module):
         return self._reduction_of("_neg")
 
     @neg.setter
-    def neg(self, value: torch.Tensor | None) -> None:
+    def neg(self, value: torch.Tensor | Deferred | None) -> None:
         self._append(None, value)
 
     @neg.deleter
     def neg(self) -> None:
         self._drop("_neg")
 
-    def _append(self, pos: torch.Tensor | None, neg: torch.Tensor | None) -> None:
+    def _append(self, pos: torch.Tensor | Deferred | None, neg: torch.Tensor | Deferred | None) -> None:
         given = {"_pos": _update("pos", pos), "_neg": _update("neg", neg)}
         for pending, value in given.items():
             if value is not None:
@@ -93,13 +99,13 @@ class Accumulator(Module):
     def _reduction_of(self, pending: str) -> torch.Tensor | None:
         if pending not in self._reduced:
             updates = getattr(self, pending)
-            self._reduced[pending] = self._reduce(torch.stack(updates, 0), 0) if updates else None
+            self._reduced[pending] = self._reduce(torch.stack(list(updates), 0), 0) if updates else None
         return self._reduced[pending]
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Accumulator:
         super()._apply(fn, recurse)
-        self._pos[:] = map(fn, self._pos)
-        self._neg[:] = map(fn, self._neg)
+        for updates in (self._pos, self._neg):
+            updates[:] = [u.map(fn) if isinstance(u, Deferred) else fn(u) for u in kept(updates)]
         self._reduced.clear()
         return self
 
@@ -168,6 +174,34 @@ class Accumulator(Module):
         if neg is None:
             return pos
         return -neg if pos is None else pos - neg
+
+    def _fused(self, param: torch.Tensor) -> dict[str, Any] | None:
+        """Arguments of ``ops.apply_updates_`` that stand for a call, or None: one is needed.
+
+        They do where updates are summed, as tensors of the parameter's shape and dtype or all deferred, and bounds are
+        none or of functional.bounding.
+        """
+        if type(self) is not Accumulator or watched(self) or self._reduce is not torch.sum:
+            return None
+        try:
+            halves = self._full is None
+            upper, lower = (limit_of(self._upper), limit_of(self._lower)) if halves else limits_of(self._full)
+        except Unknown:
+            return None
+        every = kept(self._pos) + kept(self._neg)
+        if any(u.shape != param.shape or u.dtype != param.dtype or u.device != param.device for u in every):
+            return None
+        if any(isinstance(u, torch.Tensor) and (not has_memory(u) or overlap(u, param)) for u in every):
+            return None
+        if every and all(isinstance(u, Deferred) for u in every):
+            pos, neg = ([outer for u in kept(updates) for outer in u.outers] for updates in (self._pos, self._neg))
+        else:
+            pos, neg = (self._only(updates) for updates in ("_pos", "_neg"))
+        return {"pos": pos, "neg": neg, "upper": upper, "lower": lower}
+
+    def _only(self, pending: str) -> torch.Tensor | None:
+        updates = getattr(self, pending)
+        return updates[0] if len(updates) == 1 else self._reduction_of(pending)
 
     def forward(self, param: torch.Tensor, **kwargs) -> torch.Tensor:
         """``param`` with the pending updates added, in the dtype of ``param``; itself if there are none."""

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 import torch.nn as nn
 
+from .. import ops
+from ..ops.common import has_memory
 from ..state import Module
 from ..state._check import instance, same_shape
 from ._accumulator import Accumulator, Reduction, saved_updates
@@ -152,15 +154,30 @@ class Updater(Module):
             raise RuntimeError("the module of this updater does not exist any more")
         write = getattr(parent, "_update_parameter", lambda name, value: assign(parent, name, value))
         with torch.no_grad():
-            values = {}
+            values, fused = {}, {}
             for name in params or self.names:
                 accumulator, present = self.updates_[name], self._read(name)
+                held = self._written_in_place(name)
+                arguments = None if held is None else accumulator._fused(held)
+                if arguments is not None:
+                    fused[name] = held, arguments
+                    continue
                 value = accumulator(present, **kwargs)
                 if value is not present:
                     _check_new(name, value, present)
                     values[name] = value
             for name, value in values.items():
                 write(name, value)
+            for held, arguments in fused.values():
+                ops.apply_updates_(held, **arguments)
+
+    def _written_in_place(self, name: str) -> torch.Tensor | None:
+        """The tensor of an attribute, where setting it does no more than write this tensor; otherwise None."""
+        if torch.compiler.is_compiling():
+            return None
+        find = getattr(self.parent, "_written_in_place", None)
+        held = find(name) if find is not None else None
+        return held if held is not None and held.is_contiguous() and has_memory(held) else None
 
     def _read(self, name: str) -> torch.Tensor:
         parent = self.parent

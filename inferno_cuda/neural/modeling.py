@@ -1,6 +1,7 @@
 """Pending parameter updates: collecting, bounding, applying."""
 
 from ._accumulator import Accumulator
+from ._deferred import Deferred
 from ._updater import Updatable, Updater
 
-__all__ = ["Accumulator", "Updatable", "Updater"]
+__all__ = ["Accumulator", "Deferred", "Updatable", "Updater"]

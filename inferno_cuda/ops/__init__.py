@@ -7,6 +7,13 @@ from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
 from .history import history_gather, history_push, history_push_
 from .integrate_fire import Fired, integrate_fire
 from .layer_run import Operand, Program
+from .learning import (
+    eligibility_step_,
+    eligibility_sum,
+    spike_time_pairs_conv2d,
+    spike_time_pairs_dense,
+    spike_time_pairs_direct,
+)
 from .native import status as native_status
 from .neuron import neuron_step, neuron_step_
 from .neuron_run import NeuronRun, neuron_run
@@ -14,15 +21,19 @@ from .plasticity import correlate_conv2d, correlate_dense, correlate_direct
 from .synapse import synapse_step_
 from .synapse_run import synapse_run
 from .trace import trace_push, trace_push_
+from .updates import Limit, OuterProduct, apply_updates_
 
 __all__ = [
     "Choice",
     "DelayPlan",
     "Fired",
+    "Limit",
     "NeuronRun",
     "Operand",
+    "OuterProduct",
     "Program",
     "active_mode",
+    "apply_updates_",
     "backend",
     "choose",
     "correlate_conv2d",
@@ -35,6 +46,8 @@ __all__ = [
     "delayed_dense_run",
     "delayed_direct",
     "delayed_direct_run",
+    "eligibility_step_",
+    "eligibility_sum",
     "history_gather",
     "history_push",
     "history_push_",
@@ -44,6 +57,9 @@ __all__ = [
     "neuron_step_",
     "native_on_cpu",
     "native_status",
+    "spike_time_pairs_conv2d",
+    "spike_time_pairs_dense",
+    "spike_time_pairs_direct",
     "synapse_run",
     "synapse_step_",
     "trace_push",

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import torch
 
-from ..reference import Delays
-from ._delayed_checks import check_plan
+from ..reference import Delays, Geometry
+from ._delayed_checks import check_convolution, check_plan
 from .common import check_floating, check_pointer, shape_text, widened
 from .delay_plan import DelayPlan
 
 
-def check_times(pre: torch.Tensor, pointer: torch.Tensor | None, plan: DelayPlan | None, dims: int, names: str) -> None:
+def check_times(
+    pre: torch.Tensor,
+    pointer: torch.Tensor | None,
+    plan: DelayPlan | None,
+    dims: int,
+    names: str,
+    called: str = "pre",
+) -> None:
     """Whether `pre` is one observation, or with a plan a ring of them with its pointer."""
     if (pointer is None) != (plan is None):
         missing, given = ("pointer", "plan") if pointer is None else ("plan", "pointer")
-        raise ValueError(f"{missing} was None with a {given}; delays need both, and a ring as pre")
+        raise ValueError(f"{missing} was None with a {given}; delays need both, and a ring as {called}")
     wanted = f"({names})" if plan is None else f"(slots, {names}) with a plan"
     if pre.ndim != dims + (plan is not None):
-        raise ValueError(f"pre had shape {shape_text(pre.shape)}; it must be {wanted}")
+        raise ValueError(f"{called} had shape {shape_text(pre.shape)}; it must be {wanted}")
 
 
 def check_sides(post: torch.Tensor, pre: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.dtype]:
@@ -61,3 +68,26 @@ def delays_of(
     compute = torch.float64 if dtype == torch.float64 else torch.float32
     factor = None if plan.factor is None else plan.factor.to(compute)
     return Delays(pointer, plan.slot, factor, plan.linear, plan.overbound)
+
+
+def convolution_of(
+    post: torch.Tensor, pre: torch.Tensor, kernel, stride, padding, dilation, called: str
+) -> tuple[tuple[int, ...], Geometry, tuple[int, ...]]:
+    """Shape of the weights, geometry, and its numbers for the kernels, of post ``[B, F, Ho, Wo]``.
+
+    Raises:
+        ValueError: the kernel does not fit into the image, or post does not fit what comes of it.
+    """
+    kernel = tuple(map(int, kernel))
+    if len(kernel) != 2:
+        raise ValueError(f"kernel was {kernel}; it must be a pair of integers")
+    filters = post.shape[1] if post.ndim == 4 else 0
+    shape = (filters, pre.shape[-3], *kernel)
+    geometry = check_convolution(pre.shape[-2:], torch.empty(shape, device="meta"), stride, padding, dilation)
+    wanted = (pre.shape[-4], filters, *geometry.places(kernel))
+    if post.ndim != 4 or post.shape != wanted:
+        raise ValueError(
+            f"{called} had shape {shape_text(post.shape)}; it must be ({wanted[0]}, filters, {wanted[2]}, {wanted[3]}) "
+            "to fit the inputs and the geometry"
+        )
+    return shape, geometry, (*kernel, *geometry.stride, *geometry.padding, *geometry.dilation)

@@ -32,6 +32,12 @@ OPS = (
     "correlate_dense",
     "correlate_direct",
     "correlate_conv2d",
+    "apply_updates",
+    "spike_time_pairs_dense",
+    "spike_time_pairs_direct",
+    "spike_time_pairs_conv2d",
+    "eligibility_step",
+    "eligibility_sum",
 )
 
 

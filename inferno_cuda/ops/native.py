@@ -20,7 +20,8 @@ _OPERATORS = (
     *("delayed_dense", "delayed_direct", "delayed_conv2d"),
     *("delayed_run", "delayed_run_series", "delayed_run_taps", "layer_run"),
     *("trace_push_", "trace_push_packed_"),
-    "correlate",
+    *("correlate", "apply_updates_", "apply_outers_"),
+    *("spike_pairs", "eligibility_step_", "eligibility_sum"),
 )
 
 

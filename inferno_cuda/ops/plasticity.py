@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 
 from .. import reference
-from ._delayed_checks import check_convolution
-from ._plasticity_checks import check_sides, check_times, delays_of
+from ._plasticity_checks import check_sides, check_times, convolution_of, delays_of
 from .backend import runs_native
 from .common import needs_graph, shape_text
 from .delay_plan import DelayPlan
@@ -158,17 +157,5 @@ def correlate_conv2d(
         ValueError, TypeError: as :func:`correlate_dense`, and ValueError if the kernel is larger than the padded image.
     """
     check_times(pre, pointer, plan, 4, "batch, channels, height, width")
-    kernel = tuple(map(int, kernel))
-    if len(kernel) != 2:
-        raise ValueError(f"kernel was {kernel}; it must be a pair of integers")
-    filters = post.shape[1] if post.ndim == 4 else 0
-    shape = (filters, pre.shape[-3], *kernel)
-    geometry = check_convolution(pre.shape[-2:], torch.empty(shape, device="meta"), stride, padding, dilation)
-    wanted = (pre.shape[-4], filters, *geometry.places(kernel))
-    if post.ndim != 4 or post.shape != wanted:
-        raise ValueError(
-            f"post had shape {shape_text(post.shape)}; it must be ({wanted[0]}, filters, {wanted[2]}, {wanted[3]}) to "
-            "fit pre and the geometry"
-        )
-    numbers = (*kernel, *geometry.stride, *geometry.padding, *geometry.dilation)
+    shape, geometry, numbers = convolution_of(post, pre, kernel, stride, padding, dilation, "post")
     return _correlate("correlate_conv2d", post, pre, pointer, plan, scale, shape, geometry, numbers)

@@ -5,6 +5,7 @@ from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct, ring_ser
 from .exponential import exp
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
 from .integrate_fire import CHARGE_MODELS, ChargeModel, Fired, integrate_fire, integrate_fire_step
+from .learning import eligibility_step_, eligibility_sum, spike_pairs
 from .neuron import (
     MODELS,
     NeuronModel,
@@ -29,6 +30,7 @@ from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivativ
 from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
 from .trace import TRACES, round_target, trace_events, trace_push, trace_push_, trace_step
+from .updates import Limit, OuterProduct, apply_outers_, apply_updates_
 
 __all__ = [
     "CHARGE_MODELS",
@@ -41,12 +43,16 @@ __all__ = [
     "Delays",
     "Fired",
     "Geometry",
+    "Limit",
     "Lookup",
     "NeuronModel",
     "NeuronRun",
+    "OuterProduct",
     "Slope",
     "SurrogateForm",
     "adapt_samples",
+    "apply_outers_",
+    "apply_updates_",
     "compute_dtype",
     "correlate",
     "current_adaptation",
@@ -57,6 +63,8 @@ __all__ = [
     "delayed_dense",
     "delayed_direct",
     "delayed_run",
+    "eligibility_step_",
+    "eligibility_sum",
     "exp",
     "exponential_membrane",
     "fire",
@@ -78,6 +86,7 @@ __all__ = [
     "round_target",
     "smooth_threshold",
     "spike_count",
+    "spike_pairs",
     "step_threshold",
     "sum_kinds",
     "surrogate_derivative",

@@ -38,12 +38,23 @@ class _Samples:
         self.channel = places.view(-1, 1, 1, 1) if geometry.direct else places.view(1, -1, 1, 1)
         self.taps = [torch.arange(size, device=pre.device) for size in shape[2:]]
 
-    def at(self, age, b, row, column):
+    def _pixels(self, row, column):
         y = (row * self.geometry.stride[0] + self.taps[0] * self.geometry.dilation[0]).view(-1, 1)
-        x = column * self.geometry.stride[1] + self.taps[1] * self.geometry.dilation[1]
+        return y, column * self.geometry.stride[1] + self.taps[1] * self.geometry.dilation[1]
+
+    def inside(self, row, column):
+        return self.pixels[self._pixels(row, column)]
+
+    def at(self, age, b, row, column):
+        y, x = self._pixels(row, column)
         value = self.data[(self.newest - age).remainder(self.slots), b, self.channel, y, x]
         value = torch.where(age == self.slots, self.overbound, value)
         return torch.where(self.pixels[y, x], value, 0.0)
+
+
+def full_shape(shape, geometry):
+    """The shape of weights as that of a convolution's, ``[F, C, kH, kW]``."""
+    return tuple(shape) if len(shape) == 4 else (shape[0], 1 if geometry.direct else shape[1], 1, 1)
 
 
 def _met(post, pre):
@@ -65,7 +76,7 @@ def correlate(post, pre, delays=None, *, shape, geometry=DENSE, scale=1.0, dtype
         dtype: of the result.
     """
     compute = compute_dtype(dtype)
-    full = tuple(shape) if len(shape) == 4 else (shape[0], 1 if geometry.direct else shape[1], 1, 1)
+    full = full_shape(shape, geometry)
     post = post.to(compute)
     post = post if post.ndim == 4 else post[:, :, None, None]
     if delays is None:

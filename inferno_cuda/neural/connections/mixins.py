@@ -238,6 +238,14 @@ class WeightBiasDelayMixin(WeightBiasMixin):
     def _parameter(self, name: str) -> torch.Tensor | None:
         return self._held("delay_") if name == "delay" else getattr(self, name)
 
+    def _written_in_place(self, name: str) -> torch.Tensor | None:
+        """The tensor of a parameter, where setting it does no more than write this tensor; otherwise None."""
+        kind, setters = type(self), (WeightMixin.weight, WeightBiasMixin.bias, WeightBiasDelayMixin.delay)
+        plain = kind._replace is WeightMixin._replace
+        plain = plain and kind._update_parameter is WeightBiasDelayMixin._update_parameter
+        plain = plain and getattr(kind, name, None) in setters
+        return self._parameters.get(f"{name}_") if plain else None
+
     def _update_parameter(self, name: str, value: torch.Tensor) -> None:
         delay = self._held("delay_") if name == "delay" else None
         if delay is not None:
