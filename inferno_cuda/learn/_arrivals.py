@@ -155,6 +155,9 @@ class Arriving:
 
     def sent(self, back: int = 0) -> Sent | None:
         """What was recorded ``back`` steps before the last; None if it is not what was sent."""
+        return self._own(back)
+
+    def _own(self, back: int = 0) -> Sent | None:
         connection = self._watched()
         if not self._of_sent or self._initial or connection is None:
             return None
@@ -184,20 +187,20 @@ class Arriving:
     def _arrived(self) -> Tensor:
         """The states that arrived in the steps that are kept, the newest last."""
         count = len(self.data_._data) - self._known_plan().slots + 1
-        return torch.stack([self.sent(back).gathered(self._fill) for back in reversed(range(count))])
+        return torch.stack([self._own(back).gathered(self._fill) for back in reversed(range(count))])
 
     def peek(self, **kwargs: Any) -> Tensor | None:
         """The present state; None before the first observation."""
-        sent = self.sent()
+        sent = self._own()
         return super().peek(**kwargs) if sent is None else sent.gathered(self._fill)
 
     def dump(self, **kwargs: Any) -> Tensor | None:
         """All states that are kept, the newest first; None before the first observation."""
-        return super().dump(**kwargs) if self.sent() is None else self._arrived().flip(0)
+        return super().dump(**kwargs) if self._own() is None else self._arrived().flip(0)
 
     def view(self, time: float | Tensor, tolerance: float = 1e-7) -> Tensor | None:
         """The state at times in the past; as for every reducer that folds."""
-        if self.sent() is None:
+        if self._own() is None:
             return super().view(time, tolerance)
         states, holder = self._arrived(), Module()
         RecordTensor.create(holder, "data_", self._step_time, self._duration, states[0], inclusive=self._inclusive)
@@ -267,10 +270,6 @@ class ArrivingSpikes(_ArrivingFold, PassthroughReducer):
         if not self._seen.is_at(record, 0):
             return found
         return Sent(found.connection, record._data, record._pointer_tensor, self._known_plan())
-
-    def _arrived(self) -> Tensor:
-        count = len(self.data_._data) - self._known_plan().slots + 1
-        return torch.stack([Arriving.sent(self, back).gathered() for back in reversed(range(count))])
 
 
 KINDS = {

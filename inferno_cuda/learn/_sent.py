@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from ..neural.connections._base import WeightedConnection
 from ..neural.synapses._lookup import DelayedCurrent
 from ..neural.synapses.mixins import SpikeMixin
 from ..ops.backend import runs_native
+from ..state import RecordTensor
 from ..state._ring import capturing
 
 _KERNELS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -50,6 +51,49 @@ def plan_of(connection: Connection, how: DelayedCurrent) -> ops.DelayPlan:
     return cache.get(connection._held("delay_"), how)
 
 
+def looked_up(
+    connection: Connection, record: RecordTensor, mode: str, time_constant: float | None, tolerance: float, back: int
+) -> tuple[Tensor, Tensor, ops.DelayPlan] | None:
+    """Ring, pointer and plan of a record of a synapse, looked up at the delays; None where that is no such ring.
+
+    Delays below their range, which a rule can make, see the newest, those above it nothing.
+
+    Args:
+        connection: whose delays these are.
+        record: of the synapse, for at least the longest delay and ``back`` steps.
+        mode: interpolation, "previous" or "expdecay".
+        time_constant: of the latter, in ms.
+        tolerance: how far from a sample a delay still counts as that sample's, in ms.
+        back: by how many steps the newest is ignored.
+    """
+    data, delay = record._data, connection._parameters.get("delay_")
+    known = isinstance(connection, WeightedConnection) and delay is not None and data.dtype in _KERNELS
+    if not known or torch.compiler.is_compiling() or data.requires_grad or not runs_native(data, "correlate_dense"):
+        return None
+    how = DelayedCurrent(_Times(record, connection.delayedby), mode, time_constant, tolerance, 0.0, 1.0)
+    plan = connection._spike_plans.get(delay, how, _plan_from_newest)
+    pointer = record._pointer_tensor
+    return data, (pointer - back).remainder(len(data)) if back else pointer, plan
+
+
+class _Times(NamedTuple):
+    """The times of a record that is longer than what is looked up in it."""
+
+    record: RecordTensor
+    longest: float
+
+    def _times(self) -> tuple:
+        return (*self.record._times(), self.longest)
+
+
+def _plan_from_newest(delay: Tensor, how: DelayedCurrent) -> ops.DelayPlan:
+    record, longest = how.record
+    options = {"time_constant": how.time_constant, "tolerance": how.tolerance, "overbound": how.overbound}
+    slots = record.recordsz
+    delay = delay.detach().clamp_min(0.0)
+    return ops.delay_plan(delay, dt=record.dt, slots=slots, max_delay=longest, mode=how.mode, **options)
+
+
 def same_delays(plan: ops.DelayPlan, other: ops.DelayPlan) -> bool:
     """Whether two plans read the same slots. While a CUDA graph is captured, equal values are not looked for."""
     if plan is other:
@@ -67,8 +111,9 @@ class Sent:
         connection: whose delays these are.
         ring: ``(N, B, *shape of the synapse)``.
         pointer: slot of the ring that is written next.
-        plan: of delays in the shape of the weights, without factors, for the N slots.
+        plan: of delays in the shape of the weights, for the N slots.
         scale: what all of it is multiplied by.
+        look_up: makes what arrives, arranged like the connection's ``synspike``; None to read the ring.
     """
 
     connection: Connection
@@ -76,24 +121,24 @@ class Sent:
     pointer: Tensor
     plan: ops.DelayPlan
     scale: float = 1.0
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.ring.dtype
+    look_up: Callable[[], Tensor] | None = None
 
     def __mul__(self, factor: float) -> Sent:
         return replace(self, scale=self.scale * factor)
 
     def gathered(self, nothing: float = 0.0) -> Tensor:
         """What arrives, arranged like the connection's ``synspike``; ``nothing`` out of range and beyond borders."""
+        found = self._read(nothing) if self.look_up is None else self.look_up()
+        return found if self.scale == 1.0 else found * self.scale
+
+    def _read(self, nothing: float) -> Tensor:
         plan, connection = self.plan, self.connection
         ring = torch.cat([self.ring, torch.full_like(self.ring[:1], nothing)])
         slot = (self.pointer - 1 - plan.slot.long()).remainder(plan.slots)
         slot = torch.where(plan.slot == plan.slots, plan.slots, slot)
-        found = _windows(connection, ring, slot, nothing) if isinstance(connection, Conv2D) else _synapses(
-            connection, ring, slot
-        )  # fmt: skip
-        return found if self.scale == 1.0 else found * self.scale
+        if isinstance(connection, Conv2D):
+            return _windows(connection, ring, slot, nothing)
+        return _synapses(connection, ring, slot)
 
 
 def _synapses(connection: Connection, ring: Tensor, slot: Tensor) -> Tensor:
@@ -123,8 +168,8 @@ Values = Tensor | Sent  # arranged like a connection's ``synspike``, or to be re
 def together(function: Callable[..., Any], *values: Values) -> Values:
     """A function of each element of several values, that is 0 where all of them are out of range."""
     sent = [value for value in values if isinstance(value, Sent)]
-    if not sent:
-        return function(*values)
+    if len(sent) < len(values) or any(value.plan.factor is not None for value in sent):
+        return function(*(value.gathered() if isinstance(value, Sent) else value for value in values))
     slots = min(len(value.ring) for value in sent)
     plan = next(value.plan for value in sent if value.plan.slots == slots)
     ordered = []

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from .. import functional
 from ..neural import Cell, Connection
-from ..observe import Monitor
+from ..observe import CumulativeTraceReducer, Monitor, NearestTraceReducer, PassthroughReducer
 from ._arrivals import Arriving
-from ._sent import Sent, correlated
+from ._sent import Sent, correlated, looked_up
 
 Reduction = Callable[[Tensor, int], Tensor]
 
@@ -229,8 +229,21 @@ def arriving(
             found = monitor.view(time, tolerance)
         return found if late is None else found.masked_fill(late, nothing)
 
-    # what a convolution sees of its synapse, which has one element a pixel
-    return connection._past(look_up) if hasattr(connection, "_past") else look_up(connection.selector)
+    def arrived() -> Tensor:
+        # what a convolution sees of its synapse, which has one element a pixel
+        return connection._past(look_up) if hasattr(connection, "_past") else look_up(connection.selector)
+
+    how = INTERPOLATIONS.get(type(reducer))
+    found = how and looked_up(connection, reducer.data_, *how(reducer), tolerance, back)
+    return Sent(connection, *found, look_up=arrived) if found else arrived()
+
+
+# mode and time constant of what reducers interpolate; those that users make are looked up as they say
+INTERPOLATIONS = {
+    CumulativeTraceReducer: lambda reducer: ("expdecay", reducer.time_constant),
+    NearestTraceReducer: lambda reducer: ("expdecay", reducer.time_constant),
+    PassthroughReducer: lambda reducer: ("previous", None),
+}
 
 
 def _in_range(selector: Tensor, longest: float, tolerance: float) -> tuple[Tensor, Tensor | None]:
