@@ -1,14 +1,14 @@
-"""Learning from what was sent, by kernels, beside the same in steps of torch with a value for each sample and weight."""
+"""Learning from what was sent, by kernels, beside the same in torch with a value for each sample and weight."""
 
 import itertools
 
 import pytest
 import torch
+from learn_cases import CONNECTIONS, LONGEST, OURS, RULES, layer, off_grid, on_grid, rule, spikes
 
 import inferno_cuda.learn._arrivals as arrivals
 import inferno_cuda.learn._monitors as monitors
 from inferno_cuda import ops
-from learn_cases import CONNECTIONS, LONGEST, OURS, RULES, layer, off_grid, on_grid, rule, spikes
 
 STEPS = 8
 
@@ -84,3 +84,96 @@ def test_rules_learn_the_same_with_kernels_and_in_torch(name, kind, init, batch,
         expected = list(drive(*generic, STEPS, signal=signal))
     assert_same(ours, expected)
     assert_recorded_alike(fused[1], generic[1])
+
+
+DELAYED = ["STDP", "STDP nearest", "StableTripletSTDP", "TripletSTDP", "MSTDP", "MSTDPET", "KernelSTDP"]
+
+
+def between_nothing(built, trainer):
+    pass
+
+
+def between_changed_delays(built, trainer):
+    built.connection.delay = built.connection.delay.roll(1)
+
+
+def between_same_delays(built, trainer):
+    built.connection.delay = built.connection.delay.clone()
+
+
+def between_silent(built, trainer):
+    for _ in range(5):
+        built(torch.zeros(built.connection.batched_inshape, dtype=torch.bool), post=torch.zeros(
+            built.connection.batched_outshape, dtype=torch.bool))  # fmt: skip
+
+
+def between_evaluation(built, trainer):
+    built.eval()
+    for x in spikes(3, *built.connection.batched_inshape, seed=9, rate=0.5):
+        built(x, post=torch.ones(built.connection.batched_outshape, dtype=torch.bool))
+    built.train()
+
+
+def between_cleared_layer(built, trainer):
+    built.clear()
+
+
+def between_cleared_trainer(built, trainer):
+    trainer.clear()
+
+
+def between_samples(built, trainer):
+    built.clear()
+    trainer.clear()
+
+
+def between_samples_other_order(built, trainer):
+    trainer.clear()
+    built.clear()
+
+
+def between_kept_shapes(built, trainer):
+    trainer.clear(keepshape=True)
+    built.clear()
+
+
+def between_other_spikes(built, trainer):
+    built.connection.synapse.spike = torch.ones(built.connection.synapse.batchedshape, dtype=torch.bool)
+
+
+def between_written_history(built, trainer):
+    record = built.connection.synapse.spike_
+    record.write(torch.ones(record.shape, dtype=torch.bool), offset=2)
+
+
+def between_moved_pointer(built, trainer):
+    built.connection.synapse.spike_.incr(1)
+
+
+def between_other_amplitudes(built, trainer):
+    for monitor in trainer.monitors:
+        if hasattr(monitor.reducer, "amplitude"):
+            monitor.reducer.amplitude = 0.25
+
+
+STAYS = {between_nothing, between_same_delays, between_samples, between_samples_other_order, between_kept_shapes}
+BETWEEN = [value for name, value in list(globals().items()) if name.startswith("between_")]
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("kind", ["dense", "direct", "conv"])
+@pytest.mark.parametrize("name", DELAYED)
+def test_what_is_recorded_is_the_same_whatever_happens_in_between(name, kind, between):
+    signal = signal_of(name, 2)
+    pairs = [made(name, kind, off_grid, 2, generic=generic) for generic in (False, True)]
+    for part in range(3):
+        learned = []
+        for built, trainer in pairs:
+            learned.append(list(drive(built, trainer, 5, seed=part, signal=signal)))
+        assert_same(*learned)
+        assert_recorded_alike(pairs[0][1], pairs[1][1])
+        sent = [reducer.sent() is not None for reducer in reducers(pairs[0][1])]
+        assert all(sent) if part == 0 or between in STAYS else sent
+        for pair in pairs:
+            between(*pair)
+    assert not reducers(pairs[1][1])

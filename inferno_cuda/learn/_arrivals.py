@@ -15,7 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from ..neural import Connection
-from ..observe import CumulativeTraceReducer, EventReducer, NearestTraceReducer, PassthroughReducer, Reducer, StateMonitor
+from ..observe import (
+    CumulativeTraceReducer,
+    EventReducer,
+    NearestTraceReducer,
+    PassthroughReducer,
+    Reducer,
+    StateMonitor,
+)
 from ..observe._weak import Weak
 from ..observe.monitors.base import as_tuple, is_given, read
 from ..state import Module, RecordTensor, _lookup
@@ -210,7 +217,7 @@ class Arriving:
     # -- files --------------------------------------------------------------------------------------------------------
 
     def _is_ring(self, saved: Tensor) -> bool:
-        """Whether a saved record is of what was sent: that one is longer, for the delays, and shaped like the synapse."""
+        """Whether a saved record is of what was sent: longer, for the delays, and shaped like the synapse."""
         connection = self._watched()
         shape = None if connection is None else tuple(connection._modules["synapse_"].shape)
         usual = _lookup.slots(self._duration, self._step_time, self._inclusive)

@@ -44,8 +44,8 @@ class Pairs(TermRule):
         terms = []
         if "trace_pre" in monitors:
             x_pre = self._trace(incoming("trace_pre"), state.lr_post)
-            terms.append((product(cell, newest(monitors["spike_post"]), x_pre), state.lr_post))
+            terms.append((product(cell, newest(monitors["spike_post"]), x_pre, "post"), state.lr_post))
         if "trace_post" in monitors:
             x_post = self._trace(newest(monitors["trace_post"]), state.lr_pre)
-            terms.append((product(cell, x_post, incoming("spike_pre")), state.lr_pre))
+            terms.append((product(cell, x_post, incoming("spike_pre"), "pre"), state.lr_pre))
         return terms

@@ -185,7 +185,7 @@ def correlated(post: Tensor, pre: Sent, scale: float) -> Tensor | None:
 
     None where no kernel computes it: the sums of these ops in torch take a step for every sample and place.
     """
-    connection, kind = pre.connection, _kind(pre.connection)
+    connection, kind = pre.connection, kind_of(pre.connection)
     if not runs_native(post, f"correlate_{kind}") or post.dtype not in _KERNELS:
         return None
     arguments, scale = (pre.ring, pre.pointer, pre.plan), scale * pre.scale
@@ -196,7 +196,8 @@ def correlated(post: Tensor, pre: Sent, scale: float) -> Tensor | None:
     return op(post.flatten(1), *arguments, scale=scale)
 
 
-def _kind(connection: Connection) -> str:
+def kind_of(connection: Connection) -> str:
+    """What the ops call its arrangement of synapses."""
     if isinstance(connection, Conv2D):
         return "conv2d"
     return "direct" if isinstance(connection, LinearDirect) else "dense"

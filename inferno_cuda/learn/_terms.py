@@ -12,13 +12,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .. import functional
-from ..neural import Cell, Connection
+from .. import functional, ops
+from ..neural import Cell, Connection, Deferred
 from ..observe import CumulativeTraceReducer, Monitor, NearestTraceReducer, PassthroughReducer
+from ..ops.backend import runs_native
 from ._arrivals import Arriving
 from ._sent import Sent, correlated, looked_up
+from ._times import Rate, Timed, timed
 
 Reduction = Callable[[Tensor, int], Tensor]
+
+FEWEST_DEFERRED = 1 << 14  # weights, below which counting spikes does not pay
+MOST_EVENTS = 0.4  # per row and column, with which sparse updates are still the faster ones (measured)
 
 _MEANS = (torch.mean, functional.mean)
 _SUMS = (torch.sum, functional.sum)
@@ -26,15 +31,24 @@ _SUMS = (torch.sum, functional.sum)
 
 @dataclass(frozen=True)
 class Product:
-    """The product of two recordings, both ``(B, <broadcastable with weight>, L)``, summed over the last dimension."""
+    """The product of two recordings, both ``(B, <broadcastable with weight>, L)``, summed over the last dimension.
+
+    ``spikes`` is the one of them that is mostly 0.
+    """
 
     post: Tensor
     pre: Tensor
+    spikes: Tensor | None = None
 
     @property
     def like(self) -> Tensor:
         """A tensor with the batch size, the dtype and the device of the term."""
         return self.pre
+
+    @property
+    def is_outer(self) -> bool:
+        """Whether it is the outer product of two vectors."""
+        return self.post.ndim == 4 and self.post.shape[2:] == (1, 1) and self.pre.shape[1::2] == (1, 1)
 
     def per_sample(self) -> Tensor:
         """The term of each sample, ``(B, *weight)``."""
@@ -49,7 +63,7 @@ class Product:
         post = self.post if factor is None else self.post * _beside(factor, self.post)
         if post.shape == self.pre.shape:
             return (post * self.pre).sum((0, -1))
-        if post.ndim == 4 and post.shape[2:] == (1, 1) and self.pre.shape[1::2] == (1, 1):
+        if self.is_outer:
             return post.flatten(1).t() @ self.pre.flatten(1)
         return torch.einsum("b...r,b...r->...", post, self.pre)
 
@@ -75,7 +89,11 @@ class Kept:
 
     def summed(self, factor: Tensor | None = None) -> Tensor:
         """The sum over the samples, ``(*weight,)``, each multiplied by its factor, ``(B,)``."""
-        return self.values.sum(0) if factor is None else torch.einsum("b,b...->...", factor, self.values)
+        if factor is None:
+            return self.values.sum(0)
+        if runs_native(self.values, "eligibility_sum"):
+            return ops.eligibility_sum(self.values, factor)
+        return torch.einsum("b,b...->...", factor, self.values)
 
 
 @dataclass(frozen=True)
@@ -108,27 +126,28 @@ class Correlation:
         return self._product().summed(factor) * scale if found is None else found
 
 
-Term = Product | Correlation | Kept
+Term = Product | Correlation | Timed | Kept
 
 
-def product(cell: Cell, post: Tensor, pre: Tensor | Sent) -> Product | Correlation:
+def product(cell: Cell, post: Tensor, pre: Tensor | Sent, spikes: str) -> Product | Correlation:
     """The term of two recordings.
 
     Args:
         cell: the cell that they are of.
         post: ``(B, *outshape)``.
         pre: arranged like the connection's ``synspike``, or what was sent before.
+        spikes: which of them is 0 without a spike, "post" or "pre".
     """
     if isinstance(pre, Sent):
         return Correlation(post, pre)
-    return _product(cell.connection, post, pre)
+    return _product(cell.connection, post, pre, post if spikes == "post" else pre)
 
 
-def _product(connection: Connection, post: Tensor, pre: Tensor) -> Product:
+def _product(connection: Connection, post: Tensor, pre: Tensor, spikes: Tensor | None = None) -> Product:
     dtype = torch.promote_types(post.dtype, pre.dtype)
     if dtype == torch.bool:
         dtype = connection._parameter("weight").dtype
-    return Product(connection.postsyn_receptive(post).to(dtype), connection.presyn_receptive(pre).to(dtype))
+    return Product(connection.postsyn_receptive(post).to(dtype), connection.presyn_receptive(pre).to(dtype), spikes)
 
 
 def reduced(term: Term, reduction: Reduction) -> Tensor:
@@ -138,6 +157,27 @@ def reduced(term: Term, reduction: Reduction) -> Tensor:
     if reduction in _MEANS:
         return term.mean()
     return reduction(term.per_sample(), 0)
+
+
+def deferred(terms: Sequence[Term], reduction: Reduction) -> list[Deferred] | None:
+    """Reduced terms as what they are made of, where that is applied sooner than the terms: with few spikes.
+
+    None elsewhere, and on devices that would have to be waited for to count spikes.
+    """
+    if not terms or not all(isinstance(term, Product) and term.is_outer and term.post.is_cpu for term in terms):
+        return None
+    spikes = [term.spikes for term in terms if term.spikes is not None]
+    batch, (rows, columns) = len(terms[0].pre), (terms[0].post.shape[1], terms[0].pre.shape[2])
+    if len(spikes) < len(terms) or rows * columns < FEWEST_DEFERRED or not runs_native(spikes[0], "apply_updates"):
+        return None
+    if reduction not in _MEANS and reduction not in _SUMS:
+        return None
+    # events of a row or column, each of which costs as much as several in a matrix product
+    events = sum(int(torch.count_nonzero(some)) * batch / some.numel() for some in spikes)
+    if events > MOST_EVENTS:
+        return None
+    scale = 1.0 / batch if reduction in _MEANS else 1.0
+    return [Deferred(ops.OuterProduct(term.post.flatten(1), term.pre.flatten(1), scale)) for term in terms]
 
 
 def reduced_parts(parts: Sequence[tuple[Term, Tensor]], factor: Tensor, reduction: Reduction) -> Tensor | None:
@@ -307,7 +347,33 @@ def adjusted_lag(cell: Cell, post: Monitor, pre: Monitor) -> Tensor:
     return lag - connection._parameter("delay").unsqueeze(-1)
 
 
-def exponential_terms(lag: Tensor, after: tuple[float, float], before: tuple[float, float]) -> tuple[Kept, Kept]:
+Exponentials = tuple[Timed, Timed] | tuple[Kept, Kept]
+
+
+def adjusted_terms(cell: Cell, post: Monitor, pre: Monitor, after: Rate, before: Rate) -> Exponentials:
+    """:func:`exponential_terms` of :func:`adjusted_lag`."""
+
+    def generic() -> tuple[Kept, Kept]:
+        return exponential_terms(adjusted_lag(cell, post, pre), after, before)
+
+    return timed(cell.connection, newest(post), newest(pre), after, before, True, generic)
+
+
+def window_terms(
+    cell: Cell, post: Monitor, pre: Monitor, delayed: bool, tolerance: float, after: Rate, before: Rate
+) -> Exponentials:
+    """:func:`exponential_terms` of :func:`lag`."""
+
+    def generic() -> tuple[Kept, Kept]:
+        return exponential_terms(lag(cell, post, pre, delayed, tolerance), after, before)
+
+    if is_delayed(cell, delayed):
+        return generic()
+    since = arriving(cell, pre, delayed, tolerance, nothing=torch.nan)
+    return timed(cell.connection, newest(post), since, after, before, False, generic)
+
+
+def exponential_terms(lag: Tensor, after: Rate, before: Rate) -> tuple[Kept, Kept]:
     """Terms that decay with the distance of two spikes: ``|rate| exp(-|lag| / time_constant)``.
 
     Args:

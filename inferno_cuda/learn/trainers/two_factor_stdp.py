@@ -213,8 +213,8 @@ class TripletSTDP(TwoFactor):
         y = self._modulated(newest(monitors["spike_post"]), y_slow, state, "post")
         x = self._modulated(incoming("spike_pre"), x_slow, state, "pre")
         return [
-            (product(cell, y, incoming("trace_pre_fast")), state.lr_post_pair),
-            (product(cell, newest(monitors["trace_post_fast"]), x), state.lr_pre_pair),
+            (product(cell, y, incoming("trace_pre_fast"), "post"), state.lr_post_pair),
+            (product(cell, newest(monitors["trace_post_fast"]), x, "pre"), state.lr_pre_pair),
         ]
 
 

@@ -48,8 +48,8 @@ class PlanCache:
 
         Writes through ``delay.data`` leave no trace in the version of ``delay``; :meth:`suspect` is for those. Delays
         that require a gradient are always suspect, since fused optimizers count no versions either. A plan that is
-        made while a CUDA graph is captured has no values before a replay, and is not kept. ``make`` makes it; every call of
-        a cache has the same.
+        made while a CUDA graph is captured has no values before a replay, and is not kept. ``make`` makes it; every
+        call of a cache has the same.
         """
         make = make or _plan
         if torch.compiler.is_compiling() or delay.is_inference():
