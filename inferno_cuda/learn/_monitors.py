@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..neural import Cell
 from ..observe import EventReducer, PassthroughReducer, Reducer, StateMonitor
+from ..observe.monitors.base import as_tuple, is_given, read
 from ..state import Module
 from ._arrivals import KINDS as ARRIVING
 from ._arrivals import ArrivalMonitor, Arriving
@@ -46,12 +48,59 @@ class Watch:
     reducer: Reducer
     tags: dict[str, Any]
 
-    def constructor(self) -> Any:
-        """Makes the monitor, which records after every step of the layer in training mode."""
-        kind = ArrivalMonitor if isinstance(self.reducer, Arriving) else StateMonitor
-        return kind.partialconstructor(
+    def constructor(self, readings: Readings) -> Any:
+        """Makes the monitor, which records after every step of the layer in training mode.
+
+        Args:
+            readings: what the monitors of a cell have read.
+        """
+        kind = ArrivalMonitor if isinstance(self.reducer, Arriving) else SpikeMonitor
+        make = kind.partialconstructor(
             reducer=self.reducer, as_prehook=False, train_update=True, eval_update=False, prepend=True
         )
+
+        def made(attr: str, module: Module) -> StateMonitor:
+            monitor = make(attr, module)
+            monitor.readings = readings
+            return monitor
+
+        return made
+
+
+class Readings:
+    """What the monitors of a cell have read in a step of its layer, each attribute once. A copy has read nothing."""
+
+    def __init__(self) -> None:
+        self._step: tuple | None = None
+        self._values: dict[tuple[str, ...], Any] = {}
+
+    def value(self, module: nn.Module, path: tuple[str, ...], step: tuple) -> Any:
+        """An attribute; ``step`` is what hooks are given, inputs and output: in one step, the same objects."""
+        held = self._step
+        if not step[0] or held is None or held[0] is not step[0] or held[1] is not step[1]:
+            self._step = step
+            self._values.clear()
+        if path not in self._values:
+            self._values[path] = read(module, path)
+        return self._values[path]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Readings:
+        return Readings()
+
+    def __reduce__(self) -> tuple:
+        return Readings, ()
+
+
+class SpikeMonitor(StateMonitor):
+    """Observes spikes, which other monitors of the same cell may have read in the same step."""
+
+    readings: Readings | None = None
+
+    def _monitor_call(self, module: nn.Module, *args: Any) -> None:
+        if self.readings is None or len(args) != 2 or self.filter_ is not is_given or self.map_ is not as_tuple:
+            super()._monitor_call(module, *args)
+        else:
+            self._modules["reducer_"](self.readings.value(module, self._observed_path, args))
 
 
 def postsynaptic(cell: Cell) -> Source:

@@ -11,7 +11,7 @@ import torch
 from ..neural import Cell
 from ..observe import Monitor
 from ..state import Module
-from ._monitors import Watch
+from ._monitors import Readings, Watch
 from ._routing import Sides, three_factor, two_factor
 from ._settings import SETTINGS, attribute_of, store
 from ._terms import Term
@@ -94,8 +94,9 @@ class Rule(IndependentCellTrainer):
         return self.get_unit(name)
 
     def _add_monitors(self, name: str, cell: Cell, state: Module) -> None:
+        readings = Readings()
         for watch in self._watches(cell, state):
-            self.add_monitor(name, watch.name, watch.attr, watch.constructor(), False, **watch.tags)
+            self.add_monitor(name, watch.name, watch.attr, watch.constructor(readings), False, **watch.tags)
 
     def _learning(self, cells: Sequence[str] | None = None) -> Iterator[tuple[Cell, Module, Monitors]]:
         """The cells that learn now, among the named ones or among all."""

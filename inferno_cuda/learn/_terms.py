@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .. import functional, ops
 from ..neural import Cell, Connection, Deferred
-from ..observe import CumulativeTraceReducer, Monitor, NearestTraceReducer, PassthroughReducer
+from ..observe import CumulativeTraceReducer, EventReducer, Monitor, NearestTraceReducer, PassthroughReducer
 from ..ops.backend import runs_native
 from ._arrivals import Arriving
 from ._sent import Sent, correlated, looked_up
@@ -22,6 +22,8 @@ from ._times import Rate, Timed, timed
 
 Reduction = Callable[[Tensor, int], Tensor]
 
+# reducers of ours whose present state is the newest record
+READ_AS_RECORDED = {CumulativeTraceReducer, NearestTraceReducer, PassthroughReducer, EventReducer}
 FEWEST_DEFERRED = 1 << 14  # weights, below which counting spikes does not pay
 MOST_EVENTS = 0.4  # per row and column, with which sparse updates are still the faster ones (measured)
 
@@ -177,7 +179,9 @@ def deferred(terms: Sequence[Term], reduction: Reduction) -> list[Deferred] | No
     if events > MOST_EVENTS:
         return None
     scale = 1.0 / batch if reduction in _MEANS else 1.0
-    return [Deferred(ops.OuterProduct(term.post.flatten(1), term.pre.flatten(1), scale)) for term in terms]
+    # copies, since they may wait for longer than a step
+    sides = ((term.post.flatten(1).clone(), term.pre.flatten(1).clone()) for term in terms)
+    return [Deferred(ops.OuterProduct(*both, scale)) for both in sides]
 
 
 def reduced_parts(parts: Sequence[tuple[Term, Tensor]], factor: Tensor, reduction: Reduction) -> Tensor | None:
@@ -203,11 +207,14 @@ def _beside(factor: Tensor, data: Tensor) -> Tensor:
 
 
 def newest(monitor: Monitor) -> Tensor:
-    """What a monitor recorded in the last step.
+    """What a monitor recorded in the last step, to be used up before the next one: it may be a view.
 
     Raises:
         RuntimeError: if it has not recorded anything.
     """
+    reducer = monitor.reducer
+    if type(reducer) in READ_AS_RECORDED and not reducer._initial:
+        return reducer.data_._newest()
     return _present(monitor.peek())
 
 

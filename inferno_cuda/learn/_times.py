@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .. import ops
-from ..neural import Connection, Conv2D
+from ..neural import Connection
 from ..neural.connections._base import WeightedConnection
 from ..ops.backend import runs_native
 from ._sent import Sent, kind_of
