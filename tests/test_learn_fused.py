@@ -1,5 +1,6 @@
 """Learning from what was sent, by kernels, beside the same in torch with a value for each sample and weight."""
 
+import copy
 import itertools
 
 import pytest
@@ -8,6 +9,7 @@ from learn_cases import CONNECTIONS, LONGEST, OURS, RULES, layer, off_grid, on_g
 
 import inferno_cuda.learn._arrivals as arrivals
 import inferno_cuda.learn._monitors as monitors
+import inferno_cuda.learn._terms as terms
 from inferno_cuda import ops
 
 STEPS = 8
@@ -177,3 +179,100 @@ def test_what_is_recorded_is_the_same_whatever_happens_in_between(name, kind, be
         for pair in pairs:
             between(*pair)
     assert not reducers(pairs[1][1])
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+@pytest.mark.parametrize("name", DELAYED)
+def test_float64(name, kind):
+    signal = signal_of(name, 2)
+    pairs = [made(name, kind, off_grid, 2, dtype=torch.float64, generic=generic) for generic in (False, True)]
+    assert_same(*(list(drive(*pair, STEPS, signal=signal)) for pair in pairs), torch.float64)
+    assert_recorded_alike(pairs[0][1], pairs[1][1])
+
+
+@pytest.mark.parametrize("kind", ["dense", "direct", "conv"])
+@pytest.mark.parametrize("name", DELAYED)
+def test_states_go_on_bit_for_bit(name, kind):
+    signal = signal_of(name, 2)
+    before, after = made(name, kind, off_grid, 2), made(name, kind, off_grid, 2)
+    list(drive(*before, 5, signal=signal))
+    for saved, loaded in zip(before, after, strict=True):
+        loaded.load_state_dict(saved.state_dict())
+    assert_recorded_alike(after[1], before[1])
+    expected, ours = (list(drive(*pair, 5, seed=3, signal=signal)) for pair in (before, after))
+    for one, other in zip(expected, ours, strict=True):
+        assert torch.equal(one, other)
+    assert_recorded_alike(after[1], before[1])
+    assert any(reducer.sent() is not None for reducer in reducers(after[1]))
+
+
+@pytest.mark.parametrize("kind", ["dense", "direct", "conv"])
+def test_traces_of_arrivals_that_are_loaded_go_on(kind):
+    generic, ours = made("STDP", kind, off_grid, 2, generic=True), made("STDP", kind, off_grid, 2)
+    list(drive(*generic, 5))
+    for saved, loaded in zip(generic, ours, strict=True):
+        loaded.load_state_dict(saved.state_dict())
+    assert_same(*(list(drive(*pair, 5, seed=3)) for pair in (generic, ours)))
+    assert_recorded_alike(ours[1], generic[1])
+    assert all(reducer.sent() is None for reducer in reducers(ours[1]))
+
+
+def test_copies_go_on():
+    pair = made("MSTDPET", "dense", off_grid, 2)
+    signal = signal_of("MSTDPET", 2)
+    list(drive(*pair, 5, signal=signal))
+    copied = copy.deepcopy(pair)
+    copied[0].connection.delay = copied[0].connection.delay.roll(1)
+    other = made("MSTDPET", "dense", off_grid, 2, generic=True)
+    list(drive(*other, 5, signal=signal))
+    other[0].connection.delay = other[0].connection.delay.roll(1)
+    assert_same(*(list(drive(*each, 5, seed=3, signal=signal)) for each in (copied, other)))
+    assert_recorded_alike(copied[1], other[1])
+
+
+@pytest.mark.parametrize("name", ["STDP", "TripletSTDP", "KernelSTDP"])
+def test_all_that_is_recorded_can_be_read(name):
+    pairs = [made(name, "dense", off_grid, 2, generic=generic) for generic in (False, True)]
+    for pair in pairs:
+        list(drive(*pair, 5))
+    generic = dict(pairs[1][1].named_monitors_of("cell"))
+    for key, monitor in pairs[0][1].named_monitors_of("cell"):
+        expected = generic[key]
+        for read in ("peek", "dump"):
+            one, other = getattr(monitor, read)(), getattr(expected, read)()
+            torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(monitor.latest, expected.latest, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(monitor.view(0.0), expected.view(0.0), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("batch", [1, 20])
+def test_few_spikes_change_rows_and_columns_alone(batch):
+    def learned(deferred):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(terms, "FEWEST_DEFERRED", 1 if deferred else 1 << 60)
+            built, trainer = made("STDP both up", "dense", None, batch)
+            return list(drive(built, trainer, 12, rate=0.02))
+
+    assert_same(learned(True), learned(False))
+
+
+def test_trainers_explain_how_they_learn():
+    built, trainer = made("STDP", "dense", off_grid, 2)
+    list(drive(built, trainer, 4))
+    (row,) = trainer.explain()
+    assert (row.cell, row.records, row.terms, row.reason) == ("cell", "spikes of each neuron", "kernels", "")
+    built.connection.delay = built.connection.delay.roll(1)
+    list(drive(built, trainer, 1))
+    (row,) = trainer.explain()
+    assert row.records == "arrivals at each weight" and "clear()" in row.reason
+    with ops.backend("torch"):
+        assert trainer.explain()[0].terms == "torch"
+    assert "why not faster" in repr(trainer.explain())
+
+
+def test_other_reductions_are_said_to_be_slower():
+    built = layer(OURS, "dense", None, 2)
+    trainer = rule(OURS, "STDP", reduction=torch.amax)
+    trainer.register_cell("cell", built.cell)
+    (row,) = trainer.explain()
+    assert row.terms == "torch" and "amax" in row.reason

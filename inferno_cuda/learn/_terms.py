@@ -58,6 +58,8 @@ class Product:
 
     def mean(self) -> Tensor:
         """The mean over the samples, ``(*weight,)``."""
+        if self.is_outer:
+            return (self.post.flatten(1) / len(self.pre)).t() @ self.pre.flatten(1)
         return self.summed() / len(self.pre)
 
     def summed(self, factor: Tensor | None = None) -> Tensor:
@@ -152,6 +154,11 @@ def _product(connection: Connection, post: Tensor, pre: Tensor, spikes: Tensor |
     return Product(connection.postsyn_receptive(post).to(dtype), connection.presyn_receptive(pre).to(dtype), spikes)
 
 
+def is_mean_or_sum(reduction: Reduction) -> bool:
+    """Whether a reduction is known to be a mean or a sum, for which no term of each sample is made."""
+    return reduction in _MEANS or reduction in _SUMS
+
+
 def reduced(term: Term, reduction: Reduction) -> Tensor:
     """The term reduced over the samples."""
     if reduction in _SUMS:
@@ -172,7 +179,7 @@ def deferred(terms: Sequence[Term], reduction: Reduction) -> list[Deferred] | No
     batch, (rows, columns) = len(terms[0].pre), (terms[0].post.shape[1], terms[0].pre.shape[2])
     if len(spikes) < len(terms) or rows * columns < FEWEST_DEFERRED or not runs_native(spikes[0], "apply_updates"):
         return None
-    if reduction not in _MEANS and reduction not in _SUMS:
+    if not is_mean_or_sum(reduction):
         return None
     # events of a row or column, each of which costs as much as several in a matrix product
     events = sum(int(torch.count_nonzero(some)) * batch / some.numel() for some in spikes)
@@ -195,7 +202,7 @@ def reduced_parts(parts: Sequence[tuple[Term, Tensor]], factor: Tensor, reductio
     total = sum(int(counted.sum()) for _, counted in parts)
     if not total:
         return None
-    if reduction in _SUMS or reduction in _MEANS:
+    if is_mean_or_sum(reduction):
         made = sum(term.summed(torch.where(counted, factor, 0.0)) for term, counted in parts)
         return made / total if reduction in _MEANS else made
     made = [(term.per_sample() * _beside(factor, term.per_sample()))[counted] for term, counted in parts]

@@ -41,6 +41,9 @@ class _Kernels(Rule):
         known = all(isinstance(n, int | float) and isfinite(n) for window in numbers for n in window)
         return numbers if known and all(constant > 0 for _, constant in numbers) else None
 
+    def _why_torch(self, state: Module) -> str:
+        return "" if self._windows(state) else "the kernels are not the two exponential ones with plain numbers"
+
     @abstractmethod
     def _exponentials(self, cell: Cell, state: Module, monitors: Monitors, *windows: Rate) -> Exponentials:
         """The terms of exponential kernels."""
