@@ -22,7 +22,7 @@ PYTHON_ROOMS = {
     "state": {"reference", "ops", "functional"},
     "observe": {"reference", "ops", "core", "types", "functional", "state"},
     "neural": {"reference", "surrogate", "ops", "core", "types", "functional", "state", "observe"},
-    "learn": {"core", "functional", "state", "observe", "neural"},
+    "learn": {"ops", "core", "functional", "state", "observe", "neural"},
     "extra": {"core", "types", "functional", "state", "neural"},
     "explain": {"ops"},
     "adapters": {"reference", "ops", "state", "neural"},

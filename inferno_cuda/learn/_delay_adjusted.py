@@ -6,7 +6,7 @@ from ..neural import Cell
 from ..state import Module
 from ._delays import DelayAdjusted
 from ._rule import Monitors, TermRule
-from ._terms import Term, adjusted_lag, exponential_terms
+from ._terms import Term, adjusted_terms
 
 
 class DelayAdjustedWindow(DelayAdjusted, TermRule):
@@ -16,8 +16,8 @@ class DelayAdjustedWindow(DelayAdjusted, TermRule):
     _suffixes = "pos", "neg"
 
     def _terms(self, cell: Cell, state: Module, monitors: Monitors) -> list[tuple[Term, float]]:
-        time = adjusted_lag(cell, monitors["spike_post"], monitors["spike_pre"])
         rates = [getattr(state, f"lr_{suffix}") for suffix in self._suffixes]
         constants = [getattr(state, f"tc_{suffix}") for suffix in self._suffixes]
-        terms = exponential_terms(time, *zip(rates, constants, strict=True))
+        windows = zip(rates, constants, strict=True)
+        terms = adjusted_terms(cell, monitors["spike_post"], monitors["spike_pre"], *windows)
         return [(term, rate) for term, rate in zip(terms, rates, strict=True) if rate != 0]

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..neural import Cell
 from ..observe import EventReducer, PassthroughReducer, Reducer, StateMonitor
+from ..observe.monitors.base import as_tuple, is_given, read
 from ..state import Module
+from ._arrivals import KINDS as ARRIVING
+from ._arrivals import ArrivalMonitor, Arriving
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,18 @@ class Source:
         dt: length of a step, in ms.
         duration: how long what is recorded must be kept, in ms.
         tags: what tells monitors of them apart.
+        arriving: whether they were sent before, and arrive after the delays of a connection.
     """
 
     attr: str
     dt: float
     duration: float = 0.0
     tags: dict[str, Any] = field(default_factory=dict)
+    arriving: bool = False
+
+    def reducer(self, kind: type[Reducer]) -> type[Reducer]:
+        """The class of the reducers that record them."""
+        return ARRIVING.get(kind, kind) if self.arriving else kind
 
 
 @dataclass(frozen=True)
@@ -38,11 +48,59 @@ class Watch:
     reducer: Reducer
     tags: dict[str, Any]
 
-    def constructor(self) -> Any:
-        """Makes the monitor, which records after every step of the layer in training mode."""
-        return StateMonitor.partialconstructor(
+    def constructor(self, readings: Readings) -> Any:
+        """Makes the monitor, which records after every step of the layer in training mode.
+
+        Args:
+            readings: what the monitors of a cell have read.
+        """
+        kind = ArrivalMonitor if isinstance(self.reducer, Arriving) else SpikeMonitor
+        make = kind.partialconstructor(
             reducer=self.reducer, as_prehook=False, train_update=True, eval_update=False, prepend=True
         )
+
+        def made(attr: str, module: Module) -> StateMonitor:
+            monitor = make(attr, module)
+            monitor.readings = readings
+            return monitor
+
+        return made
+
+
+class Readings:
+    """What the monitors of a cell have read in a step of its layer, each attribute once. A copy has read nothing."""
+
+    def __init__(self) -> None:
+        self._step: tuple | None = None
+        self._values: dict[tuple[str, ...], Any] = {}
+
+    def value(self, module: nn.Module, path: tuple[str, ...], step: tuple) -> Any:
+        """An attribute; ``step`` is what hooks are given, inputs and output: in one step, the same objects."""
+        held = self._step
+        if not step[0] or held is None or held[0] is not step[0] or held[1] is not step[1]:
+            self._step = step
+            self._values.clear()
+        if path not in self._values:
+            self._values[path] = read(module, path)
+        return self._values[path]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Readings:
+        return Readings()
+
+    def __reduce__(self) -> tuple:
+        return Readings, ()
+
+
+class SpikeMonitor(StateMonitor):
+    """Observes spikes, which other monitors of the same cell may have read in the same step."""
+
+    readings: Readings | None = None
+
+    def _monitor_call(self, module: nn.Module, *args: Any) -> None:
+        if self.readings is None or len(args) != 2 or self.filter_ is not is_given or self.map_ is not as_tuple:
+            super()._monitor_call(module, *args)
+        else:
+            self._modules["reducer_"](self.readings.value(module, self._observed_path, args))
 
 
 def postsynaptic(cell: Cell) -> Source:
@@ -55,7 +113,7 @@ def presynaptic(cell: Cell, delayed: bool) -> Source:
     connection = cell.connection
     if delayed and connection.delayedby is not None:
         return Source("synapse.spike", connection.dt, connection.delayedby, {"delayed": True})
-    return Source("connection.synspike", connection.dt, 0.0, {"delayed": False})
+    return Source("connection.synspike", connection.dt, 0.0, {"delayed": False}, bool(connection.delayedby))
 
 
 def sent(cell: Cell) -> Source:
@@ -65,7 +123,7 @@ def sent(cell: Cell) -> Source:
 
 def spikes(name: str, source: Source, **options: Any) -> Watch:
     """Records spikes as they are."""
-    reducer = PassthroughReducer(source.dt, duration=source.duration, inclusive=True, **options)
+    reducer = source.reducer(PassthroughReducer)(source.dt, duration=source.duration, inclusive=True, **options)
     return Watch(name, source.attr, reducer, {"dt": source.dt, **source.tags})
 
 
@@ -91,7 +149,7 @@ def trace(
         inplace: whether it is written in place.
         **tags: further tags.
     """
-    reducer = state.tracecls(
+    reducer = source.reducer(state.tracecls)(
         source.dt,
         time_constant,
         amplitude=1.0 if amplitude is None else amplitude,
@@ -109,7 +167,7 @@ def trace(
 
 def since_spike(name: str, source: Source, inplace: bool) -> Watch:
     """Records the time since the last spike, in ms; NaN before the first."""
-    reducer = EventReducer(
+    reducer = source.reducer(EventReducer)(
         source.dt, is_spike, initial="nan", duration=source.duration, inclusive=True, inplace=inplace
     )
     return Watch(name, source.attr, reducer, {"dt": source.dt, **source.tags, "inplace": inplace})

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor
-
 from ..neural import Cell
 from ..state import Module
 from ._monitors import Watch, postsynaptic, presynaptic, spikes, trace
 from ._rule import Monitors, TermRule
+from ._sent import Values
 from ._terms import Term, arriving, newest, product
 
 
@@ -34,19 +33,19 @@ class Pairs(TermRule):
         if amp_post != 0:
             yield spikes("spike_pre", before)
 
-    def _trace(self, value: Tensor, rate: float) -> Tensor:
+    def _trace(self, value: Values, rate: float) -> Values:
         """A recorded trace with the amplitude that the term needs."""
         return value
 
     def _terms(self, cell: Cell, state: Module, monitors: Monitors) -> list[tuple[Term, float]]:
-        def incoming(name: str) -> Tensor:
+        def incoming(name: str) -> Values:
             return arriving(cell, monitors[name], state.delayed, state.tolerance)
 
         terms = []
         if "trace_pre" in monitors:
             x_pre = self._trace(incoming("trace_pre"), state.lr_post)
-            terms.append((product(cell, newest(monitors["spike_post"]), x_pre), state.lr_post))
+            terms.append((product(cell, newest(monitors["spike_post"]), x_pre, "post"), state.lr_post))
         if "trace_post" in monitors:
             x_post = self._trace(newest(monitors["trace_post"]), state.lr_pre)
-            terms.append((product(cell, x_post, incoming("spike_pre")), state.lr_pre))
+            terms.append((product(cell, x_post, incoming("spike_pre"), "pre"), state.lr_pre))
         return terms

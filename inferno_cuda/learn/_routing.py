@@ -6,22 +6,31 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
-from ._terms import Reduction, Term, reduced, reduced_parts
+from ..neural import Deferred
+from ._terms import Reduction, Term, deferred, reduced, reduced_parts
 
-Sides = tuple[Tensor | None, Tensor | None]
+Update = Tensor | Deferred
+Sides = tuple[Update | None, Update | None]
 
 
-def routed(terms: Iterable[tuple[Tensor, float]]) -> Sides:
+def _both(one: Update, other: Update) -> Update:
+    return Deferred(*one.outers, *other.outers) if isinstance(one, Deferred) else one + other
+
+
+def routed(terms: Iterable[tuple[Update, float]]) -> Sides:
     """Sums of magnitudes by the sign of their rates: those whose rate is not negative, and the others."""
-    sides: dict[bool, Tensor | None] = {True: None, False: None}
+    sides: dict[bool, Update | None] = {True: None, False: None}
     for value, rate in terms:
         present = sides[rate >= 0]
-        sides[rate >= 0] = value if present is None else present + value
+        sides[rate >= 0] = value if present is None else _both(present, value)
     return sides[True], sides[False]
 
 
 def two_factor(terms: Sequence[tuple[Term, float]], reduction: Reduction) -> Sides:
     """Reduced terms by the sign of their rates."""
+    found = deferred([term for term, _ in terms], reduction)
+    if found is not None:
+        return routed((made, rate) for made, (_, rate) in zip(found, terms, strict=True))
     return routed((reduced(term, reduction), rate) for term, rate in terms)
 
 

@@ -11,7 +11,8 @@ import torch
 from ..neural import Cell
 from ..observe import Monitor
 from ..state import Module
-from ._monitors import Watch
+from ._explain import LearningReport, explained
+from ._monitors import Readings, Watch
 from ._routing import Sides, three_factor, two_factor
 from ._settings import SETTINGS, attribute_of, store
 from ._terms import Term
@@ -94,8 +95,17 @@ class Rule(IndependentCellTrainer):
         return self.get_unit(name)
 
     def _add_monitors(self, name: str, cell: Cell, state: Module) -> None:
+        readings = Readings()
         for watch in self._watches(cell, state):
-            self.add_monitor(name, watch.name, watch.attr, watch.constructor(), False, **watch.tags)
+            self.add_monitor(name, watch.name, watch.attr, watch.constructor(readings), False, **watch.tags)
+
+    def explain(self) -> LearningReport:
+        """How each cell learns, at present, and why not faster. Print it, or iterate."""
+        return explained(self)
+
+    def _why_torch(self, state: Module) -> str:
+        """Why no kernels make the terms of a cell with these hyper-parameters; empty if they do."""
+        return ""
 
     def _learning(self, cells: Sequence[str] | None = None) -> Iterator[tuple[Cell, Module, Monitors]]:
         """The cells that learn now, among the named ones or among all."""

@@ -12,11 +12,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .. import functional
-from ..neural import Cell, Connection
-from ..observe import Monitor
+from .. import functional, ops
+from ..neural import Cell, Connection, Deferred
+from ..observe import CumulativeTraceReducer, EventReducer, Monitor, NearestTraceReducer, PassthroughReducer
+from ..ops.backend import runs_native
+from ._arrivals import Arriving
+from ._sent import Sent, correlated, looked_up
+from ._times import Rate, Timed, timed
 
 Reduction = Callable[[Tensor, int], Tensor]
+
+# reducers of ours whose present state is the newest record
+READ_AS_RECORDED = {CumulativeTraceReducer, NearestTraceReducer, PassthroughReducer, EventReducer}
+FEWEST_DEFERRED = 1 << 14  # weights, below which counting spikes does not pay
+MOST_EVENTS = 0.4  # per row and column, with which sparse updates are still the faster ones (measured)
 
 _MEANS = (torch.mean, functional.mean)
 _SUMS = (torch.sum, functional.sum)
@@ -24,26 +33,41 @@ _SUMS = (torch.sum, functional.sum)
 
 @dataclass(frozen=True)
 class Product:
-    """The product of two recordings, both ``(B, <broadcastable with weight>, L)``, summed over the last dimension."""
+    """The product of two recordings, both ``(B, <broadcastable with weight>, L)``, summed over the last dimension.
+
+    ``spikes`` is the one of them that is mostly 0.
+    """
 
     post: Tensor
     pre: Tensor
+    spikes: Tensor | None = None
 
     @property
     def like(self) -> Tensor:
         """A tensor with the batch size, the dtype and the device of the term."""
         return self.pre
 
+    @property
+    def is_outer(self) -> bool:
+        """Whether it is the outer product of two vectors."""
+        return self.post.ndim == 4 and self.post.shape[2:] == (1, 1) and self.pre.shape[1::2] == (1, 1)
+
     def per_sample(self) -> Tensor:
         """The term of each sample, ``(B, *weight)``."""
         return torch.einsum("b...r,b...r->b...", self.post, self.pre)
+
+    def mean(self) -> Tensor:
+        """The mean over the samples, ``(*weight,)``."""
+        if self.is_outer:
+            return (self.post.flatten(1) / len(self.pre)).t() @ self.pre.flatten(1)
+        return self.summed() / len(self.pre)
 
     def summed(self, factor: Tensor | None = None) -> Tensor:
         """The sum over the samples, ``(*weight,)``, each multiplied by its factor, ``(B,)``."""
         post = self.post if factor is None else self.post * _beside(factor, self.post)
         if post.shape == self.pre.shape:
             return (post * self.pre).sum((0, -1))
-        if post.ndim == 4 and post.shape[2:] == (1, 1) and self.pre.shape[1::2] == (1, 1):
+        if self.is_outer:
             return post.flatten(1).t() @ self.pre.flatten(1)
         return torch.einsum("b...r,b...r->...", post, self.pre)
 
@@ -63,27 +87,76 @@ class Kept:
         """The term of each sample, ``(B, *weight)``."""
         return self.values
 
+    def mean(self) -> Tensor:
+        """The mean over the samples, ``(*weight,)``."""
+        return self.values.sum(0) / len(self.values)
+
     def summed(self, factor: Tensor | None = None) -> Tensor:
         """The sum over the samples, ``(*weight,)``, each multiplied by its factor, ``(B,)``."""
-        return self.values.sum(0) if factor is None else torch.einsum("b,b...->...", factor, self.values)
+        if factor is None:
+            return self.values.sum(0)
+        if runs_native(self.values, "eligibility_sum"):
+            return ops.eligibility_sum(self.values, factor)
+        return torch.einsum("b,b...->...", factor, self.values)
 
 
-Term = Product | Kept
+@dataclass(frozen=True)
+class Correlation:
+    """The product of a postsynaptic recording, ``(B, *outshape)``, and of what was sent and arrives now."""
+
+    post: Tensor
+    pre: Sent
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor with the batch size, the dtype and the device of the term."""
+        return self.post
+
+    def _product(self) -> Product:
+        return _product(self.pre.connection, self.post, self.pre.gathered())
+
+    def per_sample(self) -> Tensor:
+        """The term of each sample, ``(B, *weight)``."""
+        return self._product().per_sample()
+
+    def mean(self) -> Tensor:
+        """The mean over the samples, ``(*weight,)``."""
+        return self.summed(scale=1.0 / len(self.post))
+
+    def summed(self, factor: Tensor | None = None, scale: float = 1.0) -> Tensor:
+        """The sum over the samples times ``scale``, ``(*weight,)``, each multiplied by its factor, ``(B,)``."""
+        post = self.post if factor is None else self.post * _beside(factor, self.post)
+        found = correlated(post, self.pre, scale)
+        return self._product().summed(factor) * scale if found is None else found
 
 
-def product(cell: Cell, post: Tensor, pre: Tensor) -> Product:
+Term = Product | Correlation | Timed | Kept
+
+
+def product(cell: Cell, post: Tensor, pre: Tensor | Sent, spikes: str) -> Product | Correlation:
     """The term of two recordings.
 
     Args:
         cell: the cell that they are of.
         post: ``(B, *outshape)``.
-        pre: arranged like the connection's ``synspike``.
+        pre: arranged like the connection's ``synspike``, or what was sent before.
+        spikes: which of them is 0 without a spike, "post" or "pre".
     """
+    if isinstance(pre, Sent):
+        return Correlation(post, pre)
+    return _product(cell.connection, post, pre, post if spikes == "post" else pre)
+
+
+def _product(connection: Connection, post: Tensor, pre: Tensor, spikes: Tensor | None = None) -> Product:
     dtype = torch.promote_types(post.dtype, pre.dtype)
     if dtype == torch.bool:
-        dtype = cell.connection._parameter("weight").dtype
-    connection = cell.connection
-    return Product(connection.postsyn_receptive(post).to(dtype), connection.presyn_receptive(pre).to(dtype))
+        dtype = connection._parameter("weight").dtype
+    return Product(connection.postsyn_receptive(post).to(dtype), connection.presyn_receptive(pre).to(dtype), spikes)
+
+
+def is_mean_or_sum(reduction: Reduction) -> bool:
+    """Whether a reduction is known to be a mean or a sum, for which no term of each sample is made."""
+    return reduction in _MEANS or reduction in _SUMS
 
 
 def reduced(term: Term, reduction: Reduction) -> Tensor:
@@ -91,8 +164,31 @@ def reduced(term: Term, reduction: Reduction) -> Tensor:
     if reduction in _SUMS:
         return term.summed()
     if reduction in _MEANS:
-        return term.summed() / len(term.like)
+        return term.mean()
     return reduction(term.per_sample(), 0)
+
+
+def deferred(terms: Sequence[Term], reduction: Reduction) -> list[Deferred] | None:
+    """Reduced terms as what they are made of, where that is applied sooner than the terms: with few spikes.
+
+    None elsewhere, and on devices that would have to be waited for to count spikes.
+    """
+    if not terms or not all(isinstance(term, Product) and term.is_outer and term.post.is_cpu for term in terms):
+        return None
+    spikes = [term.spikes for term in terms if term.spikes is not None]
+    batch, (rows, columns) = len(terms[0].pre), (terms[0].post.shape[1], terms[0].pre.shape[2])
+    if len(spikes) < len(terms) or rows * columns < FEWEST_DEFERRED or not runs_native(spikes[0], "apply_updates"):
+        return None
+    if not is_mean_or_sum(reduction):
+        return None
+    # events of a row or column, each of which costs as much as several in a matrix product
+    events = sum(int(torch.count_nonzero(some)) * batch / some.numel() for some in spikes)
+    if events > MOST_EVENTS:
+        return None
+    scale = 1.0 / batch if reduction in _MEANS else 1.0
+    # copies, since they may wait for longer than a step
+    sides = ((term.post.flatten(1).clone(), term.pre.flatten(1).clone()) for term in terms)
+    return [Deferred(ops.OuterProduct(*both, scale)) for both in sides]
 
 
 def reduced_parts(parts: Sequence[tuple[Term, Tensor]], factor: Tensor, reduction: Reduction) -> Tensor | None:
@@ -106,7 +202,7 @@ def reduced_parts(parts: Sequence[tuple[Term, Tensor]], factor: Tensor, reductio
     total = sum(int(counted.sum()) for _, counted in parts)
     if not total:
         return None
-    if reduction in _SUMS or reduction in _MEANS:
+    if is_mean_or_sum(reduction):
         made = sum(term.summed(torch.where(counted, factor, 0.0)) for term, counted in parts)
         return made / total if reduction in _MEANS else made
     made = [(term.per_sample() * _beside(factor, term.per_sample()))[counted] for term, counted in parts]
@@ -118,11 +214,14 @@ def _beside(factor: Tensor, data: Tensor) -> Tensor:
 
 
 def newest(monitor: Monitor) -> Tensor:
-    """What a monitor recorded in the last step.
+    """What a monitor recorded in the last step, to be used up before the next one: it may be a view.
 
     Raises:
         RuntimeError: if it has not recorded anything.
     """
+    reducer = monitor.reducer
+    if type(reducer) in READ_AS_RECORDED and not reducer._initial:
+        return reducer.data_._newest()
     return _present(monitor.peek())
 
 
@@ -152,8 +251,8 @@ def is_delayed(cell: Cell, delayed: bool) -> bool:
 
 def arriving(
     cell: Cell, monitor: Monitor, delayed: bool, tolerance: float, back: int = 0, nothing: float = 0.0
-) -> Tensor:
-    """What arrives from a presynaptic recording, arranged like the connection's ``synspike``.
+) -> Tensor | Sent:
+    """What arrives from a presynaptic recording, arranged like the connection's ``synspike``, or to be read so.
 
     Args:
         cell: the cell that it is of.
@@ -168,6 +267,9 @@ def arriving(
     """
     connection = cell.connection
     if not is_delayed(cell, delayed):
+        sent = monitor.reducer.sent(back) if isinstance(monitor.reducer, Arriving) else None
+        if sent is not None:
+            return sent
         data = previous(monitor) if back else newest(monitor)
         return _seen(connection, data) if delayed and connection.delayedby is not None else data
     newest(monitor)
@@ -181,8 +283,21 @@ def arriving(
             found = monitor.view(time, tolerance)
         return found if late is None else found.masked_fill(late, nothing)
 
-    # what a convolution sees of its synapse, which has one element a pixel
-    return connection._past(look_up) if hasattr(connection, "_past") else look_up(connection.selector)
+    def arrived() -> Tensor:
+        # what a convolution sees of its synapse, which has one element a pixel
+        return connection._past(look_up) if hasattr(connection, "_past") else look_up(connection.selector)
+
+    how = INTERPOLATIONS.get(type(reducer))
+    found = how and looked_up(connection, reducer.data_, *how(reducer), tolerance, back)
+    return Sent(connection, *found, look_up=arrived) if found else arrived()
+
+
+# mode and time constant of what reducers interpolate; those that users make are looked up as they say
+INTERPOLATIONS = {
+    CumulativeTraceReducer: lambda reducer: ("expdecay", reducer.time_constant),
+    NearestTraceReducer: lambda reducer: ("expdecay", reducer.time_constant),
+    PassthroughReducer: lambda reducer: ("previous", None),
+}
 
 
 def _in_range(selector: Tensor, longest: float, tolerance: float) -> tuple[Tensor, Tensor | None]:
@@ -223,6 +338,8 @@ def lag(cell: Cell, post: Monitor, pre: Monitor, delayed: bool, tolerance: float
     """
     connection = cell.connection
     since = arriving(cell, pre, delayed, tolerance, nothing=torch.nan)
+    if isinstance(since, Sent):
+        since = since.gathered(torch.nan)
     if delayed and connection.delayedby is not None:
         since = _without_border(connection, since)
     return connection.presyn_receptive(since) - connection.postsyn_receptive(newest(post))
@@ -244,7 +361,33 @@ def adjusted_lag(cell: Cell, post: Monitor, pre: Monitor) -> Tensor:
     return lag - connection._parameter("delay").unsqueeze(-1)
 
 
-def exponential_terms(lag: Tensor, after: tuple[float, float], before: tuple[float, float]) -> tuple[Kept, Kept]:
+Exponentials = tuple[Timed, Timed] | tuple[Kept, Kept]
+
+
+def adjusted_terms(cell: Cell, post: Monitor, pre: Monitor, after: Rate, before: Rate) -> Exponentials:
+    """:func:`exponential_terms` of :func:`adjusted_lag`."""
+
+    def generic() -> tuple[Kept, Kept]:
+        return exponential_terms(adjusted_lag(cell, post, pre), after, before)
+
+    return timed(cell.connection, newest(post), newest(pre), after, before, True, generic)
+
+
+def window_terms(
+    cell: Cell, post: Monitor, pre: Monitor, delayed: bool, tolerance: float, after: Rate, before: Rate
+) -> Exponentials:
+    """:func:`exponential_terms` of :func:`lag`."""
+
+    def generic() -> tuple[Kept, Kept]:
+        return exponential_terms(lag(cell, post, pre, delayed, tolerance), after, before)
+
+    if is_delayed(cell, delayed):
+        return generic()
+    since = arriving(cell, pre, delayed, tolerance, nothing=torch.nan)
+    return timed(cell.connection, newest(post), since, after, before, False, generic)
+
+
+def exponential_terms(lag: Tensor, after: Rate, before: Rate) -> tuple[Kept, Kept]:
     """Terms that decay with the distance of two spikes: ``|rate| exp(-|lag| / time_constant)``.
 
     Args:

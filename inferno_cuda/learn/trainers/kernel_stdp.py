@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from math import isfinite
 from typing import Any
 
 import torch
 
-from ...functional import SpikeTimeHalfKernel
+from ...functional import SpikeTimeHalfKernel, exp_stdp_post_kernel, exp_stdp_pre_kernel
 from ...neural import Cell
 from ...state import Module
 from .._delays import DelayAdjusted
 from .._monitors import Watch, postsynaptic, presynaptic, since_spike
-from .._routing import Sides
+from .._routing import Sides, routed
 from .._rule import Monitors, Rule
 from .._settings import store_keywords, stored_keywords
-from .._terms import adjusted_lag, kernel_terms, lag, reduced
+from .._terms import Exponentials, adjusted_lag, adjusted_terms, kernel_terms, lag, reduced, window_terms
+from .._times import Rate
 
 
 class _Kernels(Rule):
@@ -28,11 +30,35 @@ class _Kernels(Rule):
         else:
             super()._store(state, name, value)
 
+    def _windows(self, state: Module) -> list[tuple[float, float]] | None:
+        """Rates and time constants, in ms, of exponential kernels; None if they are others."""
+        if (state.kernel_post, state.kernel_pre) != (exp_stdp_post_kernel, exp_stdp_pre_kernel):
+            return None
+        given = [stored_keywords(state, f"kernel_{side}_kwargs") for side in ("post", "pre")]
+        if not all(set(kwargs) == {"learning_rate", "time_constant"} for kwargs in given):
+            return None
+        numbers = [(kwargs["learning_rate"], kwargs["time_constant"]) for kwargs in given]
+        known = all(isinstance(n, int | float) and isfinite(n) for window in numbers for n in window)
+        return numbers if known and all(constant > 0 for _, constant in numbers) else None
+
+    def _why_torch(self, state: Module) -> str:
+        return "" if self._windows(state) else "the kernels are not the two exponential ones with plain numbers"
+
+    @abstractmethod
+    def _exponentials(self, cell: Cell, state: Module, monitors: Monitors, *windows: Rate) -> Exponentials:
+        """The terms of exponential kernels."""
+
     @abstractmethod
     def _lag(self, cell: Cell, state: Module, monitors: Monitors) -> torch.Tensor:
         """Time from pre- to postsynaptic spikes, in ms, ``(B, *weight, L)``."""
 
     def _sides(self, cell: Cell, state: Module, monitors: Monitors) -> Sides:
+        windows = self._windows(state)
+        if windows is not None:
+            terms = self._exponentials(cell, state, monitors, *windows)
+            rated = zip((reduced(term, state.batchreduce) for term in terms), windows, strict=True)
+            sides = routed((change, rate) for change, (rate, _) in rated)
+            return tuple(torch.zeros_like(sides[1 - n]) if side is None else side for n, side in enumerate(sides))
         time = self._lag(cell, state, monitors)
         post = state.kernel_post(time, **stored_keywords(state, "kernel_post_kwargs"))
         pre = state.kernel_pre(time, **stored_keywords(state, "kernel_pre_kwargs"))
@@ -108,6 +134,10 @@ class KernelSTDP(_Kernels):
         yield since_spike("spike_post", postsynaptic(cell), state.inplace)
         yield since_spike("spike_pre", presynaptic(cell, state.delayed), state.inplace)
 
+    def _exponentials(self, cell: Cell, state: Module, monitors: Monitors, *windows: Rate) -> Exponentials:
+        spikes = monitors["spike_post"], monitors["spike_pre"]
+        return window_terms(cell, *spikes, state.delayed, state.tolerance, *windows)
+
     def _lag(self, cell: Cell, state: Module, monitors: Monitors) -> torch.Tensor:
         return lag(cell, monitors["spike_post"], monitors["spike_pre"], state.delayed, state.tolerance)
 
@@ -146,6 +176,9 @@ class DelayAdjustedKernelSTDP(DelayAdjusted, _Kernels):
             batch_reduction=batch_reduction,
             inplace=inplace,
         )
+
+    def _exponentials(self, cell: Cell, state: Module, monitors: Monitors, *windows: Rate) -> Exponentials:
+        return adjusted_terms(cell, monitors["spike_post"], monitors["spike_pre"], *windows)
 
     def _lag(self, cell: Cell, state: Module, monitors: Monitors) -> torch.Tensor:
         return adjusted_lag(cell, monitors["spike_post"], monitors["spike_pre"])

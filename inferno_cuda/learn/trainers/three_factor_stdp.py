@@ -2,101 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
-from ...core import trace_cumulative_value
-from ...functional import interp_expdecay
 from ...neural import Cell
-from ...observe import FoldReducer, MultiStateMonitor
-from ...observe._weak import Weak
 from ...state import Module
-from ...state._check import positive
+from .._eligibility import EligibilityMonitor, EligibilityTraceReducer, Reshape
 from .._pairs import Pairs
 from .._rule import Monitors, ThreeFactor
-from .._terms import Kept, Product, Term, newest
+from .._terms import Kept, Term
 
 TraceMode = Literal["cumulative", "nearest"]
-
-
-class Reshape:
-    """A method of a module, which it does not keep alive: called for the method, as :class:`weakref.WeakMethod` is.
-
-    Can be copied and pickled together with the module.
-
-    Args:
-        method: the method.
-    """
-
-    def __init__(self, method: Callable[[Tensor], Tensor]) -> None:
-        self._owner = Weak(method.__self__)
-        self._name = method.__name__
-
-    def __call__(self) -> Callable[[Tensor], Tensor] | None:
-        owner = self._owner()
-        return None if owner is None else getattr(owner, self._name)
-
-
-class EligibilityTraceReducer(FoldReducer):
-    r"""Trace of products of what two monitors record, ``(B, *weight)``.
-
-    .. math::
-
-        z(t) = z(t - \Delta t) \, e^{-\Delta t / \tau} + \frac{a(t) \, b(t)}{\tau}
-
-    Args:
-        step_time: length of a step :math:`\Delta t`, in ms.
-        time_constant: of the trace, :math:`\tau`, in ms.
-        obs_reshape: called for the method that brings the first observation to ``(B, <broadcastable with weight>, L)``,
-            such as a :class:`weakref.WeakMethod` of a connection's ``presyn_receptive``.
-        cond_reshape: that for the second observation.
-        duration: how long the trace is kept, in ms.
-        inclusive: whether what is ``duration`` old is kept too.
-
-    Raises:
-        ValueError: if ``step_time`` or ``time_constant`` is not positive, or ``duration`` is negative.
-    """
-
-    def __init__(
-        self,
-        step_time: float,
-        time_constant: float,
-        *,
-        obs_reshape: Callable[[], Callable[[Tensor], Tensor]],
-        cond_reshape: Callable[[], Callable[[Tensor], Tensor]],
-        duration: float = 0.0,
-        inclusive: bool = True,
-    ) -> None:
-        FoldReducer.__init__(self, step_time, duration, inclusive, 0)
-        self.time_constant = positive("time_constant", time_constant)
-        self.decay = math.exp(-self.dt / self.time_constant)
-        self.scale = 1 / self.time_constant
-        self.obs_reshape = obs_reshape
-        self.cond_reshape = cond_reshape
-
-    @property
-    def dt(self) -> float:
-        """Length of a step, in ms. Setting it changes the decay."""
-        return FoldReducer.dt.fget(self)
-
-    @dt.setter
-    def dt(self, value: float) -> None:
-        FoldReducer.dt.fset(self, value)
-        self.decay = math.exp(-self.dt / self.time_constant)
-
-    def fold(self, obs: Tensor, cond: Tensor, state: Tensor | None) -> Tensor:
-        """The trace with the product of two observations added."""
-        dtype = torch.promote_types(obs.dtype, cond.dtype)
-        term = Product(self.obs_reshape()(obs).to(dtype), self.cond_reshape()(cond).to(dtype)).per_sample()
-        return trace_cumulative_value(term, state, decay=self.decay, scale=self.scale)
-
-    def interpolate(self, prev_data: Tensor, next_data: Tensor, sample_at: Tensor, step_time: float) -> Tensor:
-        """The trace between two steps, which decays from the earlier one."""
-        return interp_expdecay(prev_data, next_data, sample_at, step_time, time_constant=self.time_constant)
 
 
 class MSTDP(ThreeFactor, Pairs):
@@ -207,11 +125,11 @@ class MSTDPET(ThreeFactor, Pairs):
         super()._add_monitors(name, cell, state)
         for monitor, reducer, watched in self._eligibilities(cell, state):
             # after those that it reads, which are prepended
-            constructor = MultiStateMonitor.partialconstructor(
+            constructor = EligibilityMonitor.partialconstructor(
                 reducer=reducer, subattrs=watched, as_prehook=False, train_update=True, eval_update=False, prepend=False
             )
             self.add_monitor(name, monitor, "monitors", constructor, True)
 
     def _terms(self, cell: Cell, state: Module, monitors: Monitors) -> list[tuple[Term, float]]:
         rates = {"elig_post": state.lr_post, "elig_pre": state.lr_pre}
-        return [(Kept(newest(monitors[name])), rate) for name, rate in rates.items() if name in monitors]
+        return [(Kept(monitors[name].reducer.present()), rate) for name, rate in rates.items() if name in monitors]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from ...neural import Cell
 from ...state import Module
@@ -14,6 +13,7 @@ from ...state._check import greater
 from .._monitors import Watch, postsynaptic, presynaptic, spikes, trace
 from .._pairs import Pairs
 from .._rule import Monitors, TwoFactor
+from .._sent import Values, together
 from .._terms import Term, arriving, newest, previous, product
 
 TraceMode = Literal["cumulative", "nearest"]
@@ -103,7 +103,7 @@ class StableSTDP(STDP):
     def _amplitudes(self, state: Module) -> tuple[None, None]:
         return None, None
 
-    def _trace(self, value: Tensor, rate: float) -> Tensor:
+    def _trace(self, value: Values, rate: float) -> Values:
         return value * abs(rate)
 
 
@@ -200,12 +200,12 @@ class TripletSTDP(TwoFactor):
                 yield trace(f"trace_{side}_slow", source, state, tc_slow, slow, kept + dt, inplace, timing="slow")
             yield spikes(f"spike_{side}", source, inplace=inplace)
 
-    def _modulated(self, spike: Tensor, slow: Tensor | None, state: Module, side: str) -> Tensor:
+    def _modulated(self, spike: Values, slow: Values | None, state: Module, side: str) -> Values:
         """Spikes times what a spike makes of the fast trace of the other side."""
-        return spike if slow is None else (1.0 + slow) * spike
+        return spike if slow is None else together(lambda spike, slow: (1.0 + slow) * spike, spike, slow)
 
     def _terms(self, cell: Cell, state: Module, monitors: Monitors) -> list[tuple[Term, float]]:
-        def incoming(name: str, back: int = 0) -> Tensor:
+        def incoming(name: str, back: int = 0) -> Values:
             return arriving(cell, monitors[name], state.delayed, state.tolerance, back)
 
         y_slow = previous(monitors["trace_post_slow"]) if "trace_post_slow" in monitors else None
@@ -213,8 +213,8 @@ class TripletSTDP(TwoFactor):
         y = self._modulated(newest(monitors["spike_post"]), y_slow, state, "post")
         x = self._modulated(incoming("spike_pre"), x_slow, state, "pre")
         return [
-            (product(cell, y, incoming("trace_pre_fast")), state.lr_post_pair),
-            (product(cell, newest(monitors["trace_post_fast"]), x), state.lr_pre_pair),
+            (product(cell, y, incoming("trace_pre_fast"), "post"), state.lr_post_pair),
+            (product(cell, newest(monitors["trace_post_fast"]), x, "pre"), state.lr_pre_pair),
         ]
 
 
@@ -229,5 +229,6 @@ class StableTripletSTDP(TripletSTDP):
     def _amplitudes(self, state: Module, side: str, other: str) -> tuple[None, None]:
         return None, None
 
-    def _modulated(self, spike: Tensor, slow: Tensor | None, state: Module, side: str) -> Tensor:
-        return (abs(getattr(state, f"lr_{side}_pair")) + getattr(state, f"lr_{side}_triplet") * slow) * spike
+    def _modulated(self, spike: Values, slow: Values | None, state: Module, side: str) -> Values:
+        pair, triplet = abs(getattr(state, f"lr_{side}_pair")), getattr(state, f"lr_{side}_triplet")
+        return together(lambda spike, slow: (pair + triplet * slow) * spike, spike, slow)

@@ -17,6 +17,7 @@ from ..synapses import DelayedCurrent
 
 # elements of the currents looked up at once: 4 MiB of float32, small enough to stay in the cache
 CHUNK_ELEMENTS = 1 << 20
+Make = Callable[[torch.Tensor, DelayedCurrent], ops.DelayPlan]
 
 
 class PlanCache:
@@ -42,16 +43,18 @@ class PlanCache:
         """Whether delays are still those of the plan; not asked on devices that would have to be waited for."""
         return delay.is_cpu and torch.equal(delay, self._delay)
 
-    def get(self, delay: torch.Tensor, how: DelayedCurrent) -> ops.DelayPlan:
+    def get(self, delay: torch.Tensor, how: DelayedCurrent, make: Make | None = None) -> ops.DelayPlan:
         """The plan for these delays, made anew unless nothing it depends on has changed.
 
         Writes through ``delay.data`` leave no trace in the version of ``delay``; :meth:`suspect` is for those. Delays
         that require a gradient are always suspect, since fused optimizers count no versions either. A plan that is
-        made while a CUDA graph is captured has no values before a replay, and is not kept.
+        made while a CUDA graph is captured has no values before a replay, and is not kept. ``make`` makes it; every
+        call of a cache has the same.
         """
+        make = make or _plan
         if torch.compiler.is_compiling() or delay.is_inference():
             # an inference tensor does not count its versions, and a compiler does not see them
-            return _plan(delay, how)
+            return make(delay, how)
         key = (
             None if delay.requires_grad else (delay.data_ptr(), delay._version),
             delay.shape,
@@ -63,11 +66,11 @@ class PlanCache:
         )
         known = key == self._key and (not (self._suspect or delay.requires_grad) or self._unchanged(delay))
         if capturing(delay):
-            return self._keep_captured() if known else _plan(delay, how)
+            return self._keep_captured() if known else make(delay, how)
         if not known:
             # steps outside of inference mode go on with what is made here
             with torch.inference_mode(False):
-                self._plan = _plan(delay, how)
+                self._plan = make(delay, how)
                 self._delay = delay.detach().clone() if delay.is_cpu else None
             self._key = key
             # as long as the storage lives, no other can have its address
@@ -85,6 +88,28 @@ class PlanCache:
 
     def __reduce__(self) -> tuple:
         return PlanCache, ()
+
+
+class PlanCaches:
+    """A :class:`PlanCache` for each way in which something is looked up at the same delays. A copy is empty."""
+
+    def __init__(self) -> None:
+        self._caches: dict[tuple, PlanCache] = {}
+
+    def suspect(self) -> None:
+        """As for every one of them."""
+        for cache in self._caches.values():
+            cache.suspect()
+
+    def get(self, delay: torch.Tensor, how: DelayedCurrent, make: Make | None = None) -> ops.DelayPlan:
+        """As for a cache of its own."""
+        return self._caches.setdefault((make, *how.record._times(), *how[1:5]), PlanCache()).get(delay, how, make)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PlanCaches:
+        return PlanCaches()
+
+    def __reduce__(self) -> tuple:
+        return PlanCaches, ()
 
 
 def _plan(delay: torch.Tensor, how: DelayedCurrent) -> ops.DelayPlan:

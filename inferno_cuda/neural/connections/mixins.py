@@ -9,7 +9,7 @@ import torch
 import torch.nn as nn
 
 from ...state._check import instance, same_shape
-from ._plan import PlanCache
+from ._plan import PlanCache, PlanCaches
 
 
 def check_like(name: str, value: torch.Tensor, param: torch.Tensor) -> None:
@@ -146,6 +146,7 @@ class WeightBiasDelayMixin(WeightBiasMixin):
             self.register_parameter("delay_", nn.Parameter(delay, requires_grad))
         self._plans = PlanCache()
         self._minus_plans = PlanCache()  # of the part of the current that is subtracted, if there is one
+        self._spike_plans = PlanCaches()  # of spikes and what is made of them, as learning rules look them up
 
     @property
     def delay(self) -> nn.Parameter | None:
@@ -168,6 +169,7 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         """
         self._plans.suspect()
         self._minus_plans.suspect()
+        self._spike_plans.suspect()
         self._project_delays()
         return self._held("delay_")
 

@@ -112,6 +112,11 @@ class SpikeMixin:
         self._drop_spike_graph()
         self.spike_.push(value.bool(), self.inplace)
 
+    def delayed_spike(self) -> DelayedCurrent:
+        """How :meth:`spike_at` works, for learning rules that read what was sent at the delays."""
+        over = None if self.__overbound is None else float(self.__overbound)
+        return DelayedCurrent(self.spike_, self.__mode, None, self.__tolerance, over, 1.0)
+
     def spike_at(self, selector: torch.Tensor) -> torch.Tensor:
         """Input spikes of the past.
 

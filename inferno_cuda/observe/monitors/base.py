@@ -32,7 +32,10 @@ def path_of(name: str, value: str) -> tuple[str, ...]:
 
 def read(module: Any, path: tuple[str, ...]) -> Any:
     for name in path:
-        module = getattr(module, name)
+        # submodules, which monitors pass in every step, are found here sooner than by their modules' __getattr__
+        parts = module.__dict__.get("_modules") if isinstance(module, nn.Module) else None
+        part = None if parts is None else parts.get(name)
+        module = getattr(module, name) if part is None else part
     return module
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -85,6 +85,15 @@ class PassthroughReducer(FoldReducer):
     def fold(self, obs: torch.Tensor, state: torch.Tensor | None) -> torch.Tensor:
         """The observation."""
         return obs
+
+    def forward(self, *inputs: torch.Tensor, **kwargs: Any) -> None:
+        """Record an observation."""
+        if self._extras["_initial"] or type(self).fold is not PassthroughReducer.fold:
+            super().forward(*inputs, **kwargs)
+        else:
+            # the same, without reading the present state
+            self._follow(inputs[0])
+            self.push(inputs[0])
 
     def interpolate(
         self, prev_data: torch.Tensor, next_data: torch.Tensor, sample_at: torch.Tensor, step_time: float
