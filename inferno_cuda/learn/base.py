@@ -35,7 +35,7 @@ class CellTrainer(Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        # copies of cells know no monitors, and some monitors read others through the cell
+        # copies of cells know no monitors
         for name, cell in self.cells_.items():
             for monitor_name, monitor in self.named_monitors_of(name):
                 cell.monitors._put(monitor_name, monitor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from ...core import trace_cumulative_value
 from ...functional import interp_expdecay
 from ...neural import Cell
-from ...observe import FoldReducer, MultiStateMonitor
+from ...observe import FoldReducer, Monitor, MultiStateMonitor
 from ...observe._weak import Weak
 from ...state import Module
 from ...state._check import positive
@@ -39,6 +40,28 @@ class Reshape:
     def __call__(self) -> Callable[[Tensor], Tensor] | None:
         owner = self._owner()
         return None if owner is None else getattr(owner, self._name)
+
+
+class _Latest:
+    """What monitors recorded last, to be read by another one, which does not keep them alive.
+
+    Can be copied and pickled together with them.
+
+    Args:
+        *monitors: the monitors.
+    """
+
+    def __init__(self, *monitors: Monitor) -> None:
+        self._monitors = tuple(map(Weak, monitors))
+
+    def present(self, _: tuple[()]) -> bool:
+        """Whether all of them still record, and have."""
+        monitors = [monitor() for monitor in self._monitors]
+        return all(m is not None and m.registered and m.latest is not None for m in monitors)
+
+    def read(self, _: tuple[()]) -> tuple[Tensor, ...]:
+        """The newest records, in order."""
+        return tuple(monitor().latest for monitor in self._monitors)
 
 
 class EligibilityTraceReducer(FoldReducer):
@@ -97,6 +120,13 @@ class EligibilityTraceReducer(FoldReducer):
     def interpolate(self, prev_data: Tensor, next_data: Tensor, sample_at: Tensor, step_time: float) -> Tensor:
         """The trace between two steps, which decays from the earlier one."""
         return interp_expdecay(prev_data, next_data, sample_at, step_time, time_constant=self.time_constant)
+
+
+def _eligibility(reducer: EligibilityTraceReducer, latest: _Latest, attr: str, module: Module) -> MultiStateMonitor:
+    # after the monitors that it reads, which are prepended; there is nothing of the layer that it reads itself
+    return MultiStateMonitor(
+        reducer, "", (), module, eval_update=False, prepend=False, filter_=latest.present, map_=latest.read
+    )
 
 
 class MSTDP(ThreeFactor, Pairs):
@@ -195,8 +225,8 @@ class MSTDPET(ThreeFactor, Pairs):
     def _eligibilities(self, cell: Cell, state: Module) -> Iterator[tuple[str, EligibilityTraceReducer, tuple]]:
         pre, post = Reshape(cell.connection.presyn_receptive), Reshape(cell.connection.postsyn_receptive)
         sides = (
-            ("elig_post", state.lr_post, pre, post, ("trace_pre.latest", "spike_post.latest")),
-            ("elig_pre", state.lr_pre, post, pre, ("trace_post.latest", "spike_pre.latest")),
+            ("elig_post", state.lr_post, pre, post, ("trace_pre", "spike_post")),
+            ("elig_pre", state.lr_pre, post, pre, ("trace_post", "spike_pre")),
         )
         for name, rate, first, second, watched in sides:
             if rate != 0:
@@ -206,11 +236,8 @@ class MSTDPET(ThreeFactor, Pairs):
     def _add_monitors(self, name: str, cell: Cell, state: Module) -> None:
         super()._add_monitors(name, cell, state)
         for monitor, reducer, watched in self._eligibilities(cell, state):
-            # after those that it reads, which are prepended
-            constructor = MultiStateMonitor.partialconstructor(
-                reducer=reducer, subattrs=watched, as_prehook=False, train_update=True, eval_update=False, prepend=False
-            )
-            self.add_monitor(name, monitor, "monitors", constructor, True)
+            latest = _Latest(*(self.get_monitor(name, source) for source in watched))
+            self.add_monitor(name, monitor, "monitors", partial(_eligibility, reducer, latest), True)
 
     def _terms(self, cell: Cell, state: Module, monitors: Monitors) -> list[tuple[Term, float]]:
         rates = {"elig_post": state.lr_post, "elig_pre": state.lr_pre}

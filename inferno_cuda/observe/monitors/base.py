@@ -39,7 +39,8 @@ def read(module: Any, path: tuple[str, ...]) -> Any:
 class Monitor(Module, ContextualHook):
     """A hook of a module that observes it, and keeps what its reducer makes of that.
 
-    The module does not keep the monitor alive, nor the monitor the module.
+    The module does not keep the monitor alive, nor the monitor the module. A copy of the module that was made without
+    the monitor is not observed.
 
     Args:
         reducer: takes the observations in.
@@ -85,8 +86,8 @@ class Monitor(Module, ContextualHook):
             self.register(module)
 
     def _run(self, side: str, module: nn.Module, *args: Any) -> None:
-        # what the hook comes down to: monitors run in every step
-        if self._trainexec if module.training else self._evalexec:
+        # what the hook comes down to: monitors run in every step; copies of the module have the hook too
+        if module is self._observed() and (self._trainexec if module.training else self._evalexec):
             getattr(self, self._hook_functions[side])(module, *args)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
