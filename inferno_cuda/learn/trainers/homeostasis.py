@@ -94,7 +94,11 @@ class LinearHomeostasis(Rule):
         up = reduced(Kept(change.clamp_min(0.0)), state.batchreduce)
         down = reduced(Kept(change.clamp_max(0.0)), state.batchreduce)
         sides = up, down if state.legacy_sign else -down
-        return tuple(map(cell.connection.like_bias, sides)) if state.param == "bias" else sides
+        if state.param == "bias":
+            sides = tuple(map(cell.connection.like_bias, sides))
+        # beside the updates of other rules, which have a value for each weight
+        shape = cell.connection._parameter(state.param).shape
+        return tuple(side.broadcast_to(shape) for side in sides)
 
     @torch.no_grad()
     def forward(self, target: float | torch.Tensor | None = None, cells: Sequence[str] | None = None) -> None:
