@@ -35,14 +35,11 @@ def test_subjects_agree_and_are_timed(case):
 def test_something_is_learned(case):
     with subjects.setting("torch"):
         outputs = list(case.build(subjects.library("torch"), "cpu").outputs())
-    *_, learned = outputs
+    before, *_, learned = outputs
+    assert before.what == f"{learned.what} before" and not torch.equal(before.value, learned.value)
     fresh = list(case.build(subjects.library("torch"), "cpu").outputs())[-1]
     assert learned.what in ("weights", "delays") and torch.equal(learned.value, fresh.value)
-    if case.name != "quickstart":
-        assert any(output.value.any() for output in outputs if output.what.startswith("spikes"))
-        assert learned.value.unique().numel() > 21  # drawn delays have 21 values
-    else:
-        assert learned.value.ne(0).any()
+    assert any(output.value.any() for output in outputs if output.what.startswith("spikes"))
 
 
 def test_the_suite_is_printed(capsys):

@@ -9,7 +9,7 @@ import torch
 from learn_cases import OURS, layer, spikes
 
 from inferno_cuda import learn
-from inferno_cuda.neural import LIF, DeltaCurrent, LinearDense, Serial
+from inferno_cuda.neural import LIF, DeltaCurrent, Layer, LinearDense, Serial
 
 
 def ser(batch=2):
@@ -89,3 +89,89 @@ def test_eligibility_goes_on_in_copies_of_both():
         assert not any(map(torch.equal, eligibility(trainer), eligibility(its)))
         run(made)
         assert all(map(torch.equal, eligibility(trainer), eligibility(its)))
+
+
+def test_a_cell_registered_in_evaluation_mode_is_recorded_after_it():
+    made, trainer = ser(), learn.STDP(1.0, -1.0, 20.0, 20.0)
+    trainer.eval()
+    trainer.register_cell("c", made.cell)
+    made(torch.ones(2, 6))
+    assert not any(monitor.registered or monitor.peek() is not None for monitor in trainer.monitors)
+    trainer.train()
+    made(torch.ones(2, 6))
+    assert all(monitor.registered and monitor.peek() is not None for monitor in trainer.monitors)
+
+
+@pytest.mark.parametrize("name", ["type", "items", "keys", "clear", "training", "_modules"])
+def test_names_that_torch_keeps_for_itself(name):
+    made, trainer = ser(), learn.STDP(1.0, -1.0, 20.0, 20.0)
+    with pytest.raises(ValueError, match="'name'.*ModuleDict"):
+        trainer.register_cell(name, made.cell)
+    assert not list(trainer.named_cells) and not list(trainer.monitors) and not len(trainer.aux_states_)
+    trainer.register_cell("c", made.cell)
+    with pytest.raises(ValueError, match="'name'.*ModuleDict"):
+        trainer.add_monitor("c", name, "neuron.spike", None)
+    with pytest.raises(ValueError, match="'name'.*ModuleDict"):
+        trainer.monitor_pool_.add_observed(name, made.cell)
+
+
+class Two(Layer):
+    """Two connections to the same neurons."""
+
+    def __init__(self):
+        super().__init__()
+        for name in ("a", "b"):
+            self.add_connection(name, ser().connection)
+        self.add_neuron("n", ser().neuron)
+        self.add_neuron("m", ser().neuron)
+
+    def wiring(self, inputs, **kwargs):
+        return {name: sum(inputs.values()) for name in self.neurons_}
+
+    def step(self):
+        return self({name: (torch.ones(2, 6),) for name in self.connections_})
+
+
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize(("rule", "last"), [("STDP", ()), ("MSTDPET", (5.0,))])
+@pytest.mark.parametrize(
+    ("remove", "stays"), [("connection", [("b", "n"), ("b", "m")]), ("neuron", [("b", "m"), ("a", "m")])]
+)
+def test_parts_of_a_watched_layer_can_be_removed(rule, last, remove, stays, held):
+    made, trainers = Two(), [getattr(learn, rule)(1.0, -1.0, 9.0, 9.0, *last) for _ in range(2)]
+    pairs = {"an": ("a", "n"), "bn": ("b", "n"), "bm": ("b", "m"), "am": ("a", "m")}
+    units = [t.register_cell(name, made.add_cell(*pair)) for t in trainers for name, pair in pairs.items()]
+    made.step()
+    if not held:
+        del units
+    getattr(made, f"del_{remove}")("a" if remove == "connection" else "n")
+    gc.collect()
+    made.step()
+    for trainer in trainers:
+        for name, pair in pairs.items():
+            monitors = [m for key, m in trainer.named_monitors_of(name) if key.startswith("elig")]
+            monitors += [trainer.get_monitor(name, key) for key in ("trace_post", "spike_pre")]
+            assert pair not in stays or all(monitor.registered for monitor in monitors)
+        trainer.eval()
+        trainer.train()
+        made.step()
+        gone = [name for name, pair in pairs.items() if pair not in stays]
+        for name in gone:
+            trainer.del_cell(name)
+            assert not list(trainer.named_monitors_of(name)) and name not in trainer.aux_states_
+            with pytest.raises(AttributeError, match=name):
+                trainer.del_cell(name)
+        trainer(*([1.0] if last else []))
+        made.step()
+    assert all(made.get_cell(*pair).updater.weight.pos is not None for pair in stays)
+
+
+def test_a_kept_unit_of_a_layer_that_is_gone():
+    made, trainer = ser(), learn.STDP(1.0, -1.0, 20.0, 20.0)
+    unit = trainer.register_cell("c", made.cell)
+    del made
+    gc.collect()
+    trainer.eval()
+    trainer.train()
+    assert not any(monitor.registered for monitor in unit.monitors.values())
+    trainer.del_cell("c")

@@ -8,8 +8,33 @@ from typing import Any
 import torch
 
 from ..neural import Cell
-from ..observe import EventReducer, PassthroughReducer, Reducer, StateMonitor
+from ..observe import CAReducer, EventReducer, FoldReducer, PassthroughReducer, Reducer, StateMonitor
 from ..state import Module
+
+# these take any observation that broadcasts with their state, such as that of one sample
+_BROADCASTING = (CAReducer, EventReducer)
+
+
+@dataclass(frozen=True)
+class OneShape:
+    """Hands observations on, all of the same shape.
+
+    Attributes:
+        name: name of the monitor.
+        reducer: what they go to.
+    """
+
+    name: str
+    reducer: FoldReducer
+
+    def __call__(self, observation: torch.Tensor) -> tuple[torch.Tensor]:
+        state = self.reducer.latest
+        if state is not None and observation.shape != state.shape:
+            raise ValueError(
+                f"'{self.name}' recorded the shape {tuple(state.shape)}, now there are spikes of the shape "
+                f"{tuple(observation.shape)}: call trainer.clear() after a change of the batch size"
+            )
+        return (observation,)
 
 
 @dataclass(frozen=True)
@@ -41,7 +66,12 @@ class Watch:
     def constructor(self) -> Any:
         """Makes the monitor, which records after every step of the layer in training mode."""
         return StateMonitor.partialconstructor(
-            reducer=self.reducer, as_prehook=False, train_update=True, eval_update=False, prepend=True
+            reducer=self.reducer,
+            as_prehook=False,
+            train_update=True,
+            eval_update=False,
+            prepend=True,
+            map_=OneShape(self.name, self.reducer) if isinstance(self.reducer, _BROADCASTING) else None,
         )
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from ...state import ContextualHook, Module
 from ...state import _check as check
+from ...state._link import hooks_of
 from .._weak import Weak
 from ..pooling import MonitorConstructor
 from ..reducers.base import Reducer
@@ -28,6 +29,15 @@ def as_it_is(value: Any) -> Any:
 
 def path_of(name: str, value: str) -> tuple[str, ...]:
     return tuple(check.identifier(name, value, nested=True).split("."))
+
+
+def there(module: nn.Module, path: tuple[str, ...]) -> bool:
+    """Whether a module has what a path leads to; of that which is no submodule, its name is enough."""
+    for name in path:
+        if name not in module._modules:
+            return hasattr(type(module), name) or hasattr(module, name)
+        module = module._modules[name]
+    return True
 
 
 def read(module: Any, path: tuple[str, ...]) -> Any:
@@ -94,6 +104,15 @@ class Monitor(Module, ContextualHook):
         Module.__setstate__(self, state)
         self._settle()
 
+    # dotted paths, each from the module, of what is observed of it
+    _observed_paths: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def watches_something(self) -> bool:
+        """Whether the module that was registered to last exists, and has the attributes that are observed."""
+        module = None if self._observed is None else self._observed()
+        return module is not None and all(there(module, path) for path in self._observed_paths)
+
     @classmethod
     def partialconstructor(cls, *args: Any, **kwargs: Any) -> MonitorConstructor:
         """A function ``(attr, module)`` that makes a monitor with all other arguments as they are given here.
@@ -149,3 +168,10 @@ class Monitor(Module, ContextualHook):
                     f"the module that this {name}(Monitor) observed does not exist, 'module' must be given"
                 )
             self._attach(module)
+
+
+def deregister_lost(module: nn.Module) -> None:
+    """Takes off a module the monitors of attributes that it does not have any more."""
+    for hook in hooks_of(module):
+        if isinstance(hook, Monitor) and hook._observed() is module and not hook.watches_something:
+            hook.deregister()
