@@ -11,6 +11,7 @@ from inferno_cuda.cli.bench import Timing
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(cases_quickstart, "STEPS", 4)
+    monkeypatch.setattr(cases_quickstart, "RATE", 0.3)  # as few steps have to do
     monkeypatch.setattr(cases_plasticity, "STEPS", 4)
     monkeypatch.setattr(cases_plasticity, "RATE", 0.1)
     monkeypatch.setattr(cases_plasticity, "DRIVE", 5000.0)  # neurons fire in the first step
