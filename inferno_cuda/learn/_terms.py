@@ -15,6 +15,7 @@ from torch import Tensor
 from .. import functional
 from ..neural import Cell, Connection
 from ..observe import Monitor
+from ._called import result_of
 
 Reduction = Callable[[Tensor, int], Tensor]
 
@@ -92,25 +93,35 @@ def reduced(term: Term, reduction: Reduction) -> Tensor:
         return term.summed()
     if reduction in _MEANS:
         return term.summed() / len(term.like)
-    return reduction(term.per_sample(), 0)
+    return _of_samples(reduction, term.per_sample())
+
+
+def _of_samples(reduction: Reduction, values: Tensor) -> Tensor:
+    return result_of("batch_reduction", reduction(values, 0), values.shape[1:])
 
 
 def reduced_parts(parts: Sequence[tuple[Term, Tensor]], factor: Tensor, reduction: Reduction) -> Tensor | None:
     """Some samples of several terms, side by side as if they were one batch, reduced; None if there are none.
+
+    Sums and means on a device do not wait for it to count: they are zeros if there are none.
 
     Args:
         parts: terms, each with the samples of it that count, ``(B,)``, bool.
         factor: what samples are multiplied by, ``(B,)``, not negative.
         reduction: over the samples.
     """
-    total = sum(int(counted.sum()) for _, counted in parts)
-    if not total:
-        return None
-    if reduction in _SUMS or reduction in _MEANS:
+    total, summed = sum(counted.sum() for _, counted in parts), reduction in _SUMS or reduction in _MEANS
+    if factor.is_cpu or not summed:
+        total = int(total)
+        if not total:
+            return None
+    else:
+        total = total.clamp_min(1)
+    if summed:
         made = sum(term.summed(torch.where(counted, factor, 0.0)) for term, counted in parts)
         return made / total if reduction in _MEANS else made
     made = [(term.per_sample() * _beside(factor, term.per_sample()))[counted] for term, counted in parts]
-    return reduction(torch.cat(made, 0), 0)
+    return _of_samples(reduction, torch.cat(made, 0))
 
 
 def _beside(factor: Tensor, data: Tensor) -> Tensor:

@@ -16,6 +16,16 @@ from ..state import Module
 from ..state._check import identifier, instance
 
 
+def _checked_cell(cell: Any) -> Cell:
+    made = type(cell)
+    if made.__name__ == Cell.__name__ and not isinstance(cell, Cell):
+        raise TypeError(
+            f"'cell' must be an instance of {Cell.__module__}.Cell, but is of type {made.__module__}.Cell: take layer "
+            "and trainer from the same package"
+        )
+    return instance("cell", cell, Cell)
+
+
 class CellTrainer(Module):
     """Base of learning rules: cells by name, with their monitors and states.
 
@@ -88,7 +98,7 @@ class CellTrainer(Module):
         submodule_name("name", identifier("name", name))
         if name in self.cells_:
             raise ValueError(f"'name' ('{name}') is already the name of an added cell")
-        updater = instance("cell", cell, Cell).updater
+        updater = _checked_cell(cell).updater
         if updater is None:
             raise RuntimeError("'cell' is not updatable, add an updater to 'cell.connection'")
         for param in params or ():

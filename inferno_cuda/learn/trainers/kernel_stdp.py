@@ -11,6 +11,7 @@ import torch
 from ...functional import SpikeTimeHalfKernel
 from ...neural import Cell
 from ...state import Module
+from .._called import accepts, result_of
 from .._delays import DelayAdjusted
 from .._monitors import Watch, postsynaptic, presynaptic, since_spike
 from .._routing import Sides
@@ -28,14 +29,22 @@ class _Kernels(Rule):
         else:
             super()._store(state, name, value)
 
+    def _build_cell_state(self, **overrides: Any) -> Module:
+        state = super()._build_cell_state(**overrides)
+        for name in ("kernel_post", "kernel_pre"):
+            accepts(name, getattr(state, name), (None,), stored_keywords(state, f"{name}_kwargs"))
+        return state
+
     @abstractmethod
     def _lag(self, cell: Cell, state: Module, monitors: Monitors) -> torch.Tensor:
         """Time from pre- to postsynaptic spikes, in ms, ``(B, *weight, L)``."""
 
     def _sides(self, cell: Cell, state: Module, monitors: Monitors) -> Sides:
         time = self._lag(cell, state, monitors)
-        post = state.kernel_post(time, **stored_keywords(state, "kernel_post_kwargs"))
-        pre = state.kernel_pre(time, **stored_keywords(state, "kernel_pre_kwargs"))
+        post, pre = (
+            result_of(name, getattr(state, name)(time, **stored_keywords(state, f"{name}_kwargs")), time.shape)
+            for name in ("kernel_post", "kernel_pre")
+        )
         up, down = (sum(reduced(term, state.batchreduce) for term in side) for side in kernel_terms(post, pre))
         return up, -down
 
