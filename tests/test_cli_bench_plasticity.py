@@ -11,6 +11,7 @@ from inferno_cuda.cli.bench import Timing
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(cases_quickstart, "STEPS", 4)
+    monkeypatch.setattr(cases_quickstart, "RATE", 0.3)  # as few steps have to do
     monkeypatch.setattr(cases_plasticity, "STEPS", 4)
     monkeypatch.setattr(cases_plasticity, "RATE", 0.1)
     monkeypatch.setattr(cases_plasticity, "DRIVE", 5000.0)  # neurons fire in the first step
@@ -35,14 +36,11 @@ def test_subjects_agree_and_are_timed(case):
 def test_something_is_learned(case):
     with subjects.setting("torch"):
         outputs = list(case.build(subjects.library("torch"), "cpu").outputs())
-    *_, learned = outputs
+    before, *_, learned = outputs
+    assert before.what == f"{learned.what} before" and not torch.equal(before.value, learned.value)
     fresh = list(case.build(subjects.library("torch"), "cpu").outputs())[-1]
     assert learned.what in ("weights", "delays") and torch.equal(learned.value, fresh.value)
-    if case.name != "quickstart":
-        assert any(output.value.any() for output in outputs if output.what.startswith("spikes"))
-        assert learned.value.unique().numel() > 21  # drawn delays have 21 values
-    else:
-        assert learned.value.ne(0).any()
+    assert any(output.value.any() for output in outputs if output.what.startswith("spikes"))
 
 
 def test_the_suite_is_printed(capsys):

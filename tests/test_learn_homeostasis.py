@@ -125,3 +125,30 @@ def test_bad_input():
     assert layers[0].updater.weight.pos is not None
     with pytest.raises(ValueError, match="target"):
         trainer(0.0)
+
+
+@pytest.mark.parametrize("kind", ["dense", "direct", "lateral", "conv"])
+@pytest.mark.parametrize("param", ["weight", "delay"])
+def test_beside_another_rule(kind, param):
+    changes = []
+    for rules in (("STDP", "homeostasis"), ("homeostasis", "STDP"), ("STDP",), ("homeostasis",)):
+        made = layer(OURS, kind, delay=3.0, batch=2)
+        trained = []
+        for name in rules:
+            if name == "homeostasis":
+                trained.append(learn.LinearHomeostasis(0.1, 0.3, param))
+            else:
+                trained.append((learn.STDP if param == "weight" else learn.DelayAdjustedSTDPD)(0.2, 0.1, 5.0, 5.0))
+            trained[-1].register_cell("cell", made.cell)
+        torch.manual_seed(1)
+        for _ in range(4):
+            made(torch.rand(2, *made.connection.inshape) < 0.4, post=torch.rand(2, *made.connection.outshape) < 0.4)
+        for trainer in trained:
+            trainer()
+        before = getattr(made.connection, param).clone()
+        made.update()
+        changes.append(getattr(made.connection, param) - before)
+    both, turned, *apart = changes
+    assert all(part.any() for part in apart)
+    torch.testing.assert_close(both, sum(apart))
+    torch.testing.assert_close(both, turned)

@@ -254,3 +254,46 @@ def test_nothing_spikes_beyond_the_border_of_an_image(name):
     changes = made.updater.weight.pos[0, 0]
     # the upper left neuron sees the four pixels with the lower right of its kernel
     assert changes.nonzero().tolist() == [[1, 1], [1, 2], [2, 1], [2, 2]]
+
+
+@pytest.mark.parametrize("signal", [0.5, -0.5, torch.tensor([0.5, -0.25])])
+def test_only_the_magnitude_of_the_scale_counts(signal):
+    sides = []
+    for scale in (2.0, -2.0):
+        made = layer(OURS, batch=2)
+        trainer = learn.MSTDP(0.5, -0.25, 9.0, 9.0)
+        trainer.register_cell("c", made.cell)
+        made(torch.ones(2, 2, 3), post=torch.ones(2, 4))
+        trainer(signal, scale)
+        sides.append((made.updater.weight.pos, made.updater.weight.neg))
+    for one, other in zip(*sides, strict=True):
+        assert torch.equal(one, other) and one.min() > 0
+
+
+def test_the_decay_of_eligibility_follows_the_step():
+    made = layer(OURS)
+    reducer = learn.MSTDPET(1.0, 1.0, 9.0, 9.0, 5.0).register_cell("c", made.cell).monitors["elig_post"].reducer
+    reducer.dt = 2.0
+    assert reducer.dt == 2.0 and reducer.decay == math.exp(-2.0 / 5.0)
+
+
+def test_clear_tells_the_monitors_how():
+    made = layer(OURS)
+    trainer = learn.STDP(1.0, 1.0, 9.0, 9.0)
+    trainer.register_cell("c", made.cell)
+    made(torch.ones(1, 2, 3), post=torch.ones(1, 4))
+    shape = trainer.get_monitor("c", "trace_post").reducer.data.shape
+    trainer.clear(keepshape=True)
+    kept = trainer.get_monitor("c", "trace_post").reducer
+    assert kept.data.shape == shape and not kept.data.any() and kept.latest is None
+    trainer.clear()
+    assert kept.data.numel() == 0
+
+
+def test_rules_record_before_hooks_that_were_there():
+    made, seen = layer(OURS), []
+    trainer = learn.STDP(1.0, 1.0, 9.0, 9.0)
+    made.register_forward_hook(lambda *_: seen.append(trainer.get_monitor("c", "spike_post").peek().clone()))
+    trainer.register_cell("c", made.cell)
+    made(torch.ones(1, 2, 3), post=torch.ones(1, 4))
+    assert len(seen) == 1 and seen[0].all()

@@ -130,6 +130,7 @@ def learning(kind: str, rule: Rule, batch: int, delay: float | None) -> Callable
             return fired
 
         def outputs():
+            yield Output(f"{rule.parameter}s before", getattr(connection, rule.parameter).detach().clone())
             for number, spikes in enumerate(inputs):
                 yield Output(f"spikes of step {number}", step(spikes))
             yield Output(f"{rule.parameter}s", getattr(connection, rule.parameter).detach().clone())

@@ -35,6 +35,7 @@ def _subject(network: Quickstart, learning: Learning | None, device: str) -> Sub
         return excited
 
     def outputs():
+        yield Output("weights before", network.feedfwd.connection.weight.detach().clone())
         for number, spikes in enumerate(inputs):
             yield Output(f"spikes of step {number}", step(spikes))
         yield Output("voltages", network.feedfwd.neuron.voltage)

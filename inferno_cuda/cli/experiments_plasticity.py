@@ -8,7 +8,9 @@ import torch
 
 from .. import ops, testing
 
-SLOTS, BATCH, INPUTS, OUTPUTS = 7, 5, 37, 19
+SLOTS, BATCH, INPUTS, OUTPUTS = 7, 5, 37, 29
+NEURONS = 131  # of connections from one to one
+IMAGES = (6, 3, 4), (3, 5, 7), (6, 3, 3, 2)  # shapes of outputs, inputs and weights
 DT = 0.7
 MODES = {"previous": None, "nearest": None, "linear": None, "expdecay": 5.0}
 KINDS = list(itertools.product((True, False), repeat=2))  # whether post and pre are spikes
@@ -90,7 +92,7 @@ def _eligibility_step(device, dtype, rng):
     maps = [
         ((OUTPUTS,), (INPUTS,), (OUTPUTS, INPUTS), {}),
         ((INPUTS,), (INPUTS,), (INPUTS,), {}),
-        ((3, 3, 4), (2, 5, 7), (3, 2, 3, 2), {"stride": (1, 2), "padding": (0, 1)}),
+        (*IMAGES, {"stride": (1, 2), "padding": (0, 1)}),
     ]
     for (post, pre, synapses, geometry), (post_spikes, pre_spikes) in itertools.product(maps, KINDS):
         value = _side((BATCH, *post), post_spikes, dtype, rng).to(device)
@@ -114,14 +116,12 @@ EXPERIMENTS = {
     "eligibility_step": _eligibility_step,
     "eligibility_sum": _eligibility_sum,
     "spike_time_pairs_dense": _pairs(ops.spike_time_pairs_dense, (OUTPUTS,), (INPUTS,), (OUTPUTS, INPUTS)),
-    "spike_time_pairs_direct": _pairs(ops.spike_time_pairs_direct, (INPUTS,), (INPUTS,), (INPUTS,)),
+    "spike_time_pairs_direct": _pairs(ops.spike_time_pairs_direct, (NEURONS,), (NEURONS,), (NEURONS,)),
     "spike_time_pairs_conv2d": _pairs(
-        ops.spike_time_pairs_conv2d, (3, 3, 4), (2, 5, 7), (3, 2, 3, 2), kernel=(3, 2), stride=(1, 2), padding=(0, 1)
+        ops.spike_time_pairs_conv2d, *IMAGES, kernel=(3, 2), stride=(1, 2), padding=(0, 1)
     ),
     "correlate_dense": _correlate(ops.correlate_dense, (OUTPUTS,), (INPUTS,), (OUTPUTS, INPUTS)),
-    "correlate_direct": _correlate(ops.correlate_direct, (INPUTS,), (INPUTS,), (INPUTS,)),
-    "correlate_conv2d": _correlate(
-        ops.correlate_conv2d, (3, 3, 4), (2, 5, 7), (3, 2, 3, 2), kernel=(3, 2), stride=(1, 2), padding=(0, 1)
-    ),
+    "correlate_direct": _correlate(ops.correlate_direct, (NEURONS,), (NEURONS,), (NEURONS,)),
+    "correlate_conv2d": _correlate(ops.correlate_conv2d, *IMAGES, kernel=(3, 2), stride=(1, 2), padding=(0, 1)),
 }
 EXPERIMENTS = {name: (experiment, testing.DTYPES) for name, experiment in EXPERIMENTS.items()}

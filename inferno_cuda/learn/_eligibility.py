@@ -16,7 +16,6 @@ from ..neural import Connection, Conv2D
 from ..neural.connections._base import WeightedConnection
 from ..observe import FoldReducer, Monitor, MultiStateMonitor
 from ..observe._weak import Weak
-from ..observe.monitors.base import as_it_is, is_given, read
 from ..ops.backend import runs_native
 from ..state._check import positive
 from ._arrivals import Arriving
@@ -141,19 +140,47 @@ class EligibilityTraceReducer(FoldReducer):
         return interp_expdecay(prev_data, next_data, sample_at, step_time, time_constant=self.time_constant)
 
 
+class Sources:
+    """Monitors that another one reads, and does not keep alive. Can be copied and pickled together with them.
+
+    Args:
+        *monitors: the monitors.
+    """
+
+    def __init__(self, *monitors: Monitor) -> None:
+        self._monitors = tuple(map(Weak, monitors))
+
+    def newest(self) -> list[Tensor | Sent] | None:
+        """The newest records, in order; None unless all of them still record, and have."""
+        monitors = [monitor() for monitor in self._monitors]
+        if not all(monitor is not None and monitor.registered for monitor in monitors):
+            return None
+        records = [_newest(monitor) for monitor in monitors]
+        return None if any(record is None for record in records) else records
+
+
 class EligibilityMonitor(MultiStateMonitor):
-    """Observes the newest of two other monitors, without making what arrives where nothing needs it."""
+    """Observes the newest of two other monitors, without making what arrives where nothing needs it.
+
+    It runs after those that it reads, which are prepended, and reads nothing of the layer itself.
+
+    Args:
+        reducer: the trace.
+        sources: the two monitors.
+        module: whose calls are hooked.
+    """
+
+    def __init__(self, reducer: EligibilityTraceReducer, sources: Sources, module: nn.Module) -> None:
+        MultiStateMonitor.__init__(self, reducer, "", (), module, eval_update=False, prepend=False)
+        self._sources = sources
 
     def _monitor_call(self, module: nn.Module, *args: Any) -> None:
-        reducer = self._modules["reducer_"]
-        usual = self.filter_ is is_given and self.map_ is as_it_is
-        if usual and isinstance(reducer, EligibilityTraceReducer):
-            reducer.step(*(_latest(read(module, path[:-1])) for path in self._observed_paths))
-        else:
-            super()._monitor_call(module, *args)
+        newest = self._sources.newest()
+        if newest is not None:
+            self._modules["reducer_"].step(*newest)
 
 
-def _latest(monitor: Monitor) -> Tensor | Sent:
+def _newest(monitor: Monitor) -> Tensor | Sent | None:
     reducer = monitor.reducer
     sent = reducer.sent() if isinstance(reducer, Arriving) else None
     return monitor.latest if sent is None else sent

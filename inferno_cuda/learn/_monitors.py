@@ -9,11 +9,36 @@ import torch
 from torch import nn
 
 from ..neural import Cell
-from ..observe import EventReducer, PassthroughReducer, Reducer, StateMonitor
+from ..observe import CAReducer, EventReducer, FoldReducer, PassthroughReducer, Reducer, StateMonitor
 from ..observe.monitors.base import as_tuple, is_given, read
 from ..state import Module
 from ._arrivals import KINDS as ARRIVING
 from ._arrivals import ArrivalMonitor, Arriving
+
+# these take any observation that broadcasts with their state, such as that of one sample
+_BROADCASTING = (CAReducer, EventReducer)
+
+
+@dataclass(frozen=True)
+class OneShape:
+    """Hands observations on, all of the same shape.
+
+    Attributes:
+        name: name of the monitor.
+        reducer: what they go to.
+    """
+
+    name: str
+    reducer: FoldReducer
+
+    def __call__(self, observation: torch.Tensor) -> tuple[torch.Tensor]:
+        recorded = observation.shape if self.reducer._initial else self.reducer.data.shape[1:]
+        if observation.shape != recorded:
+            raise ValueError(
+                f"'{self.name}' recorded the shape {tuple(recorded)}, now there are spikes of the shape "
+                f"{tuple(observation.shape)}: call trainer.clear() after a change of the batch size"
+            )
+        return (observation,)
 
 
 @dataclass(frozen=True)
@@ -54,9 +79,15 @@ class Watch:
         Args:
             readings: what the monitors of a cell have read.
         """
-        kind = ArrivalMonitor if isinstance(self.reducer, Arriving) else SpikeMonitor
-        make = kind.partialconstructor(
-            reducer=self.reducer, as_prehook=False, train_update=True, eval_update=False, prepend=True
+        arriving = isinstance(self.reducer, Arriving)
+        checked = isinstance(self.reducer, _BROADCASTING) and not arriving
+        make = (ArrivalMonitor if arriving else SpikeMonitor).partialconstructor(
+            reducer=self.reducer,
+            as_prehook=False,
+            train_update=True,
+            eval_update=False,
+            prepend=True,
+            map_=OneShape(self.name, self.reducer) if checked else None,
         )
 
         def made(attr: str, module: Module) -> StateMonitor:
@@ -97,10 +128,11 @@ class SpikeMonitor(StateMonitor):
     readings: Readings | None = None
 
     def _monitor_call(self, module: nn.Module, *args: Any) -> None:
-        if self.readings is None or len(args) != 2 or self.filter_ is not is_given or self.map_ is not as_tuple:
+        usual = self.filter_ is is_given and (self.map_ is as_tuple or isinstance(self.map_, OneShape))
+        if self.readings is None or len(args) != 2 or not usual:
             super()._monitor_call(module, *args)
         else:
-            self._modules["reducer_"](self.readings.value(module, self._observed_path, args))
+            self._modules["reducer_"](*self.map_(self.readings.value(module, self._observed_path, args)))
 
 
 def postsynaptic(cell: Cell) -> Source:

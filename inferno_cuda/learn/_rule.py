@@ -11,10 +11,11 @@ import torch
 from ..neural import Cell
 from ..observe import Monitor
 from ..state import Module
+from ._called import names_of
 from ._explain import LearningReport, explained
 from ._monitors import Readings, Watch
 from ._routing import Sides, three_factor, two_factor
-from ._settings import SETTINGS, attribute_of, store
+from ._settings import SETTINGS, attribute_of, number, store
 from ._terms import Term
 from .base import IndependentCellTrainer
 
@@ -109,6 +110,7 @@ class Rule(IndependentCellTrainer):
 
     def _learning(self, cells: Sequence[str] | None = None) -> Iterator[tuple[Cell, Module, Monitors]]:
         """The cells that learn now, among the named ones or among all."""
+        cells = None if cells is None else names_of(cells)
         for name in cells or ():
             self._check_cell(name, "cells")
         for name, (cell, state) in self.named_cells:
@@ -161,15 +163,19 @@ class ThreeFactor(TermRule):
 
         Args:
             signal: the third factor, one number or one for each sample, ``(B,)``. Where it is negative, what would be
-                added is subtracted and the other way round.
+                added is subtracted and the other way round. Samples of which it is NaN take no part.
             scale: factor of the signal, of which only the magnitude counts.
-            cells: names of the cells that learn; None for all.
+            cells: names of the cells that learn, or one; None for all.
 
         Raises:
-            ValueError: if ``signal`` has another shape.
+            ValueError: if ``signal`` has another shape, or it or ``scale`` is one NaN.
+            TypeError: if ``signal`` or ``scale`` is neither a number nor a tensor.
             AttributeError: if there is no cell of a name.
             RuntimeError: if nothing has been recorded yet.
         """
+        if not isinstance(signal, torch.Tensor) or signal.ndim == 0:
+            signal = number("signal", signal)
+        scale = number("scale", scale)
         self._collect(
             (cell, state, three_factor(self._terms(cell, state, monitors), signal, scale, state.batchreduce))
             for cell, state, monitors in self._learning(cells)

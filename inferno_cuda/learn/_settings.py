@@ -30,7 +30,12 @@ class Setting(NamedTuple):
 
 def number(name: str, value: Any) -> float:
     """A float, not NaN."""
-    value = float(value)
+    if isinstance(value, torch.Tensor) and value.numel() != 1:
+        raise ValueError(f"'{name}' has the shape {tuple(value.shape)}, it must be one number")
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"'{name}' of type {type(value).__name__} must be a number") from None
     if value != value:
         raise ValueError(f"'{name}' of {value} must be a number")
     return value

@@ -17,6 +17,7 @@ from ..neural import Cell, Connection, Deferred
 from ..observe import CumulativeTraceReducer, EventReducer, Monitor, NearestTraceReducer, PassthroughReducer
 from ..ops.backend import runs_native
 from ._arrivals import Arriving
+from ._called import result_of
 from ._sent import Sent, correlated, looked_up
 from ._times import Rate, Timed, timed
 
@@ -165,7 +166,11 @@ def reduced(term: Term, reduction: Reduction) -> Tensor:
         return term.summed()
     if reduction in _MEANS:
         return term.mean()
-    return reduction(term.per_sample(), 0)
+    return _of_samples(reduction, term.per_sample())
+
+
+def _of_samples(reduction: Reduction, values: Tensor) -> Tensor:
+    return result_of("batch_reduction", reduction(values, 0), values.shape[1:])
 
 
 def deferred(terms: Sequence[Term], reduction: Reduction) -> list[Deferred] | None:
@@ -194,19 +199,25 @@ def deferred(terms: Sequence[Term], reduction: Reduction) -> list[Deferred] | No
 def reduced_parts(parts: Sequence[tuple[Term, Tensor]], factor: Tensor, reduction: Reduction) -> Tensor | None:
     """Some samples of several terms, side by side as if they were one batch, reduced; None if there are none.
 
+    Sums and means on a device do not wait for it to count: they are zeros if there are none.
+
     Args:
         parts: terms, each with the samples of it that count, ``(B,)``, bool.
         factor: what samples are multiplied by, ``(B,)``, not negative.
         reduction: over the samples.
     """
-    total = sum(int(counted.sum()) for _, counted in parts)
-    if not total:
-        return None
-    if is_mean_or_sum(reduction):
+    total, summed = sum(counted.sum() for _, counted in parts), is_mean_or_sum(reduction)
+    if factor.is_cpu or not summed:
+        total = int(total)
+        if not total:
+            return None
+    else:
+        total = total.clamp_min(1)
+    if summed:
         made = sum(term.summed(torch.where(counted, factor, 0.0)) for term, counted in parts)
         return made / total if reduction in _MEANS else made
     made = [(term.per_sample() * _beside(factor, term.per_sample()))[counted] for term, counted in parts]
-    return reduction(torch.cat(made, 0), 0)
+    return _of_samples(reduction, torch.cat(made, 0))
 
 
 def _beside(factor: Tensor, data: Tensor) -> Tensor:

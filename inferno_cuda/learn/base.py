@@ -11,8 +11,19 @@ import torch.nn as nn
 from ..neural import Cell
 from ..observe import Monitor, MonitorConstructor, MonitorPool
 from ..observe._weak import WeakMap
+from ..observe.pooling import submodule_name
 from ..state import Module
 from ..state._check import identifier, instance
+
+
+def _checked_cell(cell: Any) -> Cell:
+    made = type(cell)
+    if made.__name__ == Cell.__name__ and not isinstance(cell, Cell):
+        raise TypeError(
+            f"'cell' must be an instance of {Cell.__module__}.Cell, but is of type {made.__module__}.Cell: take layer "
+            "and trainer from the same package"
+        )
+    return instance("cell", cell, Cell)
 
 
 class CellTrainer(Module):
@@ -35,7 +46,7 @@ class CellTrainer(Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        # copies of cells know no monitors, and some monitors read others through the cell
+        # copies of cells know no monitors
         for name, cell in self.cells_.items():
             for monitor_name, monitor in self.named_monitors_of(name):
                 cell.monitors._put(monitor_name, monitor)
@@ -79,14 +90,15 @@ class CellTrainer(Module):
             params: names of the parameters that the updater of the cell must have.
 
         Raises:
-            ValueError: if the name is taken by a cell that still exists, or is no identifier.
+            ValueError: if the name is taken by a cell that still exists, is no identifier, or one that torch keeps for
+                itself, such as "keys".
             TypeError: if ``cell`` is not a :class:`~inferno_cuda.neural.Cell`.
             RuntimeError: if the cell has no updater, or that lacks a parameter.
         """
-        identifier("name", name)
+        submodule_name("name", identifier("name", name))
         if name in self.cells_:
             raise ValueError(f"'name' ('{name}') is already the name of an added cell")
-        updater = instance("cell", cell, Cell).updater
+        updater = _checked_cell(cell).updater
         if updater is None:
             raise RuntimeError("'cell' is not updatable, add an updater to 'cell.connection'")
         for param in params or ():
@@ -115,12 +127,13 @@ class CellTrainer(Module):
         return self.cells_[name], self._state_of(name)
 
     def del_cell(self, name: str) -> None:
-        """Removes a cell from the trainer, with its state and monitors; the layer keeps it.
+        """Removes a cell from the trainer, with its state and monitors; the layer keeps it, if it still has it.
 
         Raises:
             AttributeError: if there is no cell of that name.
         """
-        self._check_cell(name)
+        if not self.cells_._known(name):
+            self._check_cell(name)
         self._forget(name)
 
     def _check_cell(self, name: str, argument: str = "name") -> None:
@@ -130,7 +143,7 @@ class CellTrainer(Module):
     def add_monitor(
         self, cell: str, name: str, attr: str, monitor: MonitorConstructor, unique: bool = False, /, **tags: Any
     ) -> Monitor:
-        """Adds a monitor to a cell, or finds one to share.
+        """Adds a monitor to a cell, or finds one to share; in evaluation mode, it is not registered yet.
 
         Args:
             cell: name of the cell.
@@ -144,7 +157,10 @@ class CellTrainer(Module):
             AttributeError: if there is no cell of that name.
         """
         self._check_cell(cell, "cell")
-        return self.monitor_pool_.add_monitor(cell, name, attr, monitor, unique, **tags)
+        added = self.monitor_pool_.add_monitor(cell, name, attr, monitor, unique, **tags)
+        if not self.training:
+            added.deregister()
+        return added
 
     def get_monitor(self, cell: str, name: str) -> Monitor | None:
         """The monitor of a name, or None."""
@@ -161,12 +177,18 @@ class CellTrainer(Module):
     def train(self, mode: bool = True) -> CellTrainer:
         """Puts the trainer, not the cells, into training or evaluation mode.
 
-        Monitors record in training mode alone: they are registered, or deregistered, and keep what they recorded.
+        Monitors record in training mode alone: they are registered, or deregistered, and keep what they recorded. Those
+        of which the layer, or the part of it that they watch, is gone stay deregistered.
         """
         Module.train(self, mode)
+        if not mode:
+            for monitor in self.monitors:
+                monitor.deregister()
+            return self
         for name in self.cells_:
             for _, monitor in self.named_monitors_of(name):
-                monitor.register() if mode else monitor.deregister()
+                if not isinstance(monitor, Monitor) or monitor.watches_something:
+                    monitor.register()
         return self
 
     def clear(self, **kwargs: Any) -> None:

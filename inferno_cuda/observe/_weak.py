@@ -48,6 +48,10 @@ class WeakMap(Mapping):
     def _drop(self, name: str) -> None:
         self._entries.pop(name, None)
 
+    def _known(self, name: str) -> bool:
+        """Whether there is an entry of that name, be the object gone or not."""
+        return name in self._entries
+
     def _living(self) -> dict[str, Any]:
         found = ((name, ref()) for name, ref in self._entries.items())
         return {name: value for name, value in found if value is not None}

@@ -14,6 +14,16 @@ from ._weak import Weak, WeakMap
 Pool = Iterable[tuple["Observable", Mapping[str, nn.Module]]]
 
 
+_RESERVED = frozenset(dir(nn.ModuleDict()))
+
+
+def submodule_name(name: str, value: str) -> str:
+    """``value`` if a :class:`torch.nn.ModuleDict` takes it for a key, else ValueError; ``name`` is the argument's."""
+    if value in _RESERVED:
+        raise ValueError(f"'{name}' ('{value}') is an attribute of torch.nn.ModuleDict, it must be another name")
+    return value
+
+
 class MonitorConstructor(Protocol):
     """Makes a monitor of an attribute.
 
@@ -174,7 +184,9 @@ class MonitorPool(Module):
         Raises:
             RuntimeError: if the name is taken by an observable that still exists.
             TypeError: if ``value`` is not an :class:`Observable`.
+            ValueError: if the name is one that torch keeps for itself, such as "keys".
         """
+        submodule_name("name", name)
         instance("value", value, Observable)
         if name in self.observed_:
             raise RuntimeError(f"'name' ('{name}') is already a registered observable")
@@ -213,7 +225,9 @@ class MonitorPool(Module):
 
         Raises:
             AttributeError: if there is no observable of that name.
+            ValueError: if ``name`` is one that torch keeps for itself, such as "keys".
         """
+        submodule_name("name", name)
         if observed not in self.observed_:
             raise AttributeError(f"'observed' ('{observed}') is not the name of an added observable")
         monitor = self.get_monitor(observed, name)

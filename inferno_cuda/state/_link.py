@@ -120,3 +120,10 @@ class Relay:
         self._link.belong(module)
         # torch counts ids per process: a new hook must not replace this one
         RemovableHandle.next_id = max(RemovableHandle.next_id, self._link.ids[self._side] + 1)
+
+
+def hooks_of(module: nn.Module) -> list[Any]:
+    """The hooks that act on calls of a module, each once."""
+    relays = (hook for names in _KEPT_IN.values() for hook in getattr(module, names[0]).values())
+    hooks = (relay._link.hook for relay in relays if isinstance(relay, Relay))
+    return list({id(hook): hook for hook in hooks if hook is not None}.values())

@@ -79,6 +79,8 @@ class MaxRateClassifier(Module):
     def rates(self) -> Tensor:
         """The rate of every neuron for every class, ``(*shape, K)``. Setting copies values, and assigns neurons anew.
 
+        Reading gives no copy, and neurons are not assigned anew by a change of it in place: set it.
+
         Raises:
             TypeError: if the new value is no tensor.
             ValueError: if it has another shape.

@@ -10,6 +10,7 @@ import torch
 from ...neural import Cell
 from ...observe import CAReducer
 from ...state import Module
+from .._called import broadcasts
 from .._monitors import Watch, postsynaptic
 from .._routing import Sides
 from .._rule import Monitors, Rule
@@ -80,6 +81,10 @@ class LinearHomeostasis(Rule):
         yield Watch("spike_rate", source.attr, CAReducer(source.dt, duration=0.0, inclusive=True), {"dt": source.dt})
 
     def _add_monitors(self, name: str, cell: Cell, state: Module) -> None:
+        if isinstance(state.target, torch.Tensor):
+            # for any number of samples, which may change
+            samples = state.target.shape[:1] if state.target.ndim > len(cell.neuron.shape) else (1,)
+            broadcasts("target", state.target, (*samples, *cell.neuron.shape))
         super()._add_monitors(name, cell, state)
         if isinstance(state.target, torch.Tensor):
             param = cell.connection._parameter(state.param)
@@ -89,12 +94,18 @@ class LinearHomeostasis(Rule):
         target = state.target if target is None else target
         if target is None:
             raise RuntimeError("'target' must not be None for cells that have none of their own")
+        rates = newest(monitors["spike_rate"])
+        broadcasts("target", target, rates.shape)
         strength = -state.plasticity if state.param == "delay" else state.plasticity
-        change = deviation(cell, newest(monitors["spike_rate"]), target) * strength
+        change = deviation(cell, rates, target) * strength
         up = reduced(Kept(change.clamp_min(0.0)), state.batchreduce)
         down = reduced(Kept(change.clamp_max(0.0)), state.batchreduce)
         sides = up, down if state.legacy_sign else -down
-        return tuple(map(cell.connection.like_bias, sides)) if state.param == "bias" else sides
+        if state.param == "bias":
+            sides = tuple(map(cell.connection.like_bias, sides))
+        # beside the updates of other rules, which have a value for each weight
+        shape = cell.connection._parameter(state.param).shape
+        return tuple(side.broadcast_to(shape) for side in sides)
 
     @torch.no_grad()
     def forward(self, target: float | torch.Tensor | None = None, cells: Sequence[str] | None = None) -> None:
@@ -102,10 +113,10 @@ class LinearHomeostasis(Rule):
 
         Args:
             target: target for this call; None for that of each cell.
-            cells: names of the cells that learn; None for all.
+            cells: names of the cells that learn, or one; None for all.
 
         Raises:
-            ValueError: if ``target`` is not positive.
+            ValueError: if ``target`` is not positive, or does not broadcast to ``(B, *shape)`` of the neurons.
             AttributeError: if there is no cell of a name.
             RuntimeError: if there is no target, or nothing has been recorded yet.
         """

@@ -12,6 +12,7 @@ import torch
 from ...functional import SpikeTimeHalfKernel, exp_stdp_post_kernel, exp_stdp_pre_kernel
 from ...neural import Cell
 from ...state import Module
+from .._called import accepts, result_of
 from .._delays import DelayAdjusted
 from .._monitors import Watch, postsynaptic, presynaptic, since_spike
 from .._routing import Sides, routed
@@ -29,6 +30,12 @@ class _Kernels(Rule):
             store_keywords(state, name, value)
         else:
             super()._store(state, name, value)
+
+    def _build_cell_state(self, **overrides: Any) -> Module:
+        state = super()._build_cell_state(**overrides)
+        for name in ("kernel_post", "kernel_pre"):
+            accepts(name, getattr(state, name), (None,), stored_keywords(state, f"{name}_kwargs"))
+        return state
 
     def _windows(self, state: Module) -> list[tuple[float, float]] | None:
         """Rates and time constants, in ms, of exponential kernels; None if they are others."""
@@ -60,8 +67,10 @@ class _Kernels(Rule):
             sides = routed((change, rate) for change, (rate, _) in rated)
             return tuple(torch.zeros_like(sides[1 - n]) if side is None else side for n, side in enumerate(sides))
         time = self._lag(cell, state, monitors)
-        post = state.kernel_post(time, **stored_keywords(state, "kernel_post_kwargs"))
-        pre = state.kernel_pre(time, **stored_keywords(state, "kernel_pre_kwargs"))
+        post, pre = (
+            result_of(name, getattr(state, name)(time, **stored_keywords(state, f"{name}_kwargs")), time.shape)
+            for name in ("kernel_post", "kernel_pre")
+        )
         up, down = (sum(reduced(term, state.batchreduce) for term in side) for side in kernel_terms(post, pre))
         return up, -down
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 import torch
 
 from ...neural import Cell
 from ...state import Module
-from .._eligibility import EligibilityMonitor, EligibilityTraceReducer, Reshape
+from .._eligibility import EligibilityMonitor, EligibilityTraceReducer, Reshape, Sources
 from .._pairs import Pairs
 from .._rule import Monitors, ThreeFactor
 from .._terms import Kept, Term
 
 TraceMode = Literal["cumulative", "nearest"]
+
+
+def _eligibility(reducer: EligibilityTraceReducer, sources: Sources, attr: str, module: Module) -> EligibilityMonitor:
+    return EligibilityMonitor(reducer, sources, module)
 
 
 class MSTDP(ThreeFactor, Pairs):
@@ -113,8 +118,8 @@ class MSTDPET(ThreeFactor, Pairs):
     def _eligibilities(self, cell: Cell, state: Module) -> Iterator[tuple[str, EligibilityTraceReducer, tuple]]:
         pre, post = Reshape(cell.connection.presyn_receptive), Reshape(cell.connection.postsyn_receptive)
         sides = (
-            ("elig_post", state.lr_post, pre, post, ("trace_pre.latest", "spike_post.latest")),
-            ("elig_pre", state.lr_pre, post, pre, ("trace_post.latest", "spike_pre.latest")),
+            ("elig_post", state.lr_post, pre, post, ("trace_pre", "spike_post")),
+            ("elig_pre", state.lr_pre, post, pre, ("trace_post", "spike_pre")),
         )
         for name, rate, first, second, watched in sides:
             if rate != 0:
@@ -124,11 +129,8 @@ class MSTDPET(ThreeFactor, Pairs):
     def _add_monitors(self, name: str, cell: Cell, state: Module) -> None:
         super()._add_monitors(name, cell, state)
         for monitor, reducer, watched in self._eligibilities(cell, state):
-            # after those that it reads, which are prepended
-            constructor = EligibilityMonitor.partialconstructor(
-                reducer=reducer, subattrs=watched, as_prehook=False, train_update=True, eval_update=False, prepend=False
-            )
-            self.add_monitor(name, monitor, "monitors", constructor, True)
+            sources = Sources(*(self.get_monitor(name, source) for source in watched))
+            self.add_monitor(name, monitor, "monitors", partial(_eligibility, reducer, sources), True)
 
     def _terms(self, cell: Cell, state: Module, monitors: Monitors) -> list[tuple[Term, float]]:
         rates = {"elig_post": state.lr_post, "elig_pre": state.lr_pre}

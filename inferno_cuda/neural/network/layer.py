@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn as nn
 
+from ...observe.monitors.base import deregister_lost
 from ...state import Module
 from ...state._check import identifier, instance, size
 from .._coverage import Advanced, Chunk, Wanted, covers, stands_for
@@ -124,7 +125,7 @@ class Layer(Runnable, Module, ABC):
         return self.cells_[connection][neuron]
 
     def del_connection(self, name: str) -> None:
-        """Removes a connection and its cells.
+        """Removes a connection and its cells. Monitors of them are deregistered.
 
         Raises:
             AttributeError: if there is none of that name.
@@ -133,9 +134,10 @@ class Layer(Runnable, Module, ABC):
         if name in self.cells_:
             del self.cells_[name]
         del self.connections_[name]
+        deregister_lost(self)
 
     def del_neuron(self, name: str) -> None:
-        """Removes neurons and their cells.
+        """Removes neurons and their cells. Monitors of them are deregistered.
 
         Raises:
             ValueError: if there are none of that name.
@@ -145,6 +147,7 @@ class Layer(Runnable, Module, ABC):
         for connection in list(self.cells_):
             self.del_cell(connection, name)
         del self.neurons_[name]
+        deregister_lost(self)
 
     def del_cell(self, connection: str, neuron: str) -> None:
         """Removes a cell, if there is one; what it was made of stays.

@@ -9,6 +9,7 @@ from torch import nn
 
 from ...state import ContextualHook, Module
 from ...state import _check as check
+from ...state._link import hooks_of
 from .._weak import Weak
 from ..pooling import MonitorConstructor
 from ..reducers.base import Reducer
@@ -30,6 +31,15 @@ def path_of(name: str, value: str) -> tuple[str, ...]:
     return tuple(check.identifier(name, value, nested=True).split("."))
 
 
+def there(module: nn.Module, path: tuple[str, ...]) -> bool:
+    """Whether a module has what a path leads to; of that which is no submodule, its name is enough."""
+    for name in path:
+        if name not in module._modules:
+            return hasattr(type(module), name) or hasattr(module, name)
+        module = module._modules[name]
+    return True
+
+
 def read(module: Any, path: tuple[str, ...]) -> Any:
     for name in path:
         # submodules, which monitors pass in every step, are found here sooner than by their modules' __getattr__
@@ -42,7 +52,8 @@ def read(module: Any, path: tuple[str, ...]) -> Any:
 class Monitor(Module, ContextualHook):
     """A hook of a module that observes it, and keeps what its reducer makes of that.
 
-    The module does not keep the monitor alive, nor the monitor the module.
+    The module does not keep the monitor alive, nor the monitor the module. A copy of the module that was made without
+    the monitor is not observed.
 
     Args:
         reducer: takes the observations in.
@@ -88,13 +99,22 @@ class Monitor(Module, ContextualHook):
             self.register(module)
 
     def _run(self, side: str, module: nn.Module, *args: Any) -> None:
-        # what the hook comes down to: monitors run in every step
-        if self._trainexec if module.training else self._evalexec:
+        # what the hook comes down to: monitors run in every step; copies of the module have the hook too
+        if module is self._observed() and (self._trainexec if module.training else self._evalexec):
             getattr(self, self._hook_functions[side])(module, *args)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Module.__setstate__(self, state)
         self._settle()
+
+    # dotted paths, each from the module, of what is observed of it
+    _observed_paths: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def watches_something(self) -> bool:
+        """Whether the module that was registered to last exists, and has the attributes that are observed."""
+        module = None if self._observed is None else self._observed()
+        return module is not None and all(there(module, path) for path in self._observed_paths)
 
     @classmethod
     def partialconstructor(cls, *args: Any, **kwargs: Any) -> MonitorConstructor:
@@ -151,3 +171,10 @@ class Monitor(Module, ContextualHook):
                     f"the module that this {name}(Monitor) observed does not exist, 'module' must be given"
                 )
             self._attach(module)
+
+
+def deregister_lost(module: nn.Module) -> None:
+    """Takes off a module the monitors of attributes that it does not have any more."""
+    for hook in hooks_of(module):
+        if isinstance(hook, Monitor) and hook._observed() is module and not hook.watches_something:
+            hook.deregister()

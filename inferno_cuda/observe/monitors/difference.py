@@ -62,6 +62,7 @@ class DifferenceMonitor(Monitor):
         self.filter_ = filter_ or _either_is_given
         self.map_ = map_ or _Differences(op_ or operator.sub)
         self._observed_path = path_of("attr", attr)
+        self._observed_paths = (self._observed_path,)
         self._before = None
         Monitor.__init__(
             self,

@@ -84,6 +84,7 @@ class StateMonitor(_StateMonitor):
         self.filter_ = filter_ or is_given
         self.map_ = map_ or as_tuple
         self._observed_path = path_of("attr", attr)
+        self._observed_paths = (self._observed_path,)
         _StateMonitor.__init__(self, reducer, module, as_prehook, train_update, eval_update, prepend)
 
     def _monitor_call(self, module: nn.Module, *args: Any) -> None:

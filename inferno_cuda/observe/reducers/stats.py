@@ -79,3 +79,12 @@ class CAReducer(_AverageReducer):
         mean = obs.to(self.data.dtype) if state is None else state + (obs.to(state.dtype) - state) / count
         self._count = count
         return mean
+
+    def forward(self, *inputs: torch.Tensor, **kwargs: Any) -> None:
+        """Take an observation into the mean, and record it; one that cannot be recorded is not counted."""
+        count = self._count
+        try:
+            FoldReducer.forward(self, *inputs, **kwargs)
+        except Exception:
+            self._count = count
+            raise
