@@ -5,8 +5,9 @@ from __future__ import annotations
 from ..neural import Cell
 from ..state import Module
 from ._delays import DelayAdjusted
+from ._lags import adjusted_terms
 from ._rule import Monitors, TermRule
-from ._terms import Term, adjusted_terms
+from ._terms import Term
 
 
 class DelayAdjustedWindow(DelayAdjusted, TermRule):

@@ -92,7 +92,8 @@ class Watch:
 
         def made(attr: str, module: Module) -> StateMonitor:
             monitor = make(attr, module)
-            monitor.readings = readings
+            if isinstance(monitor, SpikeMonitor):
+                monitor.readings = readings
             return monitor
 
         return made

@@ -14,11 +14,12 @@ from ...neural import Cell
 from ...state import Module
 from .._called import accepts, result_of
 from .._delays import DelayAdjusted
+from .._lags import Exponentials, adjusted_lag, adjusted_terms, kernel_terms, lag, window_terms
 from .._monitors import Watch, postsynaptic, presynaptic, since_spike
 from .._routing import Sides, routed
 from .._rule import Monitors, Rule
 from .._settings import store_keywords, stored_keywords
-from .._terms import Exponentials, adjusted_lag, adjusted_terms, kernel_terms, lag, reduced, window_terms
+from .._terms import is_mean_or_sum, reduced
 from .._times import Rate
 
 
@@ -60,7 +61,8 @@ class _Kernels(Rule):
         """Time from pre- to postsynaptic spikes, in ms, ``(B, *weight, L)``."""
 
     def _sides(self, cell: Cell, state: Module, monitors: Monitors) -> Sides:
-        windows = self._windows(state)
+        # other reductions are of negative changes where rates are negative, terms are magnitudes
+        windows = self._windows(state) if is_mean_or_sum(state.batchreduce) else None
         if windows is not None:
             terms = self._exponentials(cell, state, monitors, *windows)
             rated = zip((reduced(term, state.batchreduce) for term in terms), windows, strict=True)
