@@ -12,7 +12,7 @@ struct ExpFormat;
 
 template <>
 struct ExpFormat<double> {
-  using Bits = int64_t;
+  using Bits = uint64_t;  // unsigned: those of a NaN may be shifted away
   static constexpr int mantissa = 52, terms = 14;
   static constexpr double bias = 1023, shift = 6755399441055744.0;  // 1.5 * 2^52
   static constexpr double lowest = -746, highest = 710;
@@ -21,7 +21,7 @@ struct ExpFormat<double> {
 
 template <>
 struct ExpFormat<float> {
-  using Bits = int32_t;
+  using Bits = uint32_t;
   static constexpr int mantissa = 23, terms = 8;
   static constexpr float bias = 127, shift = 12582912.0f;  // 1.5 * 2^23
   static constexpr float lowest = -104, highest = 89;
