@@ -44,6 +44,7 @@ class Case:
         moved: bytes that one call must read and write at least, where memory is the limit; otherwise 0.
         needs_other: whether ours, too, is built with inferno-ai, so that there is no case without it.
         subjects: the names of those that run it, where they are not the usual ones.
+        rounded: whether our backends, too, agree up to rounding alone.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Case:
     moved: int = 0
     needs_other: bool = False
     subjects: tuple[str, ...] = ()
+    rounded: bool = False
 
 
 def seeded() -> torch.Generator:

@@ -149,11 +149,11 @@ def _case(kind: str, rule: str, batch: int, delay: float | None = None) -> Case:
     what = f"{RULES[rule].name}{' looked up' if rule.endswith('up') else ''}, {where}{delays}, batch {batch}"
     # inferno-ai's convolutions cannot be trained by this rule
     alone = subjects.OURS if kind == "conv" else ()
-    return Case(name, what, learning(kind, RULES[rule], batch, delay), subjects=alone)
+    return Case(name, what, learning(kind, RULES[rule], batch, delay), subjects=alone, rounded=True)
 
 
 PLASTICITY = (
-    Case("quickstart", "quickstart, step with STDP", own(learns=True)),
+    Case("quickstart", "quickstart, step with STDP", own(learns=True), rounded=True),
     _case("dense", "stdp", 20),
     _case("dense", "stdp", 16, MAX_DELAY),
     _case("dense", "stdp-looked-up", 16, MAX_DELAY),
