@@ -3,10 +3,10 @@
 The library is inferno-ai, or the one that a case names: there, modules of it are timed as they are and accelerated.
 
 Results are compared before anything is timed: spikes must be equal, voltages and currents equal between our backends
-and within 1e-5 of the largest value to inferno-ai's; weights that a rule changed within that everywhere. A case in which
-they are not is not timed, and the exit status is 1. Times are medians of torch.utils.benchmark, with the interquartile
-range in per cent of the median. "of copy" is the memory traffic that a step cannot avoid, per second, as a share of what
-copying a large tensor reaches; it exceeds 100% where data stay in the cache.
+and within 1e-5 of the largest value to inferno-ai's; what a rule learned within that everywhere. A case in which they
+are not is not timed, and the exit status is 1. Times are medians of torch.utils.benchmark, with the interquartile
+range in per cent of the median. "of copy" is the memory traffic that a step cannot avoid, per second, as a share of
+what copying a large tensor reaches; it exceeds 100% where data stay in the cache.
 """
 
 from __future__ import annotations

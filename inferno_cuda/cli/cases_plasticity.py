@@ -135,8 +135,17 @@ def learning(kind: str, rule: Rule, batch: int, delay: float | None) -> Callable
                 yield Output(f"spikes of step {number}", step(spikes))
             yield Output(f"{rule.parameter}s", getattr(connection, rule.parameter).detach().clone())
 
-        endless = itertools.cycle(inputs)
-        return Subject(outputs, lambda: step(next(endless)))
+        numbers = itertools.cycle(range(STEPS))
+        initial = getattr(connection, rule.parameter).detach().clone()
+
+        @torch.no_grad()
+        def call() -> None:
+            number = next(numbers)
+            if number == 0:  # or what is learned would drift, and with it how much there is to do
+                setattr(connection, rule.parameter, initial.clone())
+            step(inputs[number])
+
+        return Subject(outputs, call)
 
     return build
 
