@@ -81,6 +81,8 @@ class Arriving:
         """Takes in a step of a connection."""
         how = history_of(connection)
         plan = None if how is None else plan_of(connection, how)
+        if self._of_sent and how is not None:
+            self._check_shape(how.record._data.shape[1:])
         if self._initial:
             self._begin(connection, how, plan)
         elif self._of_sent and not self._goes_on(how, plan):
@@ -89,7 +91,17 @@ class Arriving:
             self._record_sent(how.record._newest())
             self._seen.note(how.record)
         else:
-            super().forward(connection.synspike)
+            spikes = connection.synspike
+            self._check_shape(spikes.shape)
+            super().forward(spikes)
+
+    def _check_shape(self, shape: torch.Size) -> None:
+        recorded = shape if self._initial else self.data_._data.shape[1:]
+        if shape != recorded:
+            raise ValueError(
+                f"spikes of the shape {tuple(recorded)} were recorded as they arrive, now there are some of the shape "
+                f"{tuple(shape)}: call trainer.clear() after a change of the batch size"
+            )
 
     def _record_sent(self, spikes: Tensor) -> None:
         super().forward(spikes)
