@@ -58,7 +58,7 @@ class MaxRateClassifier(Module):
         rates = self.rates_.detach()
         self.proportions_ = F.normalize(rates, p=1, dim=-1)
         self.assignments_ = self.proportions_.argmax(-1)
-        self.occurrences_ = torch.bincount(self.assignments_.flatten(), minlength=self.nclass)
+        self.occurrences_ = F.one_hot(self.assignments_.flatten(), self.nclass).sum(0)
 
     @property
     def assignments(self) -> Tensor:
