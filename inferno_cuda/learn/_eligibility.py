@@ -113,7 +113,7 @@ class EligibilityTraceReducer(FoldReducer):
             return None
         return connection, post, pre
 
-    def step(self, obs: Tensor | Sent, cond: Tensor | Sent) -> None:
+    def _step(self, obs: Tensor | Sent, cond: Tensor | Sent) -> None:
         """A step of two recordings, in one pass where there is a kernel for it."""
         sides = self._sides(obs, cond)
         if sides is None:
@@ -177,7 +177,7 @@ class EligibilityMonitor(MultiStateMonitor):
     def _monitor_call(self, module: nn.Module, *args: Any) -> None:
         newest = self._sources.newest()
         if newest is not None:
-            self._modules["reducer_"].step(*newest)
+            self._modules["reducer_"]._step(*newest)
 
 
 def _newest(monitor: Monitor) -> Tensor | Sent | None:

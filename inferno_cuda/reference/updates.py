@@ -71,7 +71,10 @@ def _summed(param, outers, compute):
 
 
 def apply_outers_(param, pos, neg, upper=None, lower=None):
-    """:func:`apply_updates_` with sums of :class:`OuterProduct`; where both sums are 0, the parameter stays."""
+    """:func:`apply_updates_` with sums of :class:`~inferno_cuda.ops.OuterProduct`.
+
+    Where both sums are 0, the parameter stays.
+    """
     compute = compute_dtype(param.dtype)
     pos, neg = _summed(param, pos, compute), _summed(param, neg, compute)
     before = param.to(compute)
