@@ -54,7 +54,7 @@ class _TraceReducer(FoldReducer):
 
     def _events(self, obs: torch.Tensor, *args: torch.Tensor) -> tuple[Any, ...]:
         """Target, tolerance, scale and mask, as the op takes them."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must implement the method '_events'")
 
     def _how(self, target: Any, tolerance: Any, scale: Any, mask: Any) -> dict[str, Any]:
         return {
