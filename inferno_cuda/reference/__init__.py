@@ -3,6 +3,7 @@
 from .delayed_run import DENSE, DIRECT, Geometry, Slope, delay_shift, delayed_run
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct, ring_series
 from .exponential import exp
+from .generate import DISTRIBUTIONS, RULES, Wiring, connect, draw
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
 from .integrate_fire import CHARGE_MODELS, ChargeModel, Fired, integrate_fire, integrate_fire_step
 from .learning import eligibility_step_, eligibility_sum, spike_pairs
@@ -25,6 +26,7 @@ from .neuron import (
     threshold_constants,
 )
 from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_threshold, threshold_rule
+from .philox import below, normal_quantile, permuted, philox, poisson_count, poisson_table, uniform
 from .plasticity import Delays, compute_dtype, correlate, product_of_floats
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
@@ -36,7 +38,9 @@ __all__ = [
     "CHARGE_MODELS",
     "DENSE",
     "DIRECT",
+    "DISTRIBUTIONS",
     "MODELS",
+    "RULES",
     "SURROGATES",
     "TRACES",
     "ChargeModel",
@@ -50,10 +54,13 @@ __all__ = [
     "OuterProduct",
     "Slope",
     "SurrogateForm",
+    "Wiring",
     "adapt_samples",
     "apply_outers_",
     "apply_updates_",
+    "below",
     "compute_dtype",
+    "connect",
     "correlate",
     "current_adaptation",
     "current_constants",
@@ -63,6 +70,7 @@ __all__ = [
     "delayed_dense",
     "delayed_direct",
     "delayed_run",
+    "draw",
     "eligibility_step_",
     "eligibility_sum",
     "exp",
@@ -79,6 +87,11 @@ __all__ = [
     "lookup",
     "neuron_run",
     "neuron_step",
+    "normal_quantile",
+    "permuted",
+    "philox",
+    "poisson_count",
+    "poisson_table",
     "product_of_floats",
     "quadratic_membrane",
     "reduce_batch",
@@ -103,4 +116,5 @@ __all__ = [
     "trace_push",
     "trace_push_",
     "trace_step",
+    "uniform",
 ]
