@@ -20,23 +20,40 @@ from .neuron import neuron_step, neuron_step_
 from .neuron_run import NeuronRun, neuron_run
 from .neuron_slopes import NeuronSlopes, neuron_slopes
 from .plasticity import correlate_conv2d, correlate_dense, correlate_direct
+from .rows import Rows, RowsBuilder, Synapses, available_memory, partition, rows
+from .simulate import Probe, Simulated, SimulationState, simulate
+from .spiking import SPIKING_MODELS, Population, SpikingModel, spiking_population
+from .stimuli import NoiseCurrent, PoissonDrive, RandomSpikes
 from .synapse import synapse_step_
 from .synapse_run import synapse_run
 from .trace import trace_push, trace_push_
 from .updates import Limit, OuterProduct, apply_updates_
 
 __all__ = [
+    "SPIKING_MODELS",
     "Choice",
     "DelayPlan",
     "Fired",
     "Limit",
     "NeuronRun",
     "NeuronSlopes",
+    "NoiseCurrent",
     "Operand",
     "OuterProduct",
+    "PoissonDrive",
+    "Population",
+    "Probe",
     "Program",
+    "RandomSpikes",
+    "Rows",
+    "RowsBuilder",
+    "Simulated",
+    "SimulationState",
+    "SpikingModel",
+    "Synapses",
     "active_mode",
     "apply_updates_",
+    "available_memory",
     "backend",
     "choose",
     "connect",
@@ -58,6 +75,8 @@ __all__ = [
     "history_push",
     "history_push_",
     "integrate_fire",
+    "native_on_cpu",
+    "native_status",
     "neuron_run",
     "neuron_slopes",
     "neuron_step",
@@ -65,9 +84,13 @@ __all__ = [
     "native_on_cpu",
     "native_status",
     "poisson_table",
+    "partition",
+    "rows",
+    "simulate",
     "spike_time_pairs_conv2d",
     "spike_time_pairs_dense",
     "spike_time_pairs_direct",
+    "spiking_population",
     "synapse_run",
     "synapse_step_",
     "trace_push",

@@ -28,6 +28,9 @@ from .neuron import (
 from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_threshold, threshold_rule
 from .philox import below, normal_quantile, permuted, philox, poisson_count, poisson_table, uniform
 from .plasticity import Delays, compute_dtype, correlate, product_of_floats
+from .rows import rows_count_, rows_fill_, rows_sort_, rows_synapses
+from .simulate import Group, simulate, sorted_synapses
+from .spiking import COMMON_NUMBERS, SPIKING_FORMS, SpikingForm, spiking_step
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
@@ -36,23 +39,27 @@ from .updates import Limit, OuterProduct, apply_outers_, apply_updates_
 
 __all__ = [
     "CHARGE_MODELS",
+    "COMMON_NUMBERS",
     "DENSE",
     "DIRECT",
     "DISTRIBUTIONS",
     "MODELS",
     "RULES",
+    "SPIKING_FORMS",
     "SURROGATES",
     "TRACES",
     "ChargeModel",
     "Delays",
     "Fired",
     "Geometry",
+    "Group",
     "Limit",
     "Lookup",
     "NeuronModel",
     "NeuronRun",
     "OuterProduct",
     "Slope",
+    "SpikingForm",
     "SurrogateForm",
     "Wiring",
     "adapt_samples",
@@ -97,9 +104,16 @@ __all__ = [
     "reduce_batch",
     "ring_series",
     "round_target",
+    "rows_count_",
+    "rows_fill_",
+    "rows_sort_",
+    "rows_synapses",
+    "simulate",
     "smooth_threshold",
+    "sorted_synapses",
     "spike_count",
     "spike_pairs",
+    "spiking_step",
     "step_threshold",
     "sum_kinds",
     "surrogate_derivative",
