@@ -25,7 +25,7 @@ import numpy
 import torch
 from torch.utils import benchmark
 
-from . import common, memory, subjects, training
+from . import common, memory, networks, subjects, training
 from .bench_text import seconds_text, share_text, times_text
 from .case import Case, Output
 from .cases import CASES, MEMORY
@@ -171,7 +171,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--suite",
         choices=tuple(_names()),
         default="steps",
-        help="single steps, passes of training, or steps of learning rules; default: steps",
+        help="single steps, passes of training, steps of learning rules, or large sparse networks; default: steps",
     )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
@@ -187,6 +187,7 @@ def _names() -> dict[str, list[str]]:
         "steps": [*(case.name for case in CASES), "memory"],
         "training": training.names(),
         "plasticity": [case.name for case in PLASTICITY],
+        "networks": networks.names(),
     }
 
 
@@ -248,8 +249,11 @@ def run(arguments: argparse.Namespace) -> int:
         "machine": machine,
         "copy_bytes_per_s": bandwidth,
     }
-    suite = {"steps": _steps, "training": _training, "plasticity": _plasticity}[arguments.suite]
-    measured, problems = suite(device, wanted, least, bandwidth)
+    if arguments.suite == "networks":
+        measured, problems = networks.run_suite(device, wanted, arguments.quick)
+    else:
+        suite = {"steps": _steps, "training": _training, "plasticity": _plasticity}[arguments.suite]
+        measured, problems = suite(device, wanted, least, bandwidth)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(report | measured, indent=2) + "\n")

@@ -1,1 +1,0 @@
-"""Network models from the literature."""
