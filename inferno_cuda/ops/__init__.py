@@ -4,6 +4,7 @@ from .backend import Choice, active_mode, backend, choose, native_on_cpu
 from .delay_plan import DelayPlan, delay_plan
 from .delayed_run import delayed_conv2d_run, delayed_dense_run, delayed_direct_run
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
+from .generate import connect, connect_count, draw, poisson_table
 from .history import history_gather, history_push, history_push_
 from .integrate_fire import Fired, integrate_fire
 from .layer_run import Operand, Program
@@ -55,6 +56,8 @@ __all__ = [
     "available_memory",
     "backend",
     "choose",
+    "connect",
+    "connect_count",
     "correlate_conv2d",
     "correlate_dense",
     "correlate_direct",
@@ -65,6 +68,7 @@ __all__ = [
     "delayed_dense_run",
     "delayed_direct",
     "delayed_direct_run",
+    "draw",
     "eligibility_step_",
     "eligibility_sum",
     "history_gather",
@@ -78,6 +82,7 @@ __all__ = [
     "neuron_step",
     "neuron_step_",
     "partition",
+    "poisson_table",
     "rows",
     "simulate",
     "spike_time_pairs_conv2d",

@@ -3,6 +3,7 @@
 from .delayed_run import DENSE, DIRECT, Geometry, Slope, delay_shift, delayed_run
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct, ring_series
 from .exponential import exp
+from .generate import DISTRIBUTIONS, RULES, Wiring, connect, draw
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
 from .integrate_fire import CHARGE_MODELS, ChargeModel, Fired, integrate_fire, integrate_fire_step
 from .learning import eligibility_step_, eligibility_sum, spike_pairs
@@ -25,6 +26,7 @@ from .neuron import (
     threshold_constants,
 )
 from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_threshold, threshold_rule
+from .philox import below, normal_quantile, permuted, philox, poisson_count, poisson_table, uniform
 from .plasticity import Delays, compute_dtype, correlate, product_of_floats
 from .rows import rows_count_, rows_fill_, rows_sort_, rows_synapses
 from .simulate import Group, simulate, sorted_synapses
@@ -40,7 +42,9 @@ __all__ = [
     "COMMON_NUMBERS",
     "DENSE",
     "DIRECT",
+    "DISTRIBUTIONS",
     "MODELS",
+    "RULES",
     "SPIKING_FORMS",
     "SURROGATES",
     "TRACES",
@@ -57,10 +61,13 @@ __all__ = [
     "Slope",
     "SpikingForm",
     "SurrogateForm",
+    "Wiring",
     "adapt_samples",
     "apply_outers_",
     "apply_updates_",
+    "below",
     "compute_dtype",
+    "connect",
     "correlate",
     "current_adaptation",
     "current_constants",
@@ -70,6 +77,7 @@ __all__ = [
     "delayed_dense",
     "delayed_direct",
     "delayed_run",
+    "draw",
     "eligibility_step_",
     "eligibility_sum",
     "exp",
@@ -86,6 +94,11 @@ __all__ = [
     "lookup",
     "neuron_run",
     "neuron_step",
+    "normal_quantile",
+    "permuted",
+    "philox",
+    "poisson_count",
+    "poisson_table",
     "product_of_floats",
     "quadratic_membrane",
     "reduce_batch",
@@ -117,4 +130,5 @@ __all__ = [
     "trace_push",
     "trace_push_",
     "trace_step",
+    "uniform",
 ]
