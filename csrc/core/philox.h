@@ -27,8 +27,8 @@ INFERNO_HD Words philox(uint64_t seed, uint64_t index, uint32_t stream, uint32_t
 // Words come in pairs, the first of two above the second.
 INFERNO_HD uint64_t pair_of(uint32_t high, uint32_t low) { return uint64_t(high) << 32 | low; }
 
-// In (0, 1): the middle of one of 2^52 equal parts. The bits are those of 2^52 plus an integer, which vectorises where a
-// conversion does not.
+// In (0, 1): the middle of one of 2^52 equal parts. The bits are those of 2^52 plus an integer, which vectorises where
+// a conversion does not.
 INFERNO_HD double uniform_of(uint64_t pair) {
   const uint64_t bits = pair >> 12 | 0x4330000000000000u;
   double x;
