@@ -118,10 +118,14 @@ INFERNO_HD double attempt_of(const DrawArgs& args, int64_t index, uint32_t attem
                                                    : transformed<Distribution::lognormal>(z, args.a, args.b);
 }
 
-// What becomes of a first attempt that is outside the bounds.
-INFERNO_HD double bounded(const DrawArgs& args, int64_t index, double x) {
-  if (!args.redraw) return x < args.low ? args.low : (x > args.high ? args.high : x);
-  for (uint32_t attempt = 1; x < args.low || x > args.high; ++attempt) x = attempt_of(args, index, attempt);
+INFERNO_HD bool is_outside(const DrawArgs& args, double x) { return (x < args.low) | (x > args.high); }
+
+INFERNO_HD double clipped(double x, double low, double high) { return x < low ? low : (x > high ? high : x); }
+
+INFERNO_HD double drawn(const DrawArgs& args, int64_t index) {
+  double x = attempt_of(args, index, 0);
+  if (!args.redraw) return clipped(x, args.low, args.high);
+  for (uint32_t attempt = 1; is_outside(args, x); ++attempt) x = attempt_of(args, index, attempt);
   return x;
 }
 
