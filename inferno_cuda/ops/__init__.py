@@ -20,7 +20,8 @@ from .neuron import neuron_step, neuron_step_
 from .neuron_run import NeuronRun, neuron_run
 from .neuron_slopes import NeuronSlopes, neuron_slopes
 from .plasticity import correlate_conv2d, correlate_dense, correlate_direct
-from .rows import Rows, RowsBuilder, Synapses, available_memory, partition, rows
+from .rows import Rows, Synapses, partition
+from .rows_builder import RowsBuilder, available_memory, rows
 from .simulate import Probe, Simulated, SimulationState, simulate
 from .spiking import SPIKING_MODELS, Population, SpikingModel, spiking_population
 from .stimuli import NoiseCurrent, PoissonDrive, RandomSpikes
@@ -81,10 +82,8 @@ __all__ = [
     "neuron_slopes",
     "neuron_step",
     "neuron_step_",
-    "native_on_cpu",
-    "native_status",
-    "poisson_table",
     "partition",
+    "poisson_table",
     "rows",
     "simulate",
     "spike_time_pairs_conv2d",

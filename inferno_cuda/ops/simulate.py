@@ -8,12 +8,18 @@ from typing import NamedTuple
 import torch
 
 from .. import reference
-from .common import shape_text
+from ..reference import SPIKING_FORMS
+from ._simulate_checks import check_outputs, check_populations, check_probe, check_state, given_spikes
+from .backend import runs_native
+from .native import status
 from .rows import Rows
 from .spiking import Population
-from .stimuli import NoiseCurrent, PoissonDrive, RandomSpikes
+from .stimuli import NoiseCurrent, PoissonDrive
 
-_MAX_NEURONS = 2**31 - 1
+_KINDS = {key: number for number, key in enumerate(SPIKING_FORMS)}  # csrc/core/spiking.h: SpikingKind
+
+if status.loaded:
+    _raw_simulate = torch.ops.inferno_cuda.simulate.default
 
 
 @dataclasses.dataclass(eq=False)
@@ -76,114 +82,6 @@ class Simulated(NamedTuple):
     probed: torch.Tensor | None
 
 
-def _check_populations(populations, neurons: int, state: SimulationState) -> None:
-    at = 0
-    for k, p in enumerate(populations):
-        if not isinstance(p, Population):
-            raise TypeError(f"populations[{k}] was {type(p).__name__}; it must be a Population")
-        if p.first != at:
-            raise ValueError(f"populations[{k}] began at neuron {p.first}; it must begin at {at}, where the last ended")
-        at = p.last
-        if p.numbers.dtype != state.values.dtype or p.numbers.device != state.values.device:
-            like = f"{state.values.dtype} on {state.values.device}"
-            raise ValueError(f"populations[{k}] was {p.numbers.dtype} on {p.numbers.device}; the state is {like}")
-        if len(p.variables) > len(state.values):
-            raise ValueError(f"state.values had {len(state.values)} rows; populations[{k}] has {len(p.variables)}")
-        kinds = (RandomSpikes,) if p.model == "generator" else (PoissonDrive, NoiseCurrent)
-        for stimulus in p.stimuli:
-            if not isinstance(stimulus, kinds):
-                allowed = " or ".join(kind.__name__ for kind in kinds)
-                raise TypeError(f"populations[{k}]: a stimulus was {type(stimulus).__name__}; it must be {allowed}")
-            if isinstance(stimulus, PoissonDrive) and stimulus.port >= p.ports:
-                raise ValueError(f"populations[{k}]: port of a PoissonDrive was {stimulus.port}; there is only port 0")
-    if at != neurons:
-        raise ValueError(f"populations had {at} neurons; rows have {neurons}")
-
-
-def _check_state(state: SimulationState, neurons: int) -> None:
-    values, refrac, flight = state.values, state.refrac, state.flight
-    if values.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"state.values was {values.dtype}; it must be torch.float32 or torch.float64")
-    if values.ndim != 3 or values.shape[2] != neurons or not values.is_contiguous():
-        text = f"({len(values)}, trials, {neurons})" if values.ndim else f"(variables, trials, {neurons})"
-        raise ValueError(f"state.values had shape {shape_text(values.shape)}; it must be {text}, contiguous")
-    if refrac.dtype != torch.int16 or refrac.shape != values.shape[1:] or not refrac.is_contiguous():
-        text = f"{refrac.dtype} of shape {shape_text(refrac.shape)}"
-        raise ValueError(f"state.refrac was {text}; it must be int16 of shape {shape_text(values.shape[1:])}")
-    if flight.dtype != torch.int64 or flight.ndim != 2 or flight.shape[1] != 3:
-        text = f"{flight.dtype} of shape {shape_text(flight.shape)}"
-        raise ValueError(f"state.flight was {text}; it must be int64 of shape (spikes, 3)")
-    if refrac.device != values.device or flight.device != values.device:
-        raise ValueError("state: values, refrac and flight must be on one device")
-    _check_spikes("state.flight", flight, neurons, values.shape[1])
-    if len(flight) and int(flight[:, 0].max()) >= state.step:
-        raise ValueError(f"state.flight had a spike of step {int(flight[:, 0].max())}; the next step is {state.step}")
-
-
-def _check_spikes(name: str, spikes: torch.Tensor, neurons: int, trials: int) -> None:
-    if not len(spikes):
-        return
-    for column, what, size in ((1, "neurons", neurons), (2, "trials", trials)):
-        low, high = int(spikes[:, column].min()), int(spikes[:, column].max())
-        if low < 0 or high >= size:
-            raise ValueError(f"{name} had {what} {low} to {high}; they must be 0 to {size - 1}")
-
-
-def _given(given, populations, state, steps: int, neurons: int) -> torch.Tensor:
-    """Given spikes by absolute step, each of one trial, sorted."""
-    trials = state.values.shape[1]
-    like = {"dtype": torch.int64, "device": state.values.device}
-    if given is None:
-        return torch.zeros(0, 3, **like)
-    if given.is_floating_point() or given.ndim != 2 or given.shape[1] != 3:
-        text = f"{given.dtype} of shape {shape_text(given.shape)}"
-        raise ValueError(f"given was {text}; it must be int of shape (spikes, 3): step, neuron, trial or -1")
-    given = given.to(**like)
-    every = given[given[:, 2] == -1]
-    copies = [torch.cat([every[:, :2], torch.full_like(every[:, :1], trial)], 1) for trial in range(trials)]
-    given = torch.cat([given[given[:, 2] != -1], *copies])
-    _check_spikes("given", given, neurons, trials)
-    if len(given) and not (int(given[:, 0].min()) >= 0 and int(given[:, 0].max()) < steps):
-        low, high = int(given[:, 0].min()), int(given[:, 0].max())
-        raise ValueError(f"given had steps {low} to {high}; they must be 0 to {steps - 1}")
-    silent = torch.ones(neurons, dtype=torch.bool, device=given.device)
-    for p in populations:
-        if p.model == "generator":
-            silent[p.first : p.last] = False
-    if bool(silent[given[:, 1]].any()):
-        neuron = int(given[:, 1][silent[given[:, 1]]][0])
-        raise ValueError(f"given had neuron {neuron}, which is no generator")
-    given = given + torch.tensor([state.step, 0, 0], device=given.device)
-    order = torch.argsort((given[:, 0] * trials + given[:, 2]) * neurons + given[:, 1], stable=True)
-    return given[order]
-
-
-def _check_probe(probe, state, neurons: int) -> None:
-    if probe is None:
-        return
-    chosen, every, variable = probe
-    if chosen.dtype != torch.int64 or chosen.ndim != 1:
-        text = f"{chosen.dtype} of shape {shape_text(chosen.shape)}"
-        raise ValueError(f"probe.neurons was {text}; it must be int64 with one dimension")
-    if len(chosen) and not (int(chosen.min()) >= 0 and int(chosen.max()) < neurons):
-        low, high = int(chosen.min()), int(chosen.max())
-        raise ValueError(f"probe.neurons was {low} to {high}; it must be 0 to {neurons - 1}")
-    if every < 1:
-        raise ValueError(f"probe.every was {every}; it must be at least 1 step")
-    if not 0 <= variable < len(state.values):
-        raise ValueError(f"probe.variable was {variable}; the state has rows 0 to {len(state.values) - 1}")
-
-
-def _check_outputs(record, counts, state, neurons: int) -> None:
-    if isinstance(record, torch.Tensor) and (record.dtype != torch.bool or record.shape != (neurons,)):
-        text = f"{record.dtype} of shape {shape_text(record.shape)}"
-        raise ValueError(f"record was {text}; it must be None, True, False or bool of shape ({neurons},)")
-    shape = tuple(state.values.shape[1:])
-    if counts is not None and (counts.dtype != torch.int64 or counts.shape != shape or not counts.is_contiguous()):
-        text = f"{counts.dtype} of shape {shape_text(counts.shape)}"
-        raise ValueError(f"counts was {text}; it must be int64 of shape {shape}, contiguous")
-
-
 def simulate(
     rows: Rows,
     populations: list[Population],
@@ -222,22 +120,34 @@ def simulate(
     Raises:
         TypeError, ValueError: arguments do not fit each other; nothing was changed then.
     """
-    _check_state(state, rows.neurons)
-    _check_populations(populations, rows.neurons, state)
+    check_state(state, rows.neurons)
+    check_populations(populations, rows, state)
     if rows.device != state.values.device:
         raise ValueError(f"rows were on {rows.device}; the state is on {state.values.device}")
     if steps < 0:
         raise ValueError(f"steps was {steps}; it must not be negative")
     if threads is not None and threads < 1:
         raise ValueError(f"threads was {threads}; it must be at least 1")
-    _check_outputs(record, counts, state, rows.neurons)
-    _check_probe(probe, state, rows.neurons)
-    given = _given(given, populations, state, steps, rows.neurons)
+    check_outputs(record, counts, state, rows.neurons)
+    check_probe(probe, state, rows.neurons)
+    given = given_spikes(given, populations, state, steps, rows.neurons)
+    if steps == 0:
+        return _nothing(state, record, probe)
+    if runs_native(state.values, "simulate"):
+        threads = torch.get_num_threads() if threads is None else threads
+        return _run_native(rows, populations, state, steps, seed, record, counts, probe, given, threads)
     spikes, probed = _run_reference(rows, populations, state, steps, seed, given, probe)
     if counts is not None:
         counts.index_put_((spikes[:, 2], spikes[:, 1]), torch.ones_like(spikes[:, 1]), accumulate=True)
     _keep_flight(state, spikes, rows.max_delay, steps)
     return Simulated(_recorded(spikes, record, state.step - steps), probed)
+
+
+def _nothing(state: SimulationState, record, probe: Probe | None) -> Simulated:
+    _, trials, _ = state.values.shape
+    spikes = torch.zeros(0, 3, dtype=torch.int32, device=state.values.device)
+    probed = None if probe is None else state.values.new_zeros(0, trials, len(probe.neurons))
+    return Simulated(None if record is None or record is False else spikes, probed)
 
 
 def _recorded(spikes, record, start: int):
@@ -266,8 +176,7 @@ def _plain(stimulus) -> tuple:
 def _run_reference(rows, populations, state, steps, seed, given, probe):
     synapses = reference.sorted_synapses(rows.bounds, rows.parts, rows.neurons)
     groups = [
-        reference.Group(p.first, p.last, p.form, p.numbers, p.drive, tuple(map(_plain, p.stimuli)))
-        for p in populations
+        reference.Group(p.first, p.last, p.form, p.numbers, p.drive, tuple(map(_plain, p.stimuli))) for p in populations
     ]
     return reference.simulate(
         *(synapses, groups, state.values, state.refrac, state.flight, state.step, steps),
@@ -277,3 +186,48 @@ def _run_reference(rows, populations, state, steps, seed, given, probe):
         given=given,
         probe=probe,
     )
+
+
+def _packed_stimuli(populations) -> tuple[list[torch.Tensor], list[int], list[float]]:
+    """Tables, (kind, port, stream, interval) and (weight, mean, std) of all stimuli: csrc/torch/simulate.cpp."""
+    tables, integers, reals = [], [], []
+    for stimulus in (stimulus for p in populations for stimulus in p.stimuli):
+        if isinstance(stimulus, NoiseCurrent):
+            tables.append(torch.zeros(0, dtype=torch.int64))
+            integers += [1, 0, stimulus.stream, stimulus.interval]
+            reals += [0.0, stimulus.mean, stimulus.std]
+        else:
+            drives = isinstance(stimulus, PoissonDrive)
+            tables.append(stimulus.table.contiguous())
+            integers += [0 if drives else 2, stimulus.port if drives else 0, stimulus.stream, 1]
+            reals += [stimulus.weight if drives else 0.0, 0.0, 0.0]
+    return tables, integers, reals
+
+
+def _signed(seed: int) -> int:
+    return seed - 2**64 if seed >= 2**63 else seed
+
+
+def _recording(record, neurons: int) -> torch.Tensor | None:
+    if record is None or record is False:
+        return None
+    return torch.ones(neurons, dtype=torch.bool) if record is True else record.contiguous()
+
+
+def _run_native(rows, populations, state, steps, seed, record, counts, probe, given, threads, phases=None):
+    """The CPU engine; `phases`, float64 ``[threads, 3]``, takes CPU seconds of delivery, update and exchange."""
+    start = torch.tensor([state.step, 0, 0])
+    ports = max([1, *(p.ports for p in populations)])
+    every, variable = (1, 0) if probe is None else (probe.every, probe.variable)
+    kinds = [(_KINDS[p.model, p.ports], p.first, p.last, len(p.stimuli)) for p in populations]
+    recorded, flight, probed = _raw_simulate(
+        *([tensor for part in rows.parts for tensor in part], rows.bounds, 1.0 if rows.wide else rows.quantum),
+        *([tensor for p in populations for tensor in (p.numbers, p.drive)], [n for kind in kinds for n in kind]),
+        *_packed_stimuli(populations),
+        *(state.values, state.refrac, (state.flight - start).to(torch.int32), (given - start).to(torch.int32)),
+        *(_recording(record, rows.neurons), counts, None if probe is None else probe.neurons.contiguous()),
+        [state.step, steps, rows.min_delay, rows.max_delay, _signed(seed), ports, every, variable, threads],
+        phases,
+    )
+    _keep_flight(state, flight.long() + start, rows.max_delay, steps)
+    return Simulated(None if record is None or record is False else recorded, None if probe is None else probed)

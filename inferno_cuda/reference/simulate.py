@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import torch
 
+from .philox import poisson_count
 from .rows import rows_synapses
 from .spiking import spiking_step
-from .stimuli import counts_of, noise_of, words
+from .stimuli import noise_of, words
 
 
 class Group(NamedTuple):
@@ -72,7 +73,7 @@ def _stimulate(group, arrivals, drive, step, seed, neurons):
     for kind, *stimulus in group.stimuli:
         if kind == "poisson":
             table, weight, stream, port = stimulus
-            count = counts_of(words(seed, stream, step, group.first, group.last, neurons, batch), table)
+            count = poisson_count(table, words(seed, stream, step, group.first, group.last, neurons, batch))
             arrivals[port] = arrivals[port] + count.to(dtype) * torch.tensor(weight, dtype=dtype)
         else:
             mean, std, interval, stream = stimulus
@@ -84,7 +85,7 @@ def _stimulate(group, arrivals, drive, step, seed, neurons):
 def _generate(group, batch, step, seed, neurons):
     fired = torch.zeros(batch, group.last - group.first, dtype=torch.int64, device=group.drive.device)
     for _, table, stream in group.stimuli:
-        fired = fired + counts_of(words(seed, stream, step, group.first, group.last, neurons, batch), table)
+        fired = fired + poisson_count(table, words(seed, stream, step, group.first, group.last, neurons, batch))
     return fired
 
 

@@ -19,11 +19,6 @@ def words(seed, stream, moment, first, last, neurons, trials):
     return four.gather(-1, (neuron % 4).expand(trials, -1)[..., None])[..., 0]
 
 
-def counts_of(words, table):
-    """Inversion: how many of the cumulative probabilities, times 2^32, a word is not below."""
-    return (words[..., None] >= table).sum(-1)
-
-
 def noise_of(words, mean, std):
     """Normally distributed, in float64."""
     return mean + std * normal_quantile((words.double() + 0.5) * 2.0**-32)

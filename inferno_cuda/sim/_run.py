@@ -27,7 +27,8 @@ class _Display:
         factor = wall / (self._done * self._dt / 1000)
         left = wall / self._done * (self._steps - self._done)
         done, total = (n * self._dt for n in (self._done, self._steps))
-        self._bar.set_description_str(f"{done:,.0f} of {total:,.0f} ms, real-time factor {factor:.3g}, {left:.0f} s left", False)
+        text = f"{done:,.0f} of {total:,.0f} ms, real-time factor {factor:.3g}, {left:.0f} s left"
+        self._bar.set_description_str(text, False)
         self._bar.update(steps)
 
     def close(self) -> None:

@@ -233,8 +233,8 @@ class Runner:
         )
         self._keep(first, done, every)
         seconds = time.perf_counter() - started
-        # at most four times as many in the next call: the first ones are not typical
-        self._steps_a_call = max(1, int(min(4 * steps, steps * _CALL / max(seconds, 1e-9))))
+        # single calls are not typical: the first ones, and those beside which the machine does something else
+        self._steps_a_call = max(1, steps // 2, int(min(4 * steps, steps * _CALL / max(seconds, 1e-9))))
         return steps
 
     def _recorded(self) -> torch.Tensor | None:
