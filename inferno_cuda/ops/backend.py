@@ -38,6 +38,8 @@ OPS = (
     "spike_time_pairs_conv2d",
     "eligibility_step",
     "eligibility_sum",
+    "connect",
+    "draw",
 )
 
 

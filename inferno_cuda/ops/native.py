@@ -22,6 +22,7 @@ _OPERATORS = (
     *("trace_push_", "trace_push_packed_"),
     *("correlate", "apply_updates_", "apply_outers_"),
     *("spike_pairs", "eligibility_step_", "eligibility_sum"),
+    *("connect_", "bernoulli_", "draw_"),
 )
 
 
