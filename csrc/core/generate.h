@@ -58,8 +58,8 @@ inline Shuffle shuffle_of(int64_t count) {
 
 // 32 bits that depend on all bits of x and key.
 INFERNO_HD uint32_t mixed(uint32_t x, uint32_t key) {
-  x = (x ^ key) * philox_multipliers[0];
-  x = (x ^ x >> 15) * philox_multipliers[1];
+  x = (x ^ key) * philox_factor_0;
+  x = (x ^ x >> 15) * philox_factor_1;
   return x ^ x >> 16;
 }
 

@@ -8,18 +8,18 @@ struct Words {
   uint32_t a, b, c, d;
 };
 
-constexpr uint32_t philox_multipliers[2] = {0xD2511F53u, 0xCD9E8D57u};
-constexpr uint32_t philox_key_steps[2] = {0x9E3779B9u, 0xBB67AE85u};
+constexpr uint32_t philox_factor_0 = 0xD2511F53u, philox_factor_1 = 0xCD9E8D57u;
+constexpr uint32_t philox_step_0 = 0x9E3779B9u, philox_step_1 = 0xBB67AE85u;
 
 // The key is the seed; the counter is (low word of the index, its high word, stream, attempt).
 INFERNO_HD Words philox(uint64_t seed, uint64_t index, uint32_t stream, uint32_t attempt) {
   Words w{uint32_t(index), uint32_t(index >> 32), stream, attempt};
   uint32_t key_0 = uint32_t(seed), key_1 = uint32_t(seed >> 32);
   for (int round = 0; round < 10; ++round) {
-    const uint64_t first = uint64_t(w.a) * philox_multipliers[0], second = uint64_t(w.c) * philox_multipliers[1];
+    const uint64_t first = uint64_t(w.a) * philox_factor_0, second = uint64_t(w.c) * philox_factor_1;
     w = {uint32_t(second >> 32) ^ w.b ^ key_0, uint32_t(second), uint32_t(first >> 32) ^ w.d ^ key_1, uint32_t(first)};
-    key_0 += philox_key_steps[0];
-    key_1 += philox_key_steps[1];
+    key_0 += philox_step_0;
+    key_1 += philox_step_1;
   }
   return w;
 }
