@@ -3,7 +3,7 @@
 from .delayed_run import DENSE, DIRECT, Geometry, Slope, delay_shift, delayed_run
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct, ring_series
 from .exponential import exp
-from .generate import DISTRIBUTIONS, RULES, Wiring, connect, draw
+from .generate import DISTRIBUTIONS, RULES, Wiring, connect, connect_pairs, draw
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
 from .integrate_fire import CHARGE_MODELS, ChargeModel, Fired, integrate_fire, integrate_fire_step
 from .learning import eligibility_step_, eligibility_sum, spike_pairs
@@ -68,6 +68,7 @@ __all__ = [
     "below",
     "compute_dtype",
     "connect",
+    "connect_pairs",
     "correlate",
     "current_adaptation",
     "current_constants",
