@@ -26,13 +26,13 @@ from .neuron import (
     threshold_constants,
 )
 from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_threshold, threshold_rule
-from .philox import below, normal_quantile, permuted, philox, poisson_count, poisson_table, uniform
 from .plasticity import Delays, compute_dtype, correlate, product_of_floats
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
 from .trace import TRACES, round_target, trace_events, trace_push, trace_push_, trace_step
 from .updates import Limit, OuterProduct, apply_outers_, apply_updates_
+from .words import below, normal_quantile, permuted, philox, poisson_count, poisson_table, uniform
 
 __all__ = [
     "CHARGE_MODELS",
