@@ -105,8 +105,9 @@ def run(arguments: argparse.Namespace) -> int:
     during = statistics.rates(times, neurons, len(names), *TOUCH[:2])
     rows = _rows(names, before, during)
     print(f"{net.synapse_count:,} connections between {len(names)} neurons, {len(times):,} spikes in {DURATION:g} ms")
-    print(f"mean rate {before.mean():.1f} Hz, while {', '.join(TOUCHED)} are touched {during.mean():.1f} Hz; most
-    moved:") for name, rest, touched in rows:
+    print(f"mean rate {before.mean():.1f} Hz, while {', '.join(TOUCHED)} are touched {during.mean():.1f} Hz")
+    print("moved most:")
+    for name, rest, touched in rows:
         print(f"  {name:<6} {rest:5.0f} -> {touched:.0f} Hz")
     summary = {
         "neurons": len(names),
