@@ -35,6 +35,7 @@ struct RowsCountArgs {
 
 // One range of targets, before its delays are sorted.
 struct RowsTarget {
+  int64_t count;  // synapses
   uint16_t* slot;
   void* delay;   // uint8_t or uint16_t
   void* weight;  // int32_t or double

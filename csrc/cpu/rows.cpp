@@ -78,6 +78,7 @@ class Filler {
       const double value = std::is_same_v<W, double> ? multiple * a_.quantum : multiple;
       static_cast<Total*>(a_.total)[port * a_.ranges.neurons + target] += Total(std::fabs(value));
       const RowsTarget& to = a_.targets[part];
+      if (at >= to.count) continue;  // not a synapse that was counted; the cursor tells
       to.slot[at] = uint16_t(port * width + target - first);
       static_cast<D*>(to.delay)[at] = D(a_.chunk.delay[i]);
       static_cast<W*>(to.weight)[at] = W(value);

@@ -19,7 +19,7 @@ class StepBarrier {
     for (int spins = 0; arrived_.load(std::memory_order_acquire) < all; ++spins) {
       if (gave_up_.load(std::memory_order_relaxed)) return false;
       // Where others need the processor, the thread that is waited for may be one of them.
-      spins < 4000 ? pause() : std::this_thread::yield();
+      spins < 256 ? pause() : std::this_thread::yield();
     }
     return !gave_up_.load(std::memory_order_relaxed);
   }

@@ -40,6 +40,8 @@ OPS = (
     "eligibility_sum",
     "rows",
     "simulate",
+    "connect",
+    "draw",
 )
 
 

@@ -8,7 +8,9 @@ import numbers
 import torch
 
 from .. import reference
-from ..reference import RULES, Wiring
+from ..reference import DISTRIBUTIONS, RULES, Wiring
+from .backend import runs_native
+from .native import status
 
 _NUMBERS = {
     "fixed_indegree": "indegree",
@@ -23,6 +25,23 @@ _DRAWN = {
     "lognormal": ("mu", "sigma"),
 }
 _LEAST_ACCEPTED = 1e-3
+
+if status.loaded:
+    _raw_connect = torch.ops.inferno_cuda.connect_.default
+    _raw_bernoulli = torch.ops.inferno_cuda.bernoulli_.default
+    _raw_draw = torch.ops.inferno_cuda.draw_.default
+
+    @torch.library.register_fake("inferno_cuda::connect_")
+    def _(row, column, index, rule, autapses, multapses, seed, stream, rows, columns, number, first):
+        return None
+
+    @torch.library.register_fake("inferno_cuda::bernoulli_")
+    def _(kept, seed, stream, number, first):
+        return None
+
+    @torch.library.register_fake("inferno_cuda::draw_")
+    def _(out, index, distribution, seed, stream, a, b, low, high, redraw):
+        return None
 
 
 def _whole(name: str, value: object, low: int, high: int, must: str) -> int:
@@ -172,7 +191,29 @@ def connect(
     seed, stream = _seeded(seed, stream)
     begin = _whole("begin", begin, 0, wiring.count + 1, f"at least 0 and at most {wiring.count}, all of the rule")
     end = _whole("end", end, begin, wiring.count + 1, f"at least begin, {begin}, and at most {wiring.count}")
-    return reference.connect(wiring, seed=seed, stream=stream, begin=begin, end=end, device=device)
+    index = torch.empty(end - begin, dtype=torch.int64, device=device)
+    if begin == end or not runs_native(index, "connect"):
+        return reference.connect(wiring, seed=seed, stream=stream, begin=begin, end=end, device=device)
+    return _native_connect(wiring, _signed(seed), stream, begin, index)
+
+
+def _signed(seed: int) -> int:
+    """The 64 bits of a seed as torch's integers have them."""
+    return seed - 2**64 if seed >= 2**63 else seed
+
+
+def _native_connect(wiring: Wiring, seed: int, stream: int, begin: int, index: torch.Tensor):
+    """As the reference's connect, of the range that begins at begin and has the size of index, which is written."""
+    if wiring.rule == "pairwise_bernoulli":
+        kept = torch.empty(index.shape, dtype=torch.bool, device=index.device)
+        _raw_bernoulli(kept, seed, stream, wiring.threshold, begin)
+        return reference.connect_pairs(wiring, kept.nonzero().squeeze(1) + begin)
+    row, column = (torch.empty(index.shape, dtype=torch.int32, device=index.device) for _ in range(2))
+    flags = (RULES.index(wiring.rule), wiring.autapses, wiring.multapses)
+    _raw_connect(
+        row, column, index, *flags, seed, stream, wiring.rows, wiring.columns, wiring.per_row, begin
+    )
+    return (row, column, index) if wiring.rule == "fixed_outdegree" else (column, row, index)
 
 
 def draw(
@@ -224,8 +265,14 @@ def draw(
     low, high = _bounds(distribution, a, b, low, high, bounded)
     if distribution == "constant":
         return torch.full_like(index, a, dtype=dtype)
-    options = {"a": a, "b": b, "low": low, "high": high, "redraw": bounded == "redraw"}
-    return reference.draw(distribution, seed=seed, stream=stream, index=index, dtype=dtype, **options)
+    low, high, redraw = -math.inf if low is None else low, math.inf if high is None else high, bounded == "redraw"
+    if not index.numel() or not runs_native(index, "draw"):
+        options = {"a": a, "b": b, "low": low, "high": high, "redraw": redraw}
+        return reference.draw(distribution, seed=seed, stream=stream, index=index, dtype=dtype, **options)
+    index = index.contiguous()
+    out = torch.empty(index.shape, dtype=dtype, device=index.device)
+    _raw_draw(out, index, DISTRIBUTIONS.index(distribution), _signed(seed), stream, a, b, low, high, redraw)
+    return out
 
 
 def _bounds(distribution, a, b, low, high, bounded):

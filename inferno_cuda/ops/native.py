@@ -23,6 +23,7 @@ _OPERATORS = (
     *("correlate", "apply_updates_", "apply_outers_"),
     *("spike_pairs", "eligibility_step_", "eligibility_sum"),
     *("rows_count_", "rows_fill_", "rows_sort_", "large_pages_", "simulate"),
+    *("connect_", "bernoulli_", "draw_"),
 )
 
 

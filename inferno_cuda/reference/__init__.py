@@ -3,7 +3,7 @@
 from .delayed_run import DENSE, DIRECT, Geometry, Slope, delay_shift, delayed_run
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct, ring_series
 from .exponential import exp
-from .generate import DISTRIBUTIONS, RULES, Wiring, connect, draw
+from .generate import DISTRIBUTIONS, RULES, Wiring, connect, connect_pairs, draw
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
 from .integrate_fire import CHARGE_MODELS, ChargeModel, Fired, integrate_fire, integrate_fire_step
 from .learning import eligibility_step_, eligibility_sum, spike_pairs
@@ -26,7 +26,6 @@ from .neuron import (
     threshold_constants,
 )
 from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_threshold, threshold_rule
-from .philox import below, normal_quantile, permuted, philox, poisson_count, poisson_table, uniform
 from .plasticity import Delays, compute_dtype, correlate, product_of_floats
 from .rows import rows_count_, rows_fill_, rows_sort_, rows_synapses
 from .simulate import Group, simulate, sorted_synapses
@@ -36,6 +35,7 @@ from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
 from .trace import TRACES, round_target, trace_events, trace_push, trace_push_, trace_step
 from .updates import Limit, OuterProduct, apply_outers_, apply_updates_
+from .words import below, normal_quantile, permuted, philox, poisson_count, poisson_table, uniform
 
 __all__ = [
     "CHARGE_MODELS",
@@ -68,6 +68,7 @@ __all__ = [
     "below",
     "compute_dtype",
     "connect",
+    "connect_pairs",
     "correlate",
     "current_adaptation",
     "current_constants",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from .exponential import exp
-from .philox import below, normal_quantile, permuted, philox, uniform
+from .words import below, normal_quantile, permuted, philox, uniform
 
 RULES = (
     "one_to_one",
@@ -47,12 +47,20 @@ def connect(wiring, *, seed, stream, begin, end, device="cpu"):
     """
     index = torch.arange(begin, end, device=device)
     if wiring.rule == "pairwise_bernoulli":
-        index = index[_kept(wiring, seed, stream, index)]
-    row, column = _places(wiring, seed, stream, index)
-    if not wiring.autapses:
-        column = column + (column >= row)
+        return connect_pairs(wiring, index[_kept(wiring, seed, stream, index)])
+    row, column = _with_autapses(wiring, *_places(wiring, seed, stream, index))
     source, target = (row, column) if wiring.rule == "fixed_outdegree" else (column, row)
     return source.int(), target.int(), index
+
+
+def connect_pairs(wiring, pairs):
+    """Source, target and number of synapses between chosen pairs, an int64 tensor, of "pairwise_bernoulli"."""
+    target, source = _with_autapses(wiring, pairs // wiring.columns, pairs % wiring.columns)
+    return source.int(), target.int(), pairs
+
+
+def _with_autapses(wiring, row, column):
+    return row, column if wiring.autapses else column + (column >= row)
 
 
 def _kept(wiring, seed, stream, index):
@@ -66,7 +74,7 @@ def _places(wiring, seed, stream, index):
     rule, columns = wiring.rule, wiring.columns
     if rule == "one_to_one":
         return index, index
-    if rule in ("all_to_all", "pairwise_bernoulli"):
+    if rule == "all_to_all":
         return index // columns, index % columns
     if wiring.multapses:
         words = philox(seed, stream, index)
@@ -79,7 +87,7 @@ def _places(wiring, seed, stream, index):
     return row, permuted(index % wiring.per_row, columns, seed, stream, row)
 
 
-def draw(distribution, *, seed, stream, index, dtype, a, b, low=None, high=None, redraw=False):
+def draw(distribution, *, seed, stream, index, dtype, a, b, low, high, redraw):
     """One random number for each index, computed in float64 and rounded once.
 
     Args:
@@ -87,11 +95,9 @@ def draw(distribution, *, seed, stream, index, dtype, a, b, low=None, high=None,
             ``"lognormal"``: exp of the latter.
         seed, stream: of the words, see :func:`philox`.
         index: int64 tensor.
-        low, high: bounds, or None.
+        low, high: bounds, which may be infinite.
         redraw: numbers outside the bounds are drawn again with attempt 1, 2, ..., instead of moved to the bound.
     """
-    low = float("-inf") if low is None else low
-    high = float("inf") if high is None else high
     values = _attempt(distribution, seed, stream, index, 0, a, b)
     if not redraw:
         return values.clamp(low, high).to(dtype)

@@ -58,7 +58,10 @@ def size_text(size: float) -> str:
 
 
 def estimate(network: Network) -> Memory:
-    """Without drawing a synapse. Segments, of which there is one for each delay of a neuron, are an estimate."""
+    """Without drawing a synapse. Segments, of which there is one for each delay of a neuron, are an estimate.
+
+    Of a network that is built, synapses and their bytes are known.
+    """
     ports = network._run.ports()
     parts = len(ops.partition(network.size, int(ports.max()) if len(ports) else 1, network.threads)) - 1
     synapses = segments = 0.0
@@ -68,6 +71,8 @@ def estimate(network: Network) -> Memory:
     wide = network.dtype == torch.float64
     rows = int(synapses * (10 if wide else 6) + segments * 6 + parts * 4 * network.size + 9 * network.size)
     state = network.trials * network.size * (4 * network.dtype.itemsize + 2 + 8)
+    if network._run.rows is not None:
+        synapses, rows = network._run.rows.count, network._run.rows.nbytes
     building = rows + 2 * int(synapses) + (16 * parts + 40) * network.size + _CHUNK_BYTES
     return Memory(network.size, int(synapses), rows, state, building + state)
 

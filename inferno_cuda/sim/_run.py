@@ -16,7 +16,7 @@ class _Display:
     def __init__(self, dt: float, steps: int, progress: bool) -> None:
         self._dt, self._started, self._done = dt, time.perf_counter(), 0
         layout = "{percentage:3.0f}%|{bar}| {desc}"
-        self._bar = tqdm(total=steps, bar_format=layout, leave=False) if progress else None
+        self._bar = tqdm(total=steps, bar_format=layout) if progress else None
         self._steps = steps
 
     def update(self, steps: int) -> None:

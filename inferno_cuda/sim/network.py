@@ -144,6 +144,12 @@ class Network(Making, Attaching):
         return self._populations[-1].last if self._populations else 0
 
     @property
+    def synapse_count(self) -> int:
+        """Number of synapses; builds the network if that is not done."""
+        self._run.build(False)
+        return self._run.rows.count
+
+    @property
     def time(self) -> float:
         """How long the network has run, ms."""
         return self._run.step * self.dt

@@ -69,6 +69,18 @@ def log(x):
     return e * _LN2[0] + (p * s + e * _LN2[1])
 
 
+def sqrt(x):
+    """Square root of positive float64 numbers of the normal range; every backend rounds alike.
+
+    ``torch.sqrt`` differs in the last bit where it calls MKL. Half the exponent is within 0.07 of it; Heron's rule then
+    squares the error four times.
+    """
+    root = ((x.view(torch.int64) >> 1) + 0x1FF8000000000000).view(torch.float64)
+    for _ in range(4):
+        root = 0.5 * (root + x / root)
+    return root
+
+
 def _rational(r, numerator, denominator):
     p, q = torch.full_like(r, numerator[0]), torch.full_like(r, denominator[0])
     for a, b in zip(numerator[1:], denominator[1:], strict=True):
@@ -112,7 +124,7 @@ def normal_quantile(u):
     """The standard normal number below which a share u, in (0, 1), of all lie: AS 241, PPND16 (Wichura 1988)."""
     q = u - 0.5
     centre = q * _rational(0.180625 - q * q, *_CENTRE)
-    r = torch.sqrt(-log(torch.minimum(u, 1.0 - u)))
+    r = sqrt(-log(torch.minimum(u, 1.0 - u)))
     tail = torch.where(r <= 5.0, _rational(r - 1.6, *_TAIL), _rational(r - 5.0, *_FAR_TAIL))
     return torch.where(q.abs() <= 0.425, centre, torch.where(q < 0, -tail, tail))
 
