@@ -37,7 +37,8 @@ class NetworkCase:
 
 
 def _microcircuit(scale: float, drive: str = "dc") -> Callable[..., sim.Network]:
-    return lambda **options: sim.models.microcircuit(scale, drive, **options)
+    # with all their synapses neurons get what they get at full scale, and a constant current keeps them going
+    return lambda **options: sim.models.microcircuit(scale, drive, in_degree_scale=1.0, **options)
 
 
 def _brunel(excitatory: int) -> Callable[..., sim.Network]:
@@ -55,10 +56,9 @@ def _vogels_abbott(kind: str, size: int) -> Callable[..., sim.Network]:
 
 
 NETWORKS = (
-    NetworkCase("microcircuit-0.05", "microcircuit, scale 0.05", _microcircuit(0.05), 100.0, 1000.0, 50.0, True),
-    NetworkCase("microcircuit-0.1", "microcircuit, scale 0.1", _microcircuit(0.1), 100.0, 1000.0, 50.0, True),
-    NetworkCase("microcircuit-0.2", "microcircuit, scale 0.2", _microcircuit(0.2), 100.0, 1000.0, 50.0, True),
-    NetworkCase("microcircuit-0.4", "microcircuit, scale 0.4", _microcircuit(0.4), 100.0, 500.0, large=True),
+    NetworkCase("microcircuit-0.03", "microcircuit, scale 0.03", _microcircuit(0.03), 100.0, 500.0, 50.0, True),
+    NetworkCase("microcircuit-0.1", "microcircuit, scale 0.1", _microcircuit(0.1), 100.0, 500.0, 0.0, True),
+    NetworkCase("microcircuit-0.3", "microcircuit, scale 0.3", _microcircuit(0.3), 100.0, 500.0, large=True),
     NetworkCase("microcircuit-1", "microcircuit, full scale", _microcircuit(1.0), 100.0, 2000.0, large=True),
     NetworkCase(
         "microcircuit-1-poisson",
