@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..ops import Limit
 from ..ops.common import has_memory, overlap
 from ..state import Module
 from ..state._check import instance
@@ -86,11 +87,13 @@ class Accumulator(Module):
         self._drop("_neg")
 
     def _append(self, pos: torch.Tensor | Deferred | None, neg: torch.Tensor | Deferred | None) -> None:
-        given = {"_pos": _update("pos", pos), "_neg": _update("neg", neg)}
-        for pending, value in given.items():
-            if value is not None:
-                getattr(self, pending).append(value)
-                self._reduced.pop(pending, None)
+        pos, neg = _update("pos", pos), _update("neg", neg)
+        if pos is not None:
+            self._pos.append(pos)
+            self._reduced.pop("_pos", None)
+        if neg is not None:
+            self._neg.append(neg)
+            self._reduced.pop("_neg", None)
 
     def _drop(self, pending: str) -> None:
         getattr(self, pending).clear()
@@ -183,11 +186,10 @@ class Accumulator(Module):
         """
         if type(self) is not Accumulator or watched(self) or self._reduce is not torch.sum:
             return None
-        try:
-            halves = self._full is None
-            upper, lower = (limit_of(self._upper), limit_of(self._lower)) if halves else limits_of(self._full)
-        except Unknown:
+        limits = self._limits()
+        if limits is None:
             return None
+        upper, lower = limits
         every = kept(self._pos) + kept(self._neg)
         if any(u.shape != param.shape or u.dtype != param.dtype or u.device != param.device for u in every):
             return None
@@ -198,6 +200,21 @@ class Accumulator(Module):
         else:
             pos, neg = (self._only(updates) for updates in ("_pos", "_neg"))
         return {"pos": pos, "neg": neg, "upper": upper, "lower": lower}
+
+    def _limits(self) -> tuple[Limit | None, Limit | None] | None:
+        """What the bounds stand for, found out once for each change of them; None if they are others."""
+        bounds, (known, limits) = (self._upper, self._lower, self._full), self.__dict__.get("_known", ((), None))
+        if len(known) != 3 or any(now is not then for now, then in zip(bounds, known, strict=True)):
+            try:
+                halves = self._full is None
+                limits = (limit_of(self._upper), limit_of(self._lower)) if halves else limits_of(self._full)
+            except Unknown:
+                limits = None
+            self.__dict__["_known"] = bounds, limits
+        return limits
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_known"}
 
     def _only(self, pending: str) -> torch.Tensor | None:
         updates = getattr(self, pending)

@@ -77,6 +77,13 @@ class Deferred:
         self.dtype = found.pop() if found else torch.get_default_dtype()
         self._cached: torch.Tensor | None = None
 
+    @classmethod
+    def _of(cls, outers: tuple[ops.OuterProduct, ...], dtype: torch.dtype) -> Deferred:
+        """Outer products that are known to fit each other, without a gradient."""
+        made = cls.__new__(cls)
+        made.outers, made.dtype, made._cached = outers, dtype, None
+        return made
+
     @property
     def shape(self) -> torch.Size:
         """Shape of the update, ``(O, I)``."""
