@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from ... import ops
 from ..base import SynapseConstructor
-from ._base import Init, WeightedConnection, average, sizes
+from ._base import Init, SumNumbers, WeightedConnection, average, sizes
 from ._plan import chunks
 from ._program import enter
 
@@ -88,6 +88,10 @@ class MatrixConnection(WeightedConnection):
 
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_dense(*args, **kwargs)
+
+    def _packed_sum(self) -> SumNumbers | None:
+        """See :meth:`WeightedConnection._packed`."""
+        return self._packed("dense")
 
     def _enter(self, program: ops.Program, inputs: ops.Operand) -> ops.Operand | None:
         """A step as instructions, see :func:`._program.enter`."""
