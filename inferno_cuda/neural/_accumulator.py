@@ -158,8 +158,8 @@ class Accumulator(Module):
 
     def clear(self, **kwargs) -> None:
         """Drops all pending updates."""
-        del self.pos
-        del self.neg
+        self._drop("_pos")
+        self._drop("_neg")
 
     def update(self, param: torch.Tensor, **kwargs) -> torch.Tensor | None:
         """What the pending updates add to ``param``, or None if there are none."""
@@ -190,15 +190,16 @@ class Accumulator(Module):
         if limits is None:
             return None
         upper, lower = limits
-        every = kept(self._pos) + kept(self._neg)
+        sides = kept(self._pos), kept(self._neg)
+        every = sides[0] + sides[1]
+        if every and all(u.__class__ is Deferred and u.fits(param) for u in every):
+            pos, neg = ([outer for u in updates for outer in u.outers] for updates in sides)
+            return {"pos": pos, "neg": neg, "upper": upper, "lower": lower}
         if any(u.shape != param.shape or u.dtype != param.dtype or u.device != param.device for u in every):
             return None
         if any(isinstance(u, torch.Tensor) and (not has_memory(u) or overlap(u, param)) for u in every):
             return None
-        if every and all(isinstance(u, Deferred) for u in every):
-            pos, neg = ([outer for u in kept(updates) for outer in u.outers] for updates in (self._pos, self._neg))
-        else:
-            pos, neg = (self._only(updates) for updates in ("_pos", "_neg"))
+        pos, neg = (self._only(updates) for updates in ("_pos", "_neg"))
         return {"pos": pos, "neg": neg, "upper": upper, "lower": lower}
 
     def _limits(self) -> tuple[Limit | None, Limit | None] | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -48,12 +47,12 @@ class NeuronSequence(NamedTuple):
 
 def watched(module: nn.Module) -> bool:
     """Whether hooks, such as those of monitors, are to see every call of the module."""
-    own = module.__dict__.get  # spelled out: it is asked in every step
+    own = module.__dict__  # spelled out, since it is asked in every step
     return bool(
-        own("_forward_hooks")
-        or own("_forward_pre_hooks")
-        or own("_backward_hooks")
-        or own("_backward_pre_hooks")
+        own["_forward_hooks"]
+        or own["_forward_pre_hooks"]
+        or own["_backward_hooks"]
+        or own["_backward_pre_hooks"]
         or torch_module._global_forward_hooks
         or torch_module._global_forward_pre_hooks
         or torch_module._global_backward_hooks
@@ -72,12 +71,11 @@ def covers(module: nn.Module, method: str, step: str = "forward") -> bool:
 
 def stands_for(module: nn.Module, method: str, step: str) -> bool:
     """Whether no subclass has a ``step`` of its own without the ``method`` for sequences."""
-    return step not in module.__dict__ and _defines(type(module), method, step, getattr(type(module), step, None))
+    return step not in module.__dict__ and defines(type(module), method, step)
 
 
-@functools.lru_cache(maxsize=1024)
-def _defines(cls: type, method: str, step: str, present: Callable | None) -> bool:
-    # a step that was put into the class later is another key
+def defines(cls: type, method: str, step: str) -> bool:
+    """Whether no subclass of those that have the ``method`` has a ``step`` of its own, without the method."""
     return _definer(cls.__mro__, method) <= _definer(cls.__mro__, step)
 
 

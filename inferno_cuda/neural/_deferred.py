@@ -94,6 +94,10 @@ class Deferred:
         """Device of the update."""
         return self.outers[0].post.device
 
+    def fits(self, param: torch.Tensor) -> bool:
+        """Whether it is an update of this parameter, by shape, dtype and device."""
+        return self.dtype == param.dtype and self.shape == param.shape and self.device == param.device
+
     def rows(self) -> torch.Tensor:
         """Numbers of the outputs whose row may not be 0, ascending, int64."""
         return torch.stack([(o.post != 0).any(0) for o in self.outers]).any(0).nonzero().flatten()

@@ -15,6 +15,7 @@ from ..ops.common import has_memory
 from ..state import Module
 from ..state._check import instance, same_shape
 from ._accumulator import Accumulator, Reduction, saved_updates
+from ._deferred import Deferred
 
 
 def _rebuild_updater(base: type, name: str, params: tuple[str, ...]) -> Updater:
@@ -39,6 +40,14 @@ def _accumulator_property(param: str) -> property:
         self.updates_[param].clear()
 
     return property(read, write, drop, f"Accumulator of '{param}'. Takes ``pos`` or a pair ``(pos, neg)``.")
+
+
+def hand_over(updater: nn.Module, param: str, pos: torch.Tensor | Deferred | None, neg: Any) -> None:
+    """``updater.param = pos, neg``, without the way of an assignment to a module where it is our own."""
+    if getattr(updater, "_base", None) is Updater:
+        updater._modules["updates_"]._modules[param]._append(pos, neg)
+    else:
+        setattr(updater, param, (pos, neg))
 
 
 def assign(owner: nn.Module, name: str, value: torch.Tensor) -> None:
@@ -155,13 +164,15 @@ class Updater(Module):
         write = getattr(parent, "_update_parameter", lambda name, value: assign(parent, name, value))
         with torch.no_grad():
             values, fused = {}, {}
+            accumulators = self.updates_
             for name in params or self.names:
-                accumulator, present = self.updates_[name], self._read(name)
+                accumulator = accumulators[name]
                 held = self._written_in_place(name)
                 arguments = None if held is None else accumulator._fused(held)
                 if arguments is not None:
                     fused[name] = held, arguments
                     continue
+                present = self._read(name)
                 value = accumulator(present, **kwargs)
                 if value is not present:
                     _check_new(name, value, present)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -9,11 +10,17 @@ import torch.nn as nn
 
 from ...ops.layer_step import layer_step_plain
 from ...state._replay import check_may_step
-from .._coverage import stands_for, watched
+from .._coverage import defines, watched
+
+_SUM, _STEP = "_packed_sum", "_packed_step"
 
 
-def _unseen(part: nn.Module, method: str) -> bool:
-    return hasattr(type(part), method) and not watched(part) and stands_for(part, method, "forward")
+@functools.lru_cache(maxsize=256)
+def _known(connection: type, synapse: type, neuron: type, *steps: Any) -> bool:
+    """Whether classes have what stands for their steps, given too: those put into a class later are other keys."""
+    has = hasattr(connection, _SUM) and hasattr(synapse, _STEP) and hasattr(neuron, _STEP)
+    sums = has and defines(connection, _SUM, "forward") and defines(connection, _SUM, "_undelayed")
+    return sums and defines(synapse, _STEP, "forward") and defines(neuron, _STEP, "forward")
 
 
 def step_at_once(connection: nn.Module, neuron: nn.Module, inputs: tuple[Any, ...]) -> torch.Tensor | None:
@@ -21,16 +28,19 @@ def step_at_once(connection: nn.Module, neuron: nn.Module, inputs: tuple[Any, ..
 
     They do where hooks watch them, a subclass has steps of its own, a gradient is to pass, or no kernel takes them.
     """
-    if len(inputs) != 1 or not isinstance(x := inputs[0], torch.Tensor) or not x.is_cpu:
+    if len(inputs) != 1 or not isinstance(x := inputs[0], torch.Tensor) or not x.is_cpu or x.ndim < 2:
         return None
-    if not (_unseen(connection, "_packed_sum") and stands_for(connection, "_packed_sum", "_undelayed")):
+    synapse = connection._modules.get("synapse_")
+    if synapse is None or watched(connection) or watched(synapse) or watched(neuron):
         return None
-    synapse = connection._modules["synapse_"]
-    if not (_unseen(synapse, "_packed_step") and _unseen(neuron, "_packed_step")):
+    kinds = type(connection), type(synapse), type(neuron)
+    if not _known(*kinds, kinds[0].forward, kinds[1].forward, kinds[2].forward):
+        return None
+    if "forward" in connection.__dict__ or "forward" in synapse.__dict__ or "forward" in neuron.__dict__:
         return None
     check_may_step()
     weights, neurons = connection._packed_sum(), neuron._packed_step()
-    if weights is None or neurons is None or x.ndim < 2 or torch.is_autocast_enabled("cpu"):
+    if weights is None or neurons is None or torch.is_autocast_enabled("cpu"):
         return None
     data = connection._to_synapse(x)
     numbers = synapse._packed_step(data)
