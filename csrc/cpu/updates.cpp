@@ -48,12 +48,28 @@ template <class T>
 INFERNO_HD void mark_line(const T* values, int64_t count, uint8_t* marks) {
   for (int64_t i = 0; i < count; ++i) marks[i] |= uint8_t(load(values[i]) != 0);
 }
-#define INFERNO_LINES(T, C)                                                             \
-  INFERNO_CLONES void add_contiguous(C value, const T* pre, int64_t count, C* sums) {   \
-    add_line(value, pre, count, sums);                                                  \
-  }                                                                                     \
-  INFERNO_CLONES void mark_contiguous(const T* values, int64_t count, uint8_t* marks) { \
-    mark_line(values, count, marks);                                                    \
+// Returns how many are not 0.
+template <class T>
+INFERNO_HD int64_t copy_line(const T* from, int64_t count, T* to) {
+  int64_t values = 0;
+  for (int64_t begin = 0; begin < count; begin += block) {
+    const int64_t end = begin + block < count ? begin + block : count;
+    int32_t some = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      to[i] = from[i];
+      some += int32_t(load(from[i]) != 0);
+    }
+    values += some;
+  }
+  return values;
+}
+#define INFERNO_LINES(T, C)                                                                                          \
+  INFERNO_CLONES void add_contiguous(C value, const T* pre, int64_t count, C* sums) {                                \
+    add_line(value, pre, count, sums);                                                                               \
+  }                                                                                                                  \
+  INFERNO_CLONES int64_t copy_contiguous(const T* from, int64_t count, T* to) { return copy_line(from, count, to); } \
+  INFERNO_CLONES void mark_contiguous(const T* values, int64_t count, uint8_t* marks) {                              \
+    mark_line(values, count, marks);                                                                                 \
   }
 INFERNO_LINES(float, float)
 INFERNO_LINES(double, double)
@@ -67,18 +83,14 @@ void load_all(const void* from, int64_t begin, int64_t count, C* to) {
 }
 
 template <class T>
-INFERNO_HD int64_t copy_and_count(const T* from, int64_t stride, int64_t count, T* to) {
+int64_t copy_counting(const T* from, int64_t stride, int64_t count, T* to) {
+  if (stride == 1) return copy_contiguous(from, count, to);
   int64_t values = 0;
   for (int64_t i = 0; i < count; ++i) {
     to[i] = from[i * stride];
     values += int64_t(load(to[i]) != 0);
   }
   return values;
-}
-
-template <class T>
-int64_t copy_counting(const T* from, int64_t stride, int64_t count, T* to) {
-  return stride == 1 ? copy_and_count(from, 1, count, to) : copy_and_count(from, stride, count, to);
 }
 
 // Which of a side's elements have a value that is not 0 in any sample.
@@ -94,85 +106,123 @@ std::vector<uint8_t> marked(const Plane& plane, bool is_bool, int64_t batch, int
   return marks;
 }
 
-std::vector<int64_t> places_of(const std::vector<uint8_t>& marks) {
-  std::vector<int64_t> places;
-  for (size_t i = 0; i < marks.size(); ++i)
-    if (marks[i]) places.push_back(int64_t(i));
-  return places;
+constexpr int64_t stretch = 16;
+
+// Most stretches of spikes have none.
+template <class T>
+bool any_of_stretch(const T* values) {
+  int32_t any = 0;
+  for (int64_t i = 0; i < stretch; ++i) any |= int32_t(load(values[i]) != 0);
+  return any != 0;
 }
 
-// One sum of outer products, whichever side has fewer values leading: of an output all inputs, or of an input all
-// outputs.
+// Values that are not 0, by the line that they are in: of an output its samples, of a sample its inputs.
+template <class C>
+struct Lines {
+  struct Value {
+    int64_t place;
+    C value;
+  };
+  std::vector<size_t> starts;  // of each line; the last is the end
+  std::vector<Value> values;
+
+  size_t size(int64_t line) const { return starts[line + 1] - starts[line]; }
+  const Value* begin(int64_t line) const { return values.data() + starts[line]; }
+  const Value* end(int64_t line) const { return values.data() + starts[line + 1]; }
+};
+
+// One sum of outer products. Of an output with values it changes all inputs, or those alone that have values.
 template <class T>
 class Product {
  public:
   using C = Compute<T>;
 
-  Product(const OuterUpdateArgs& a, const Outer& outer)
-      : outer(outer), rows_(marked<T>(outer.post, outer.bool_post, outer.batch, a.outputs)) {
-    columns = places_of(marked<T>(outer.pre, outer.bool_pre, outer.batch, a.inputs));
-    const int64_t rows = std::count_if(rows_.begin(), rows_.end(), [](uint8_t row) { return row != 0; });
-    by_column = int64_t(columns.size()) * a.outputs < rows * a.inputs;
-    if (by_column) list_values();
+  Product(const OuterUpdateArgs& a, const Outer& outer) : outer(outer), inputs_(a.inputs) {
+    list_posts(a.outputs);
+    columns = marked<T>(outer.pre, outer.bool_pre, outer.batch, a.inputs);
+    const auto set = [](uint8_t mark) { return mark != 0; };
+    int64_t rows = 0;
+    for (int64_t o = 0; o < a.outputs; ++o) rows += has_row(o);
+    by_column = std::count_if(columns.begin(), columns.end(), set) * a.outputs < rows * a.inputs;
   }
 
-  C post(int64_t b, int64_t o) const { return side_value<T>(outer.post, outer.bool_post, b, o); }
   C pre(int64_t b, int64_t i) const { return side_value<T>(outer.pre, outer.bool_pre, b, i); }
-  bool has_row(int64_t o) const { return rows_[o]; }
+  bool has_row(int64_t o) const { return posts_.size(o) > 0; }
 
-  // sums[i] of inputs [begin, end) for one output.
-  void add_row(int64_t o, int64_t begin, int64_t end, C* sums) const {
-    if (by_column) {
-      for (size_t j = 0; j < columns.size(); ++j)
-        if (columns[j] >= begin && columns[j] < end) sums[columns[j] - begin] = at(o, j);
-      return;
-    }
+  // place: of each input that has values, its number among those that are changed
+  void list_pres(const std::vector<int64_t>& place) {
+    pres_.starts.assign(1, 0);
     for (int64_t b = 0; b < outer.batch; ++b) {
-      const C value = post(b, o);
-      if (value == C(0)) continue;
-      if (!outer.bool_pre && outer.pre.rest_stride == 1)
-        add_contiguous(value, static_cast<const T*>(outer.pre.data) + b * outer.pre.batch_stride + begin, end - begin,
-                       sums);
-      else
-        for (int64_t i = begin; i < end; ++i) sums[i - begin] = sums[i - begin] + met(value, pre(b, i));
+      for (int64_t first = 0; first < inputs_; first += stretch) {
+        const int64_t end = std::min(first + stretch, inputs_);
+        if (!outer.bool_pre && outer.pre.rest_stride == 1 && end - first == stretch &&
+            !any_of_stretch(static_cast<const T*>(outer.pre.data) + b * outer.pre.batch_stride + first))
+          continue;
+        for (int64_t i = first; i < end; ++i)
+          if (const C value = pre(b, i); value != C(0)) pres_.values.push_back({place[i], value});
+      }
+      pres_.starts.push_back(pres_.values.size());
     }
   }
 
-  C at(int64_t o, size_t column) const {
-    C sum = 0;
-    for (size_t k = starts_[column]; k < starts_[column + 1]; ++k)
-      sum = sum + met(post(values_[k].sample, o), values_[k].value);
-    return sum;
+  // How many pairs of values an output has.
+  size_t pairs(int64_t o) const {
+    size_t count = 0;
+    for (auto post = posts_.begin(o); post != posts_.end(o); ++post) count += pres_.size(post->place);
+    return count;
   }
 
-  // sums[k] of a column for some outputs, whose values of a sample lie side by side from posts[sample * stride] on.
-  void add_column(size_t column, const C* posts, int64_t stride, int64_t count, C* sums) const {
-    for (size_t k = starts_[column]; k < starts_[column + 1]; ++k)
-      add_contiguous(values_[k].value, posts + values_[k].sample * stride, count, sums);
+  // Calls f with the place of each pair and its product, samples in ascending order.
+  template <class F>
+  void each_pair(int64_t o, F&& f) const {
+    for (auto post = posts_.begin(o); post != posts_.end(o); ++post)
+      for (auto pre = pres_.begin(post->place); pre != pres_.end(post->place); ++pre)
+        f(pre->place, met(post->value, pre->value));
+  }
+
+  // sums[place][k] of some outputs
+  void add_columns(const std::vector<int64_t>& outputs, C* sums) const {
+    const int64_t width = int64_t(outputs.size());
+    std::vector<C> posts(outer.batch * width, C(0));
+    for (int64_t k = 0; k < width; ++k)
+      for (auto post = posts_.begin(outputs[k]); post != posts_.end(outputs[k]); ++post)
+        posts[post->place * width + k] = post->value;
+    for (int64_t b = 0; b < outer.batch; ++b)
+      for (auto pre = pres_.begin(b); pre != pres_.end(b); ++pre)
+        add_contiguous(pre->value, posts.data() + b * width, width, sums + pre->place * width);
+  }
+
+  // sums[i] of all inputs
+  void add_row(int64_t o, C* sums) const {
+    for (auto post = posts_.begin(o); post != posts_.end(o); ++post) {
+      if (!outer.bool_pre && outer.pre.rest_stride == 1)
+        add_contiguous(post->value, static_cast<const T*>(outer.pre.data) + post->place * outer.pre.batch_stride,
+                       inputs_, sums);
+      else
+        for (int64_t i = 0; i < inputs_; ++i) sums[i] = sums[i] + met(post->value, pre(post->place, i));
+    }
   }
 
   const Outer outer;
   bool by_column;
-  std::vector<int64_t> columns;  // inputs with values, ascending
+  std::vector<uint8_t> columns;  // whether an input has values
 
  private:
-  struct Value {
-    int64_t sample;
-    C value;
-  };
-
-  void list_values() {
-    starts_.assign(1, 0);
-    for (const int64_t i : columns) {
-      for (int64_t b = 0; b < outer.batch; ++b)
-        if (const C value = pre(b, i); value != C(0)) values_.push_back({b, value});
-      starts_.push_back(values_.size());
-    }
+  void list_posts(int64_t outputs) {
+    std::vector<size_t> ends(outputs + 1, 0);
+    const auto post = [this](int64_t b, int64_t o) { return side_value<T>(outer.post, outer.bool_post, b, o); };
+    for (int64_t b = 0; b < outer.batch; ++b)
+      for (int64_t o = 0; o < outputs; ++o) ends[o + 1] += size_t(post(b, o) != C(0));
+    for (int64_t o = 0; o < outputs; ++o) ends[o + 1] += ends[o];
+    posts_.starts = ends;
+    posts_.values.resize(ends[outputs]);
+    for (int64_t b = 0; b < outer.batch; ++b)
+      for (int64_t o = 0; o < outputs; ++o)
+        if (const C value = post(b, o); value != C(0)) posts_.values[ends[o]++] = {b, value};
   }
 
-  std::vector<uint8_t> rows_;
-  std::vector<size_t> starts_;  // of each column's values; the last is their end
-  std::vector<Value> values_;
+  int64_t inputs_;
+  Lines<C> posts_, pres_;
 };
 
 template <class T>
@@ -182,105 +232,150 @@ class OuterUpdate {
  public:
   explicit OuterUpdate(const OuterUpdateArgs& a) : a_(a) {
     for (int32_t k = 0; k < a.outers; ++k) products_.emplace_back(a, a.outer[k]);
-    for (const Product<T>& product : products_)
-      if (product.by_column) columns_.insert(columns_.end(), product.columns.begin(), product.columns.end());
-    std::sort(columns_.begin(), columns_.end());
-    columns_.erase(std::unique(columns_.begin(), columns_.end()), columns_.end());
-    lay_out_columns();
+    std::vector<int64_t> place(a.inputs, -1);
+    for (int64_t i = 0; i < a.inputs; ++i)
+      for (const Product<T>& product : products_)
+        if (product.by_column && product.columns[i] && place[i] < 0) {
+          place[i] = int64_t(columns_.size());
+          columns_.push_back(i);
+        }
+    for (Product<T>& product : products_)
+      if (product.by_column) product.list_pres(place);
+    met_.resize(columns_.size(), 0);
+    for (auto* values : {&param_, &pos_, &neg_, &sums_}) values->resize(a.inputs, C(0));
   }
 
   void run(int64_t begin, int64_t end) {
-    std::vector<int64_t> some;
     for (int64_t o = begin; o < end; ++o) {
       const auto has = [o](bool by_column) {
         return [=](const Product<T>& p) { return p.by_column == by_column && p.has_row(o); };
       };
       if (std::any_of(products_.begin(), products_.end(), has(false)))
         change_row(o);
-      else if (std::any_of(products_.begin(), products_.end(), has(true)))
-        some.push_back(o);
-      if (some.empty() || (int64_t(some.size()) < lanes && o + 1 < end)) continue;
-      change_columns(some);
-      some.clear();
+      else if (!std::any_of(products_.begin(), products_.end(), has(true)))
+        continue;
+      else if (2 * pairs(o) < columns_.size())
+        change_some(o);
+      else
+        dense_.push_back(o);
+      if (int64_t(dense_.size()) == lanes) change_columns();
     }
+    change_columns();
   }
 
  private:
   static constexpr int64_t lanes = 16;  // outputs whose columns are changed together
 
-  // Where each product's columns are among all of them.
-  void lay_out_columns() {
-    for (const Product<T>& product : products_) {
-      places_.emplace_back();
-      if (product.by_column)
-        for (const int64_t column : product.columns)
-          places_.back().push_back(std::lower_bound(columns_.begin(), columns_.end(), column) - columns_.begin());
-    }
-    const size_t count = std::max(int64_t(columns_.size()) * lanes, block);
-    param_.resize(count);
-    pos_.resize(count);
-    neg_.resize(count);
-    sums_.resize(block);
+  std::vector<C>& side_of(const Product<T>& product) { return product.outer.negative ? neg_ : pos_; }
+
+  void change_all(int64_t count) {
+    for (int64_t j = 0; j < count; j += block)
+      change(a_.upper, a_.lower, param_.data() + j, pos_.data() + j, neg_.data() + j, std::min(block, count - j), true);
   }
 
   void change_row(int64_t o) {
     T* row = static_cast<T*>(a_.param) + o * a_.inputs;
-    for (int64_t begin = 0; begin < a_.inputs; begin += block) {
-      const int64_t end = std::min(begin + block, a_.inputs), count = end - begin;
-      std::fill_n(pos_.begin(), count, C(0));
-      std::fill_n(neg_.begin(), count, C(0));
-      for (const Product<T>& product : products_) {
-        std::fill_n(sums_.begin(), count, C(0));
-        product.add_row(o, begin, end, sums_.data());
-        C* side = product.outer.negative ? neg_.data() : pos_.data();
-        for (int64_t i = 0; i < count; ++i) side[i] = side[i] + sums_[i] * C(product.outer.scale);
-      }
-      for (int64_t i = 0; i < count; ++i) param_[i] = load(row[begin + i]);
-      change(a_.upper, a_.lower, param_.data(), pos_.data(), neg_.data(), count, true);
-      for (int64_t i = 0; i < count; ++i) row[begin + i] = store<T>(param_[i]);
+    std::fill(pos_.begin(), pos_.end(), C(0));
+    std::fill(neg_.begin(), neg_.end(), C(0));
+    for (const Product<T>& product : products_) {
+      std::fill(sums_.begin(), sums_.end(), C(0));
+      if (product.by_column)
+        product.each_pair(o, [&](int64_t place, C value) {
+          C& sum = sums_[columns_[place]];
+          sum = sum + value;
+        });
+      else
+        product.add_row(o, sums_.data());
+      std::vector<C>& side = side_of(product);
+      for (int64_t i = 0; i < a_.inputs; ++i) side[i] = side[i] + sums_[i] * C(product.outer.scale);
     }
+    for (int64_t i = 0; i < a_.inputs; ++i) param_[i] = load(row[i]);
+    change_all(a_.inputs);
+    for (int64_t i = 0; i < a_.inputs; ++i) row[i] = store<T>(param_[i]);
   }
 
-  // Of some outputs, [columns, outputs]: vectors go along these, since memory along a column is far apart.
-  void change_columns(const std::vector<int64_t>& outputs) {
-    const int64_t width = int64_t(outputs.size()), count = int64_t(columns_.size()) * width;
+  size_t pairs(int64_t o) const {
+    size_t count = 0;
+    for (const Product<T>& product : products_)
+      if (product.by_column) count += product.pairs(o);
+    return count;
+  }
+
+  // Of an output the columns that its samples have values in.
+  void change_some(int64_t o) {
+    some_.clear();
+    for (const Product<T>& product : products_)
+      if (product.by_column)
+        product.each_pair(o, [&](int64_t place, C) {
+          if (met_[place]) return;
+          met_[place] = 1;
+          some_.push_back(place);
+        });
+    const int64_t count = int64_t(some_.size());
+    T* row = static_cast<T*>(a_.param) + o * a_.inputs;
     std::fill_n(pos_.begin(), count, C(0));
     std::fill_n(neg_.begin(), count, C(0));
-    for (size_t k = 0; k < products_.size(); ++k)
-      if (products_[k].by_column) add_columns(products_[k], places_[k], outputs);
-    T* const param = static_cast<T*>(a_.param);
-    for (int64_t l = 0; l < width; ++l) {
-      const T* row = param + outputs[l] * a_.inputs;
-      for (size_t j = 0; j < columns_.size(); ++j) param_[j * width + l] = load(row[columns_[j]]);
+    for (const Product<T>& product : products_) {
+      if (!product.by_column || !product.has_row(o)) continue;
+      for (const int64_t place : some_) sums_[place] = C(0);
+      product.each_pair(o, [&](int64_t place, C value) { sums_[place] = sums_[place] + value; });
+      std::vector<C>& side = side_of(product);
+      for (int64_t j = 0; j < count; ++j) side[j] = side[j] + sums_[some_[j]] * C(product.outer.scale);
     }
-    for (int64_t j = 0; j < count; j += block)
-      change(a_.upper, a_.lower, param_.data() + j, pos_.data() + j, neg_.data() + j, std::min(block, count - j), true);
-    for (int64_t l = 0; l < width; ++l) {
-      T* row = param + outputs[l] * a_.inputs;
-      for (size_t j = 0; j < columns_.size(); ++j) row[columns_[j]] = store<T>(param_[j * width + l]);
-    }
+    for (int64_t j = 0; j < count; ++j) param_[j] = load(row[columns_[some_[j]]]);
+    change_all(count);
+    for (int64_t j = 0; j < count; ++j) row[columns_[some_[j]]] = store<T>(param_[j]);
+    for (const int64_t place : some_) met_[place] = 0;
   }
 
-  void add_columns(const Product<T>& product, const std::vector<int64_t>& places, const std::vector<int64_t>& outputs) {
-    const int64_t width = int64_t(outputs.size());
-    posts_.resize(product.outer.batch * width);
-    for (int64_t b = 0; b < product.outer.batch; ++b)
-      for (int64_t l = 0; l < width; ++l) posts_[b * width + l] = product.post(b, outputs[l]);
-    C* const side = product.outer.negative ? neg_.data() : pos_.data();
-    const C scale = C(product.outer.scale);
-    for (size_t j = 0; j < product.columns.size(); ++j) {
-      C sums[lanes] = {};
-      product.add_column(j, posts_.data(), width, width, sums);
-      C* line = side + places[j] * width;
-      for (int64_t l = 0; l < width; ++l) line[l] = line[l] + sums[l] * scale;
+  // All columns of the outputs in dense_, [columns, outputs]: vectors go along these.
+  void change_columns() {
+    const int64_t width = int64_t(dense_.size()), count = int64_t(columns_.size()) * width;
+    if (width == 0) return;
+    for (auto* values : {&param_, &pos_, &neg_, &sums_})
+      if (int64_t(values->size()) < count) values->resize(count);
+    std::fill_n(pos_.begin(), count, C(0));
+    std::fill_n(neg_.begin(), count, C(0));
+    for (const Product<T>& product : products_) {
+      if (!product.by_column) continue;
+      std::fill_n(sums_.begin(), count, C(0));
+      product.add_columns(dense_, sums_.data());
+      std::vector<C>& side = side_of(product);
+      for (int64_t j = 0; j < count; ++j) side[j] = side[j] + sums_[j] * C(product.outer.scale);
+    }
+    each_row([](const T& weight, C& value) { value = load(weight); });
+    change_all(count);
+    each_row([](T& weight, const C& value) { weight = store<T>(value); });
+    dense_.clear();
+  }
+
+  // Calls f with every weight in the columns of the outputs in dense_ and its place in param_, several rows at once.
+  template <class F>
+  void each_row(F&& f) {
+    constexpr int64_t most = 4;
+    const int64_t width = int64_t(dense_.size());
+    for (int64_t first = 0; first < width; first += most) {
+      const int64_t rows = std::min(most, width - first);
+      T* row[most];
+      for (int64_t l = 0; l < most; ++l)
+        row[l] = static_cast<T*>(a_.param) + dense_[first + std::min(l, rows - 1)] * a_.inputs;
+      C* to = param_.data() + first;
+      for (const int64_t column : columns_) {
+        if (rows == most)
+          for (int64_t l = 0; l < most; ++l) f(row[l][column], to[l]);
+        else
+          for (int64_t l = 0; l < rows; ++l) f(row[l][column], to[l]);
+        to += width;
+      }
     }
   }
 
   const OuterUpdateArgs& a_;
   std::vector<Product<T>> products_;
-  std::vector<int64_t> columns_;              // with values, of the products that go by column
-  std::vector<std::vector<int64_t>> places_;  // of each product's columns in them
-  std::vector<C> param_, pos_, neg_, sums_, posts_;
+  std::vector<int64_t> columns_;       // inputs with values in products that go by column, ascending
+  std::vector<int64_t> some_, dense_;  // places among these, and outputs
+  std::vector<uint8_t> met_;
+  std::vector<C> param_, pos_, neg_, sums_;
 };
 
 }  // namespace

@@ -105,11 +105,16 @@ class SpikeMonitor(StateMonitor):
 
     readings: Readings | None = None
 
+    def _run(self, side: str, module: nn.Module, *args: Any) -> None:
+        readings = self.readings
+        if readings is None or len(args) != 2 or not readings.has_recorded(self, args):
+            super()._run(side, module, *args)
+
     def _monitor_call(self, module: nn.Module, *args: Any) -> None:
         readings = self.readings
         if readings is None or len(args) != 2:
             super()._monitor_call(module, *args)
-        elif not readings.recorded(self, module, args):
+        elif not readings.records(self, module, args):
             if self.filter_ is is_given and (self.map_ is as_tuple or isinstance(self.map_, OneShape)):
                 self._modules["reducer_"](*self.map_(readings.value(module, self._observed_path, args)))
             else:

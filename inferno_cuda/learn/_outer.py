@@ -44,28 +44,33 @@ def deferred_pairs(
         return None
     if reduction not in MEANS and reduction not in SUMS:
         return None
-    names = [name for pair in pairs for name in pair[:2]]
-    rings = [_ring(monitors[name]) for name in names]
-    if None in rings:
-        return None
-    data, pointers = zip(*rings, strict=True)
-    dtype, batch = data[0].dtype, data[0].shape[1]
-    found = outer_sides(data, pointers) if batch and all(ring.dtype == dtype for ring in data) else None
-    if found is None or any(side.shape != (batch, weight.shape[k % 2]) for k, side in enumerate(found[0])):
-        return None
-    sides, counts = found
-    events = sum(counts[k] * batch / sides[k].numel() for k in (names.index(pair.spikes) for pair in pairs))
-    if events > MOST_EVENTS:
-        return None
+    data, pointers = [], []
+    for pair in pairs:
+        for name in pair[:2]:
+            reducer = monitors[name]._modules["reducer_"]
+            ring = reducer._buffers["_data__data"]
+            if type(reducer) not in READ_AS_RECORDED or reducer._extras["_initial"] or not ring.is_cpu:
+                return None
+            if ring.requires_grad or ring.dtype != weight.dtype:
+                return None
+            data.append(ring)
+            pointers.append(reducer._extras["_data__pointer"])
+    batch = data[0].shape[1]
+    found = outer_sides(data, pointers) if batch else None
+    return None if found is None else _sides(pairs, *found, weight, reduction)
+
+
+def _sides(
+    pairs: Sequence[Pair], sides: list[torch.Tensor], counts: list[int], weight: torch.Tensor, reduction: Reduction
+) -> Sides | None:
+    """The sides of an update from those of outer products; None where the terms are made sooner."""
+    batch, terms, events = len(sides[0]), [], 0.0
     scale = 1.0 / batch if reduction in MEANS else 1.0
-    outers = (OuterProduct(sides[2 * k], sides[2 * k + 1], scale) for k in range(len(pairs)))
-    return routed((Deferred._of((outer,), dtype), pair.rate) for outer, pair in zip(outers, pairs, strict=True))
-
-
-def _ring(monitor: nn.Module) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """What a monitor records into and its pointer, if its present state is the newest record."""
-    reducer = monitor._modules["reducer_"]
-    if type(reducer) not in READ_AS_RECORDED or reducer._extras["_initial"]:
-        return None
-    data = reducer._buffers["_data__data"]
-    return None if data.requires_grad or not data.is_cpu else (data, reducer._extras["_data__pointer"])
+    for k, pair in enumerate(pairs):
+        post, pre = sides[2 * k : 2 * k + 2]
+        if post.shape != (batch, weight.shape[0]) or pre.shape != (batch, weight.shape[1]):
+            return None
+        is_post = pair.spikes == pair.post
+        events += counts[2 * k + (not is_post)] / (post if is_post else pre).shape[1]  # of a row or column
+        terms.append((Deferred._of((OuterProduct(post, pre, scale),), weight.dtype), pair.rate))
+    return None if events > MOST_EVENTS else routed(terms)

@@ -7,7 +7,7 @@ other, nobody watches their reducers, and what they record is spikes, or traces 
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -28,13 +28,6 @@ _TRACES = {CumulativeTraceReducer: "cumulative", NearestTraceReducer: "nearest"}
 Path = tuple[str, ...]
 
 
-class Observed(NamedTuple):
-    """Spikes: a bool tensor; or with limits, another one, whose values lie between these where spikes are."""
-
-    tensor: torch.Tensor
-    limits: tuple[float, float] | None = None
-
-
 class Readings:
     """What the monitors of a cell have read in a step of its layer. A copy has read nothing."""
 
@@ -45,7 +38,8 @@ class Readings:
         self._layer: weakref.ref | None = None
         self._hooks: tuple[int, ...] = ()
         self._group: list[weakref.ref] = []
-        self._numbers: tuple = ()
+        self._limits: list[tuple[float, float] | None] = []
+        self._numbers: list[tuple] = []
         self._packed: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def _starts(self, step: tuple) -> bool:
@@ -65,15 +59,22 @@ class Readings:
             self._values[path] = read(module, path)
         return self._values[path]
 
-    def recorded(self, monitor: SpikeMonitor, module: nn.Module, step: tuple) -> bool:
-        """Whether what a monitor is to observe in a step has been recorded, together with what others are to."""
-        if self._starts(step) and step[0]:
-            group = self._together(module)
-            if group and group[0] is monitor and self._record(module, group):
-                self._waiting.update(map(id, group))
-        if id(monitor) not in self._waiting:
+    def has_recorded(self, monitor: SpikeMonitor, step: tuple) -> bool:
+        """Whether what a monitor is to observe in a step was recorded together with what another one observed."""
+        held = self._step
+        if not self._waiting or held[0] is not step[0] or held[1] is not step[1] or id(monitor) not in self._waiting:
             return False
         self._waiting.discard(id(monitor))
+        return True
+
+    def records(self, monitor: SpikeMonitor, module: nn.Module, step: tuple) -> bool:
+        """Records what the monitors are to observe in a step, if it begins with this one; whether it did."""
+        if not self._starts(step) or not step[0]:
+            return False
+        group = self._together(module)
+        if not group or group[0] is not monitor or not self._record(module, group):
+            return False
+        self._waiting.update(map(id, group[1:]))
         return True
 
     def _together(self, module: nn.Module) -> list[SpikeMonitor | None]:
@@ -94,18 +95,30 @@ class Readings:
             if monitor is None or not _observes(monitor, module):
                 return False
             reducer = monitor._modules["reducer_"]
-            traced = _traced(reducer, paths.setdefault(monitor._observed_path, len(paths)))
-            if traced is None:
+            kind, buffer, extras = type(reducer), reducer._buffers["_data__data"], reducer._extras
+            if kind is PassthroughReducer:
+                how = "instant", 0.0, 1.0, None, None
+            elif kind in _TRACES:
+                how = _TRACES[kind], reducer.decay, reducer.amplitude, reducer.target, reducer.tolerance
+            else:
                 return False
-            data.append(reducer._buffers["_data__data"])
-            pointers.append(reducer._extras["_data__pointer"])
-            numbers.append(traced)
-        observed = [_observed(module, path) for path in paths]
-        if None in observed:
-            return False
-        tensors, limits = zip(*observed, strict=True)
-        if (limits, numbers) != self._numbers:
-            self._numbers, self._packed = (limits, numbers), pack_traces(limits, numbers)
+            if extras["_initial"] or watched(reducer) or reducer.data_._held or not reducer._placed:
+                return False
+            if buffer is None or buffer.requires_grad or not buffer.is_cpu:
+                return False
+            data.append(buffer)
+            pointers.append(extras["_data__pointer"])
+            numbers.append((paths.setdefault(monitor._observed_path, len(paths)), *how, buffer.dtype))
+        tensors, limits = [], []
+        for path in paths:
+            observed, between = _observed(module, path)
+            if observed is None or not observed.is_cpu or observed.requires_grad:
+                return False
+            tensors.append(observed)
+            limits.append(between)
+        if limits != self._limits or numbers != self._numbers:
+            self._limits, self._numbers = limits, numbers
+            self._packed = pack_traces(limits, [Traced(*how) for how in numbers])
         return self._packed is not None and traces_push_plain(data, pointers, tensors, self._packed)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Readings:
@@ -122,34 +135,19 @@ def _observes(monitor: SpikeMonitor, module: nn.Module) -> bool:
     return runs and usual and monitor._observed() is module
 
 
-def _traced(reducer: nn.Module, observed: int) -> Traced | None:
-    """How a reducer records, if it has begun to, and nothing but the kernel can see it."""
-    kind, extras = type(reducer), reducer._extras
-    data = reducer._buffers["_data__data"]
-    if (kind not in _TRACES and kind is not PassthroughReducer) or extras["_initial"] or watched(reducer):
-        return None
-    if reducer.data_._held or data is None or data.requires_grad or not reducer._placed or not data.is_cpu:
-        return None
-    if kind is PassthroughReducer:
-        return Traced(observed, "instant", 0.0, 1.0, None, None, data.dtype)
-    numbers = reducer.decay, reducer.amplitude, reducer.target, reducer.tolerance
-    return Traced(observed, _TRACES[kind], *numbers, data.dtype)
-
-
-def _observed(module: nn.Module, path: Path) -> Observed | None:
-    """Spikes at a path, without a copy of them; None if the kernel does not take them."""
+def _observed(module: nn.Module, path: Path) -> tuple[torch.Tensor | None, tuple[float, float] | None]:
+    """Spikes at a path, without a copy of them: a bool tensor; or another one, whose values lie between two where
+    spikes are, and these; None if they are neither.
+    """
     owner, name = read(module, path[:-1]), path[-1]
     how = getattr(type(owner), name, None)
-    if how is Connection.synspike and not owner.delayedby:
-        owner = owner.synapse
-        how = getattr(type(owner), "spike", None)
-        name = "spike"
-    if how is SpikeMixin.spike:
-        found = Observed(owner.spike_._newest())
-    else:
-        limits = owner._spike_limits() if how is SpikeRefractoryMixin.spike else None
-        found = Observed(getattr(owner, name)) if limits is None else Observed(owner.refrac_.value, limits)
-    value = found.tensor
-    if not isinstance(value, torch.Tensor) or not value.is_cpu or value.requires_grad:
-        return None
-    return found if found.limits is not None or value.dtype == torch.bool else None
+    if how is SpikeRefractoryMixin.spike:
+        limits = owner._spike_limits()
+        if limits is not None:
+            return owner._buffers["_refrac__data"], limits
+    elif how is Connection.synspike and not owner.delayedby:
+        synapse = owner._modules["synapse_"]
+        if getattr(type(synapse), "spike", None) is SpikeMixin.spike:
+            return synapse.spike_._newest(), None
+    value = getattr(owner, name)
+    return (value if isinstance(value, torch.Tensor) and value.dtype == torch.bool else None), None

@@ -142,7 +142,7 @@ class Updater(Module):
 
     def clear(self, **kwargs) -> None:
         """Drops all pending updates. Keyword arguments go to :meth:`Accumulator.clear`."""
-        for accumulator in self.updates_.values():
+        for accumulator in self._modules["updates_"]._modules.values():
             accumulator.clear(**kwargs)
 
     def forward(self, *params: str, **kwargs) -> None:
@@ -158,35 +158,42 @@ class Updater(Module):
             ValueError: if an update changes the shape or the device of a parameter.
             TypeError: if it changes the dtype.
         """
-        parent = self.parent
+        parent = self._parent()
         if parent is None:
             raise RuntimeError("the module of this updater does not exist any more")
-        write = getattr(parent, "_update_parameter", lambda name, value: assign(parent, name, value))
+        accumulators = self._modules["updates_"]._modules
+        fused, called = {}, []
+        for name in params or accumulators:
+            accumulator, held = accumulators[name], self._written_in_place(name)
+            arguments = None if held is None else accumulator._fused(held)
+            if arguments is not None:
+                fused[name] = held, arguments
+            else:
+                called.append(name)
         with torch.no_grad():
-            values, fused = {}, {}
-            accumulators = self.updates_
-            for name in params or self.names:
-                accumulator = accumulators[name]
-                held = self._written_in_place(name)
-                arguments = None if held is None else accumulator._fused(held)
-                if arguments is not None:
-                    fused[name] = held, arguments
-                    continue
-                present = self._read(name)
-                value = accumulator(present, **kwargs)
-                if value is not present:
-                    _check_new(name, value, present)
-                    values[name] = value
+            values = self._called(called, kwargs) if called else {}
+            write = getattr(parent, "_update_parameter", lambda name, value: assign(parent, name, value))
             for name, value in values.items():
                 write(name, value)
             for held, arguments in fused.values():
                 ops.apply_updates_(held, **arguments)
 
+    def _called(self, names: list[str], kwargs: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """What calls of accumulators make of parameters, checked; nothing of those that stay."""
+        values = {}
+        for name in names:
+            present = self._read(name)
+            value = self.updates_[name](present, **kwargs)
+            if value is not present:
+                _check_new(name, value, present)
+                values[name] = value
+        return values
+
     def _written_in_place(self, name: str) -> torch.Tensor | None:
         """The tensor of an attribute, where setting it does no more than write this tensor; otherwise None."""
         if torch.compiler.is_compiling():
             return None
-        find = getattr(self.parent, "_written_in_place", None)
+        find = getattr(self._parent(), "_written_in_place", None)
         held = find(name) if find is not None else None
         return held if held is not None and held.is_contiguous() and has_memory(held) else None
 
@@ -275,10 +282,11 @@ class Updatable(ABC):
             clear: whether the updates are dropped once applied.
             **kwargs: passed to the updater, for both.
         """
-        if self.updatable:
-            self.updater(**kwargs)
+        updater = self.updater
+        if updater is not None:
+            updater(**kwargs)
             if clear:
-                self.updater.clear(**kwargs)
+                updater.clear(**kwargs)
 
     def updatesome(self, *params: str, clear: bool = True, **kwargs) -> None:
         """Applies the pending updates of some parameters, one call of the updater each. Nothing without an updater.

@@ -38,9 +38,10 @@ class _AttributeHook(StateHook):
         path, _, name = self.attribute.rpartition(".")
         owner = attrgetter(path)(module) if path else module
         value = _check.instance(self.attribute, getattr(owner, name), Tensor)
+        if not torch.is_grad_enabled() and _is_written(owner, name, value) and self._change(value):
+            return
         with torch.set_grad_enabled(torch.is_grad_enabled() and not isinstance(value, nn.Parameter)):
-            if not (_is_written(owner, name, value) and self._change(value)):
-                assign(owner, name, self._changed(value))
+            assign(owner, name, self._changed(value))
 
     def _change(self, value: Tensor) -> bool:
         """Changes a parameter in place, if that is the same as replacing its values; whether it did."""

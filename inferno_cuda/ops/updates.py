@@ -93,8 +93,9 @@ def _apply_plain(param, pos, neg, upper, lower) -> bool:
             if not 0 < len(every) <= _MOST:
                 return False
             posts, pres, scales = zip(*every, strict=True)
-            if any(side.requires_grad for side in (*posts, *pres)):
-                return False
+            for side in (*posts, *pres):
+                if side.requires_grad:
+                    return False
             _raw_outers(param, posts, pres, scales, len(pos), *bounds)
     except (AttributeError, RuntimeError, TypeError, ValueError):
         return False

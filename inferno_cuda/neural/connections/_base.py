@@ -320,11 +320,11 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
 
     def _packed(self, map: str) -> SumNumbers | None:
         """The sum without delays as a part of one call for a layer; None where it has to be a call."""
-        parameters = self._parameters
+        own = self.__dict__
+        parameters = own["_parameters"]
         weight, bias = parameters.get("weight_"), parameters.get("bias_")
-        if weight is None or parameters.get("delay_") is not None or "parametrizations" in self._modules:
-            return None
-        if "bias_" in self.__dict__ or "delay_" in self.__dict__:  # which pruning computes
+        computed = "bias_" in own or "delay_" in own or "parametrizations" in own["_modules"]  # pruned, or the like
+        if weight is None or computed or parameters.get("delay_") is not None:
             return None
         if torch.is_grad_enabled() and (weight.requires_grad or (bias is not None and bias.requires_grad)):
             return None

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 import torch.nn as nn
+from torch.nn.modules import module as torch_module
 
 from ...ops.layer_step import layer_step_plain
 from ...state._replay import check_may_step
-from .._coverage import defines, watched
+from .._coverage import defines
 
 _SUM, _STEP = "_packed_sum", "_packed_step"
 
@@ -23,6 +24,21 @@ def _known(connection: type, synapse: type, neuron: type, *steps: Any) -> bool:
     return sums and defines(synapse, _STEP, "forward") and defines(neuron, _STEP, "forward")
 
 
+def _watched(*parts: dict[str, Any]) -> bool:
+    """Whether hooks, or what was put in the place of its step, are to see the calls of a module; by its attributes."""
+    for own in parts:
+        if own["_forward_hooks"] or own["_forward_pre_hooks"] or own["_backward_hooks"] or own["_backward_pre_hooks"]:
+            return True
+        if "forward" in own:
+            return True
+    return bool(
+        torch_module._global_forward_hooks
+        or torch_module._global_forward_pre_hooks
+        or torch_module._global_backward_hooks
+        or torch_module._global_backward_pre_hooks
+    )
+
+
 def step_at_once(connection: nn.Module, neuron: nn.Module, inputs: tuple[Any, ...]) -> torch.Tensor | None:
     """``neuron(connection(*inputs))``, bit for bit; None, with nothing changed, where these have to be calls.
 
@@ -31,12 +47,10 @@ def step_at_once(connection: nn.Module, neuron: nn.Module, inputs: tuple[Any, ..
     if len(inputs) != 1 or not isinstance(x := inputs[0], torch.Tensor) or not x.is_cpu or x.ndim < 2:
         return None
     synapse = connection._modules.get("synapse_")
-    if synapse is None or watched(connection) or watched(synapse) or watched(neuron):
+    if synapse is None or _watched(connection.__dict__, synapse.__dict__, neuron.__dict__):
         return None
     kinds = type(connection), type(synapse), type(neuron)
     if not _known(*kinds, kinds[0].forward, kinds[1].forward, kinds[2].forward):
-        return None
-    if "forward" in connection.__dict__ or "forward" in synapse.__dict__ or "forward" in neuron.__dict__:
         return None
     check_may_step()
     weights, neurons = connection._packed_sum(), neuron._packed_step()

@@ -128,8 +128,9 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
         if voltage.requires_grad or refrac.requires_grad or adaptation.requires_grad:
             return None
         sources = [buffers.get(name) for name in self._sources]
-        if any(source is None or source.requires_grad for source in sources):
-            return None
+        for source in sources:
+            if source is None or source.requires_grad:
+                return None
         constants = self._constants.get(self._make_constants, self.step_time, voltage.dtype, sources)
         return NeuronNumbers(voltage, refrac, adaptation, constants, adapt, how)
 

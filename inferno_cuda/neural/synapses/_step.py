@@ -177,7 +177,7 @@ def packed(
     rings, numbers = _plain_rings(synapse, x, currents, dtype), ops.synapse.pack_plain(model, dtype, gain, decay)
     if rings is None or numbers is None:
         return None
-    return SynapseNumbers(tuple(tensor for ring in rings for tensor in ring), numbers)
+    return SynapseNumbers(sum(rings[1:], rings[0]), numbers)
 
 
 def _checked_step(
