@@ -11,7 +11,7 @@ import inferno_cuda
 from inferno_cuda import core, ops, reference
 from inferno_cuda.testing import DTYPES, assert_identical, random_ring
 
-KINDS = ("cumulative", "nearest")
+KINDS = ("cumulative", "nearest", "instant")
 EVENTS = {
     "spikes": {},
     "target": {"target": 1},

@@ -26,7 +26,7 @@ Reduction = Callable[[Tensor, int], Tensor]
 # reducers of ours whose present state is the newest record
 READ_AS_RECORDED = {CumulativeTraceReducer, NearestTraceReducer, PassthroughReducer, EventReducer}
 FEWEST_DEFERRED = 1 << 14  # weights, below which counting spikes does not pay
-MOST_EVENTS = 0.4  # per row and column, with which sparse updates are still the faster ones (measured)
+MOST_EVENTS = 5.0  # per row and column, with which sparse updates are still the faster ones (measured)
 
 MEANS = (torch.mean, functional.mean)
 SUMS = (torch.sum, functional.sum)

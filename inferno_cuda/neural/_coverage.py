@@ -9,6 +9,7 @@ import torch
 import torch.nn as nn
 from torch.nn.modules import module as torch_module
 
+
 class Chunk(NamedTuple):
     """Positional arguments of a module for some steps: tensors have the steps in front."""
 

@@ -175,8 +175,10 @@ class Updater(Module):
             write = getattr(parent, "_update_parameter", lambda name, value: assign(parent, name, value))
             for name, value in values.items():
                 write(name, value)
-            for held, arguments in fused.values():
+            for name, (held, arguments) in fused.items():
                 ops.apply_updates_(held, **arguments)
+                if hasattr(parent, "_settle"):
+                    parent._settle(name)
 
     def _called(self, names: list[str], kwargs: dict[str, Any]) -> dict[str, torch.Tensor]:
         """What calls of accumulators make of parameters, checked; nothing of those that stay."""
@@ -190,10 +192,11 @@ class Updater(Module):
         return values
 
     def _written_in_place(self, name: str) -> torch.Tensor | None:
-        """The tensor of an attribute, where setting it does no more than write this tensor; otherwise None."""
+        """The tensor of an attribute, where setting it does no more than write and settle it; otherwise None."""
         if torch.compiler.is_compiling():
             return None
-        find = getattr(self._parent(), "_written_in_place", None)
+        parent = self._parent()
+        find = getattr(parent, "_settled_in_place", None) or getattr(parent, "_written_in_place", None)
         held = find(name) if find is not None else None
         return held if held is not None and held.is_contiguous() and has_memory(held) else None
 

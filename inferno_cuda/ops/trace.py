@@ -208,7 +208,8 @@ def trace_push_(
     """Writes the trace after `obs` to slot `pointer` of `data` and advances the pointer, both in place.
 
     At an event, ``"cumulative"`` gives ``decay * newest + value`` and ``"nearest"`` gives ``value``; elsewhere both
-    give ``decay * newest``. ``"instant"`` gives the value at an event, and 0 elsewhere. The value is `amplitude`, or ``scale * obs + amplitude``.
+    give ``decay * newest``. ``"instant"`` gives the value at an event, and 0 elsewhere. The value is `amplitude`, or
+    ``scale * obs + amplitude``.
 
     Args:
         data: ring of N traces, ``[N, *obs]``, floating point, any strides.
