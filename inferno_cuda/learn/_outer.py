@@ -37,7 +37,9 @@ def deferred_pairs(
 ) -> Sides | None:
     """The sides of an update that :func:`._terms.deferred` makes of the terms; None where it, too, has to be asked."""
     kind, weight = type(connection), connection._parameters.get("weight_")
-    if weight is None or weight.numel() < FEWEST_DEFERRED or not pairs or not native_on_cpu():
+    if weight is None or weight.numel() < FEWEST_DEFERRED or not pairs:
+        return None
+    if not native_on_cpu() or torch.compiler.is_compiling():
         return None
     plain = kind.postsyn_receptive is MatrixConnection.postsyn_receptive
     if not plain or kind.presyn_receptive is not MatrixConnection.presyn_receptive or connection.delayedby is not None:

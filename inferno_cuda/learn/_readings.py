@@ -69,7 +69,7 @@ class Readings:
 
     def records(self, monitor: SpikeMonitor, module: nn.Module, step: tuple) -> bool:
         """Records what the monitors are to observe in a step, if it begins with this one; whether it did."""
-        if not self._starts(step) or not step[0]:
+        if not self._starts(step) or not step[0] or torch.compiler.is_compiling():
             return False
         group = self._together(module)
         if not group or group[0] is not monitor or not self._record(module, group):

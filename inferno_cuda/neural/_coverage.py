@@ -48,12 +48,12 @@ class NeuronSequence(NamedTuple):
 
 def watched(module: nn.Module) -> bool:
     """Whether hooks, such as those of monitors, are to see every call of the module."""
-    own = module.__dict__  # spelled out, since it is asked in every step
+    own = module.__dict__.get  # spelled out, since it is asked in every step
     return bool(
-        own["_forward_hooks"]
-        or own["_forward_pre_hooks"]
-        or own["_backward_hooks"]
-        or own["_backward_pre_hooks"]
+        own("_forward_hooks")
+        or own("_forward_pre_hooks")
+        or own("_backward_hooks")
+        or own("_backward_pre_hooks")
         or torch_module._global_forward_hooks
         or torch_module._global_forward_pre_hooks
         or torch_module._global_backward_hooks

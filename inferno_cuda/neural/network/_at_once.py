@@ -44,13 +44,15 @@ def step_at_once(connection: nn.Module, neuron: nn.Module, inputs: tuple[Any, ..
 
     They do where hooks watch them, a subclass has steps of its own, a gradient is to pass, or no kernel takes them.
     """
-    if len(inputs) != 1 or not isinstance(x := inputs[0], torch.Tensor) or not x.is_cpu or x.ndim < 2:
+    if torch.compiler.is_compiling() or len(inputs) != 1:
+        return None
+    if not isinstance(x := inputs[0], torch.Tensor) or not x.is_cpu or x.ndim < 2:
         return None
     synapse = connection._modules.get("synapse_")
-    if synapse is None or _watched(connection.__dict__, synapse.__dict__, neuron.__dict__):
-        return None
     kinds = type(connection), type(synapse), type(neuron)
-    if not _known(*kinds, kinds[0].forward, kinds[1].forward, kinds[2].forward):
+    if synapse is None or not _known(*kinds, kinds[0].forward, kinds[1].forward, kinds[2].forward):
+        return None
+    if _watched(connection.__dict__, synapse.__dict__, neuron.__dict__):
         return None
     check_may_step()
     weights, neurons = connection._packed_sum(), neuron._packed_step()
