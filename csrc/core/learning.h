@@ -41,19 +41,20 @@ struct EligibilitySumArgs {
 void eligibility_sum_cpu(const EligibilitySumArgs& a, int64_t begin, int64_t end);  // elements
 void eligibility_sum_cuda(const EligibilitySumArgs& a, void* stream);
 
-// What two spikes count for that are a time apart.
-template <class C>
+// What two spikes count for that are a time apart; `near`: so short a time that its exponential is a normal number.
+template <bool near, class C>
 INFERNO_HD C pair_value(C t, C after_constant, C before_constant) {
-  const C size = t < C(0) ? -t : t;
-  return exp_portable(-size / (t < C(0) ? before_constant : after_constant));
+  const C x = -(t < C(0) ? -t : t) / (t < C(0) ? before_constant : after_constant);
+  return near ? exp_of_decay(x) : exp_portable(x);
 }
 
 template <class C>
 struct PairSums {
   C after = 0, before = 0;
 
+  template <bool near = false>
   INFERNO_HD void add(C t, C scale, C after_constant, C before_constant) {
-    const C value = pair_value(t, after_constant, before_constant) * scale;
+    const C value = pair_value<near>(t, after_constant, before_constant) * scale;
     after = after + (t >= C(0) ? value : C(0));
     before = before + (t < C(0) ? value : C(0));
   }

@@ -43,7 +43,7 @@ template <class C>
 INFERNO_HD void values_of(C first, C unit, C after_constant, C before_constant, int64_t count, LagValue<C>* values) {
   for (int64_t i = 0; i < count; ++i) {
     const C t = (first + C(int32_t(i))) * unit;
-    const C value = pair_value(t, after_constant, before_constant);
+    const C value = pair_value<false>(t, after_constant, before_constant);
     values[i].after = t >= C(0) ? value : C(0);
     values[i].before = t < C(0) ? value : C(0);
   }

@@ -1,6 +1,7 @@
 // Sums over pairs of spikes. In a dense map the exponentials are those of a table of lags, where the times are whole
 // numbers of a unit; or computed side by side for many inputs.
 #include <algorithm>
+#include <limits>
 #include <type_traits>
 #include <vector>
 
@@ -17,23 +18,42 @@ bool is_dense(const CorrelateArgs& a) {
   return !a.direct && a.rows.input * a.columns.input * a.rows.output * a.columns.output == 1;
 }
 
-template <class C>
+template <bool near, class C>
 INFERNO_HD void add_all(const SpikePairArgs& a, const C* time, const C* delay, C last, C scale, int64_t count, C* after,
                         C* before) {
   const C after_constant = C(a.after_constant), before_constant = C(a.before_constant);
   for (int64_t i = 0; i < count; ++i) {
     PairSums<C> sums{after[i], before[i]};
-    sums.add(time[i] - last - delay[i], scale, after_constant, before_constant);
+    sums.template add<near>(time[i] - last - delay[i], scale, after_constant, before_constant);
     after[i] = sums.after;
     before[i] = sums.before;
   }
 }
 
+// By their bits, which are in the same order; without NaN.
+template <class C>
+INFERNO_HD C longest_of(const C* time, int64_t count) {
+  using Bits = std::make_signed_t<typename ExpFormat<C>::Bits>;
+  constexpr int exponent = 8 * int(sizeof(C)) - 1 - ExpFormat<C>::mantissa;
+  constexpr Bits infinite = ((Bits(1) << exponent) - 1) << ExpFormat<C>::mantissa;
+  Bits longest = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const Bits size = Bits(bits_of(time[i])) & std::numeric_limits<Bits>::max();
+    const Bits number = size > infinite ? 0 : size;
+    longest = number > longest ? number : longest;
+  }
+  C time_of;
+  memcpy(&time_of, &longest, sizeof time_of);
+  return time_of;
+}
+
 #define INFERNO_ADD_PAIRS(C)                                                                                           \
   INFERNO_CLONES void add_pairs(const SpikePairArgs& a, const C* time, const C* delay, C last, C scale, int64_t count, \
-                                C* after, C* before) {                                                                 \
-    add_all(a, time, delay, last, scale, count, after, before);                                                        \
-  }
+                                C* after, C* before, bool near) {                                                      \
+    near ? add_all<true>(a, time, delay, last, scale, count, after, before)                                            \
+         : add_all<false>(a, time, delay, last, scale, count, after, before);                                          \
+  }                                                                                                                    \
+  INFERNO_CLONES C longest(const C* time, int64_t count) { return longest_of(time, count); }
 INFERNO_ADD_PAIRS(float)
 INFERNO_ADD_PAIRS(double)
 #undef INFERNO_ADD_PAIRS
@@ -61,7 +81,11 @@ class DensePairs {
   // Without delays all outputs see the same.
   void load_times(int64_t begin, int64_t count) {
     times_.resize(a_.batch * block);
-    for (int64_t b = 0; b < a_.batch; ++b) look_up(begin, begin, count, b, times_.data() + b * block);
+    longest_.resize(a_.batch);
+    for (int64_t b = 0; b < a_.batch; ++b) {
+      look_up(begin, begin, count, b, times_.data() + b * block);
+      longest_[b] = longest(times_.data() + b * block, count);
+    }
   }
 
   void look_up(int64_t first, int64_t begin, int64_t count, int64_t b, C* times) const {
@@ -74,12 +98,16 @@ class DensePairs {
     const int64_t first = filter * a_.channels + begin;
     if (p_.delay)
       for (int64_t i = 0; i < count; ++i) delay[i] = load(static_cast<const T*>(p_.delay)[first + i]);
+    const C near = C(std::min(p_.after_constant, p_.before_constant)) * -ExpFormat<C>::lowest_normal * C(0.99);
+    const C longest_delay = longest(delay, count);
     for (int64_t b = 0; b < a_.batch; ++b) {
       const C last = post(b, filter);
       if (last != last) continue;
       const C scale = p_.sample_scale ? load(static_cast<const T*>(p_.sample_scale)[b]) : C(1);
       if (a_.slot) look_up(first, begin, count, b, time);
-      add_pairs(p_, a_.slot ? time : times_.data() + b * block, delay, last, scale, count, after, before);
+      const C* seen = a_.slot ? time : times_.data() + b * block;
+      const C most = (a_.slot ? longest(time, count) : longest_[b]) + longest(&last, 1) + longest_delay;
+      add_pairs(p_, seen, delay, last, scale, count, after, before, most < near);
     }
     for (int64_t i = 0; i < count; ++i) put_pairs<T>(p_, first + i, PairSums<C>{after[i], before[i]});
   }
@@ -87,7 +115,8 @@ class DensePairs {
   const SpikePairArgs& p_;
   const CorrelateArgs& a_;
   const int64_t newest_;
-  std::vector<C> times_;  // [samples, inputs of a block]
+  std::vector<C> times_;    // [samples, inputs of a block]
+  std::vector<C> longest_;  // of each sample
 };
 
 template <class T, class Slot>
