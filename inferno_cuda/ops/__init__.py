@@ -1,6 +1,7 @@
 """The operations that everything else is built from, each on the fastest backend there is for its tensors."""
 
 from .backend import Choice, active_mode, backend, choose, native_on_cpu
+from .connectivity import Connectivity, connectivity
 from .delay_plan import DelayPlan, delay_plan
 from .delayed_run import delayed_conv2d_run, delayed_dense_run, delayed_direct_run
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
@@ -19,6 +20,7 @@ from .neuron import neuron_step, neuron_step_
 from .neuron_run import NeuronRun, neuron_run
 from .neuron_slopes import NeuronSlopes, neuron_slopes
 from .plasticity import correlate_conv2d, correlate_dense, correlate_direct
+from .sparse_sum import delayed_sparse, delayed_sparse_run, sparse_sum
 from .synapse import synapse_step_
 from .synapse_run import synapse_run
 from .trace import trace_push, trace_push_
@@ -26,6 +28,7 @@ from .updates import Limit, OuterProduct, apply_updates_
 
 __all__ = [
     "Choice",
+    "Connectivity",
     "DelayPlan",
     "Fired",
     "Limit",
@@ -38,6 +41,7 @@ __all__ = [
     "apply_updates_",
     "backend",
     "choose",
+    "connectivity",
     "correlate_conv2d",
     "correlate_dense",
     "correlate_direct",
@@ -48,6 +52,8 @@ __all__ = [
     "delayed_dense_run",
     "delayed_direct",
     "delayed_direct_run",
+    "delayed_sparse",
+    "delayed_sparse_run",
     "eligibility_step_",
     "eligibility_sum",
     "history_gather",
@@ -60,6 +66,7 @@ __all__ = [
     "neuron_step_",
     "native_on_cpu",
     "native_status",
+    "sparse_sum",
     "spike_time_pairs_conv2d",
     "spike_time_pairs_dense",
     "spike_time_pairs_direct",

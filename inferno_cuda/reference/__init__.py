@@ -26,6 +26,7 @@ from .neuron import (
 )
 from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_threshold, threshold_rule
 from .plasticity import Delays, compute_dtype, correlate, product_of_floats
+from .sparse_sum import Links, delayed_sparse, sparse_run
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
@@ -44,6 +45,7 @@ __all__ = [
     "Fired",
     "Geometry",
     "Limit",
+    "Links",
     "Lookup",
     "NeuronModel",
     "NeuronRun",
@@ -62,6 +64,7 @@ __all__ = [
     "delayed_conv2d",
     "delayed_dense",
     "delayed_direct",
+    "delayed_sparse",
     "delayed_run",
     "eligibility_step_",
     "eligibility_sum",
@@ -85,6 +88,7 @@ __all__ = [
     "ring_series",
     "round_target",
     "smooth_threshold",
+    "sparse_run",
     "spike_count",
     "spike_pairs",
     "step_threshold",
