@@ -105,9 +105,8 @@ def problem(case, dtype=torch.float32, *, history=None, device="cpu", seed=0, ou
     series = series > 0.4 if history is torch.bool else series
     end = DT * (case.slots - 1)
     reach = (-DT, end + DT) if outside else (0.0, end)
-    return Problem(
-        case, series, drawn(case.synapses), drawn(case.outputs), drawn(case.synapses, low=reach[0], high=reach[1]), links
-    )
+    delay = drawn(case.synapses, low=reach[0], high=reach[1])
+    return Problem(case, series, drawn(case.synapses), drawn(case.outputs), delay, links)
 
 
 def dense_of(values, links):

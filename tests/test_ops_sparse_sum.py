@@ -47,9 +47,9 @@ def test_kernels_equal_reference(native, device, case, dtype, history):
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_without_delays(native, device, case, dtype):
-    for history in (None, torch.bool):
-        p = problem(case, dtype, history=history, device=device)
-        for data in (p.series, p.series[0], p.series[0, 0]):
+    spikes, p = (problem(case, dtype, history=history, device=device) for history in (torch.bool, None))
+    for series in (spikes.series, p.series):
+        for data in (series, series[0], series[0, 0]):
             expected, made = both(lambda x=data: ops.sparse_sum(x, p.weight, p.links, bias=p.bias, scale=0.7))
             assert_identical(made, expected)
             assert made.shape == (*data.shape[:-1], case.outputs)
@@ -100,8 +100,8 @@ def test_equals_dense_sums_with_zeros_for_what_is_absent(backend, device, mode):
 @pytest.mark.parametrize("mode", LEARNING)
 @pytest.mark.parametrize("history", [None, torch.bool], ids=["same", "bool"])
 def test_gradients(native, device, case, mode, history):
+    p = problem(case, torch.float64, history=history, device=device)
     for overbound in (0.7, None):
-        p = problem(case, torch.float64, history=history, device=device)
         options = {"mode": mode, "overbound": overbound, "scale": 0.7}
         for run in (lambda o=options: p.run(**o), lambda o=options: p.step(0, **o))[: 1 if overbound is None else 2]:
             cotangent = cotangent_of(run)
@@ -118,7 +118,8 @@ def test_gradients_of_narrow_types_and_without_delays(native, device, case, dtyp
         cotangent = cotangent_of(run)
         for a, b in zip(*both(lambda r=run, c=cotangent: p.grads(r, c)), strict=True):
             assert a.dtype == dtype
-            torch.testing.assert_close(a, b, rtol=close, atol=close * max(float(b.abs().max()) if b.numel() else 0, 1.0))
+            largest = float(b.abs().max()) if b.numel() else 0.0
+            torch.testing.assert_close(a, b, rtol=close, atol=close * max(largest, 1.0))
 
 
 @pytest.mark.parametrize("case", SMALL, ids=str)
@@ -163,7 +164,8 @@ def test_synapses_may_be_given_in_any_order(native_or_skip, pairs, seed, batch):
     other = ops.connectivity(source[mixed], target[mixed], inputs=5, outputs=6)
     assert all(torch.equal(getattr(other, name), getattr(links, name)) for name in ("source", "target", "start"))
     half = len(pairs) // 2
-    parts = (ops.connectivity(source[some], target[some], inputs=5, outputs=6) for some in (slice(half), slice(half, None)))
+    halves = slice(half), slice(half, None)
+    parts = (ops.connectivity(source[some], target[some], inputs=5, outputs=6) for some in halves)
     split = [weight[:half], weight[half:]]
     total = sum(ops.sparse_sum(data, w[one.order], one) for w, one in zip(split, parts, strict=True))
     assert torch.equal(total, expected)
@@ -234,7 +236,11 @@ def test_compiles_and_maps(native):
     p = problem(Case(3, 4, 6, 9))
     data, pointer = p.ring(0)
     plan = ops.delay_plan(p.delay, **p.timing())
-    compiled = torch.compile(lambda w: ops.delayed_sparse(data, pointer, w, plan, p.links), fullgraph=True, backend="eager")
+
+    def f(weight):
+        return ops.delayed_sparse(data, pointer, weight, plan, p.links)
+
+    compiled = torch.compile(f, fullgraph=True, backend="eager")
     assert_identical(compiled(p.weight), ops.delayed_sparse(data, pointer, p.weight, plan, p.links))
     weights = torch.stack([p.weight, -p.weight])
     mapped = torch.func.vmap(lambda w: ops.sparse_sum(p.series, w, p.links))(weights)

@@ -1,4 +1,4 @@
-"""SparseConnection: where synapses come from, equality with LinearDense, and what the rest of the package does with it."""
+"""SparseConnection: where synapses come from, equality with LinearDense, what the rest of the package does with it."""
 
 import copy
 
@@ -26,7 +26,7 @@ MASK[1] = False  # an output without synapses
 MASK[:, 4] = False  # and an input
 SYNAPSES = {
     "delta": DELTA,
-    "linear": DeltaPlusCurrent.partialconstructor(2.0, interpolation="linear"),
+    "linear": DeltaPlusCurrent.partialconstructor(2.0, interp_mode="linear"),
     "exponential": EXPONENTIAL,
     "double": DoubleExponentialCurrent.partialconstructor(2.0, 5.0, 1.5),
     "plain": Plain.partialconstructor(2.0, 4.0),
@@ -38,7 +38,8 @@ def sparse(connectivity=MASK, *, delay=4.0, seed=0, synapse=EXPONENTIAL, inputs=
     torch.manual_seed(seed)
     spread = None if delay is None else lambda d: 4.6 * torch.rand(d.shape, generator=seeded(seed))
     options = {"bias": True, "batch_size": 2, "weight_init": lambda w: w - 0.3, **options}
-    return SparseConnection(inputs, outputs, 1.0, connectivity, synapse=synapse, delay=delay, delay_init=spread, **options)
+    options |= {"synapse": synapse, "delay": delay, "delay_init": spread}
+    return SparseConnection(inputs, outputs, 1.0, connectivity, **options)
 
 
 def dense_like(connection, synapse=EXPONENTIAL):
@@ -82,15 +83,17 @@ GIVEN = {
     "mask": MASK,
     "dense": VALUES,
     "coo": VALUES.to_sparse_coo(),
-    "csr": VALUES.to_sparse_csr(),
-    "csc": VALUES.to_sparse_csc(),
+    "csr": VALUES.to_sparse_csr,  # to be called, since torch warns of it
+    "csc": VALUES.to_sparse_csc,
     "bool coo": MASK.to_sparse_coo(),
 }
 
 
+@pytest.mark.filterwarnings("ignore:Sparse")
 @pytest.mark.parametrize("name", GIVEN)
 def test_connectivity_from_what_people_have(name):
-    connection = SparseConnection(INPUTS, OUTPUTS, 1.0, GIVEN[name], synapse=DELTA)
+    given = GIVEN[name]() if callable(GIVEN[name]) else GIVEN[name]
+    connection = SparseConnection(INPUTS, OUTPUTS, 1.0, given, synapse=DELTA)
     assert connection.weight.shape == connection.source.shape == SOURCE.shape
     assert torch.equal(connection.source, SOURCE.int()) and torch.equal(connection.target, TARGET.int())
     if name in ("dense", "coo", "csr", "csc"):
@@ -110,6 +113,7 @@ def test_connectivity_from_scipy(kind):
         SparseConnection(5, 6, 1.0, sparse_of(VALUES.numpy()), synapse=DELTA)
 
 
+@pytest.mark.filterwarnings("ignore:Sparse")
 def test_compressed_rows():
     matrix = VALUES.to_sparse_csr()
     start, source = matrix.crow_indices(), matrix.col_indices()
@@ -131,7 +135,7 @@ def test_duplicates_are_kept_and_values_follow_the_order():
     assert torch.equal(connection.to_dense(), torch.tensor([[0.0, 8.0, 0.0, 0.0], [2.0, 0.0, 0.0, 5.0]]))
     steps = [connection(torch.full((1, 4), t == 0)) for t in range(4)]
     assert torch.cat(steps).tolist() == [[16.0, 6.0], [0.0, 0.0], [0.0, 8.0], [0.0, 0.0]]
-    matrix = torch.sparse_coo_tensor(torch.stack([target, source]), weight, (2, 4))
+    matrix = torch.sparse_coo_tensor(torch.stack([target, source]), weight, (2, 4), check_invariants=True)
     assert torch.equal(SparseConnection(4, 2, 1.0, matrix, synapse=DELTA).weight, weight[connection.order])
 
 
@@ -143,7 +147,7 @@ def test_duplicates_are_kept_and_values_follow_the_order():
         (([0, 1], [0]), ValueError, "source had 2 entries on cpu, target 1"),
         (([0.5], [0]), TypeError, "source was torch.float32; it must have integers"),
         ((["a"], [0]), TypeError, "'source' is list, it must be an array of integers"),
-        (torch.ones(6, 5), ValueError, r"'connectivity' has the shape \(6, 5\), it must be \(outputs, inputs\), \(5, 6\)"),
+        (torch.ones(6, 5), ValueError, r"the shape \(6, 5\), it must be \(outputs, inputs\), \(5, 6\)"),
         (ops.connectivity(SOURCE, TARGET, inputs=7, outputs=5), ValueError, "from 7 inputs to 5 outputs"),
         (None, TypeError, "'connectivity' is NoneType, it must be a pair"),
         ((1, 2, 3), TypeError, "'connectivity' is tuple"),
@@ -158,12 +162,11 @@ def test_bad_connectivity(connectivity, error, match):
 
 
 @pytest.mark.parametrize("synapse", SYNAPSES)
-@pytest.mark.parametrize("delay", [4.0, 0.0, None])
-@pytest.mark.parametrize("batch", [1, 2, 19])
+@pytest.mark.parametrize("delay, batch", [(4.0, 1), (4.0, 19), (0.0, 2), (None, 1), (None, 19)])
 def test_equals_linear_dense(backend, synapse, delay, batch):
     connection = sparse(synapse=SYNAPSES[synapse], delay=delay, batch_size=batch).double()
     dense = dense_like(connection, SYNAPSES[synapse])
-    for x in spikes(connection):
+    for x in spikes(connection, 6):
         torch.testing.assert_close(connection(x), dense(x), rtol=1e-12, atol=1e-12)
         for name in ("syncurrent", "synspike"):
             seen, expected = getattr(connection, name), getattr(dense, name)
@@ -182,13 +185,14 @@ def test_sequences_equal_steps(backend, synapse, delay):
     assert at_once._run_sequence(x.clone()) is not None
     again = sparse(synapse=SYNAPSES[synapse], delay=delay)
     assert_identical(run(again, x), expected)
+    after = stepped.state_dict()
     for name, value in again.state_dict().items():
-        assert torch.equal(value, stepped.state_dict()[name]) or "pointer" in name, name
+        assert not isinstance(value, torch.Tensor) or torch.equal(value, after[name]), name
 
 
 @pytest.mark.parametrize("learned", [False, True])
 def test_gradients_equal_those_of_linear_dense(backend, learned):
-    synapse = DeltaPlusCurrent.partialconstructor(2.0, interpolation="linear")
+    synapse = DeltaPlusCurrent.partialconstructor(2.0, interp_mode="linear")
     connection = sparse(synapse=synapse).double()
     connection.delay = connection.delay.clamp(max=4.0)  # those that learn stay within their range
     dense = dense_like(connection, synapse)
@@ -268,6 +272,8 @@ RULES = {
         tc_post_slow=30.0, tc_pre_fast=10.0, tc_pre_slow=30.0,
     ),
     "adjusted": lambda: learn.DelayAdjustedSTDP(lr_neg=-1e-2, lr_pos=1e-2, tc_neg=15.0, tc_pos=20.0),
+    "eligibility": lambda: learn.MSTDPET(lr_post=1e-2, lr_pre=-1e-2, tc_post=20.0, tc_pre=15.0, tc_eligibility=30.0),
+    "delays": lambda: learn.DelayAdjustedSTDPD(lr_neg=-1e-2, lr_pos=1e-2, tc_neg=15.0, tc_pos=20.0),
     "homeostasis": lambda: learn.LinearHomeostasis(plasticity=1e-2, target=0.1, param="bias"),
 }  # fmt: skip
 
@@ -275,7 +281,7 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("delay", [4.0, None])
 def test_learning_rules_change_what_they_change_of_linear_dense(rule, delay):
-    if rule == "adjusted" and delay is None:
+    if rule in ("adjusted", "delays") and delay is None:
         pytest.skip("is for delays")
     connection = sparse(delay=delay, **STRONG)
     both = [connection, dense_like(connection)]
@@ -285,14 +291,19 @@ def test_learning_rules_change_what_they_change_of_linear_dense(rule, delay):
         trainer.register_cell("cell", net.cell)
         for x in spikes(one, 25):
             net(x)
-            trainer()
+            trainer(1.0) if rule == "eligibility" else trainer()
             one.update()
+            if one is not connection:
+                one.weight = torch.where(MASK, one.weight, 0.0)  # what is absent stays so
     assert torch.equal(both[0].to_dense() != 0, MASK)
     torch.testing.assert_close(connection.weight, of_synapses(connection, both[1].weight), rtol=1e-5, atol=1e-6)
     has = MASK.any(1)
     torch.testing.assert_close(connection.bias[has], both[1].bias[has], rtol=1e-5, atol=1e-6)
     fresh = sparse(delay=delay, **STRONG)
-    changed = "bias" if rule == "homeostasis" else "weight"
+    changed = {"homeostasis": "bias", "delays": "delay"}.get(rule, "weight")
+    if changed == "delay":
+        expected = of_synapses(connection, both[1].delay)
+        torch.testing.assert_close(connection.delay, expected, rtol=1e-5, atol=1e-6)
     assert not torch.equal(getattr(connection, changed), getattr(fresh, changed))
 
 
@@ -300,7 +311,8 @@ def test_explains_why_no_kernels_make_the_terms(native):
     connection = sparse(**STRONG)
     connection.updater = connection.defaultupdater()
     trainer = RULES["stdp"]()
-    trainer.register_cell("cell", Serial(connection, neurons()).cell)
+    net = Serial(connection, neurons())
+    trainer.register_cell("cell", net.cell)
     assert "no kernels for learning rules on a SparseConnection" in str(trainer.explain())
 
 
@@ -361,7 +373,7 @@ def test_state_dict_of_other_sizes_or_of_no_list_is_refused():
     with pytest.raises(RuntimeError, match="size mismatch for weight_"):
         small.load_state_dict(state)
     for name, entry in (("source_", 6), ("target_", -1), ("target_", 4)):
-        bad = {key: value.clone() for key, value in state.items()}
+        bad = {key: value.clone() if isinstance(value, torch.Tensor) else value for key, value in state.items()}
         bad[name][0] = entry
         with pytest.raises(RuntimeError, match="no synapses from 6 inputs to 5 outputs"):
             connection.load_state_dict(bad)

@@ -1,6 +1,6 @@
 // Gradients of the sums over listed synapses. That of what is summed is the transposed sum: for every input, the
-// gradients of the outputs that its synapses reach are added where each of them looked. That of the weights is a product
-// of two stretches of lanes a synapse. Both have one order of additions for any number of threads.
+// gradients of the outputs that its synapses reach are added where each of them looked. That of the weights is a
+// product of two stretches of lanes a synapse. Both have one order of additions for any number of threads.
 #include <algorithm>
 #include <vector>
 
@@ -28,10 +28,9 @@ struct Sent {
 
 constexpr int64_t sent_at_once = 256;
 
-#define INFERNO_SEND(H, C)                                                                                \
-  INFERNO_CLONES void send(const Sent<C>* sent, int64_t count, const H* data, int64_t lanes, C* sums) {   \
-    for (int64_t k = 0; k < count; ++k)                                                                   \
-      add_lanes(sums + sent[k].to, data + sent[k].from, sent[k].weight, lanes);                           \
+#define INFERNO_SEND(H, C)                                                                                        \
+  INFERNO_CLONES void send(const Sent<C>* sent, int64_t count, const H* data, int64_t lanes, C* sums) {           \
+    for (int64_t k = 0; k < count; ++k) add_lanes(sums + sent[k].to, data + sent[k].from, sent[k].weight, lanes); \
   }
 INFERNO_SEND(float, float)
 INFERNO_SEND(double, double)
@@ -107,9 +106,9 @@ struct Pair {
   INFERNO_CLONES void products(const Pair* pairs, int64_t count, const T* grad, const H* samples, int64_t next, \
                                int64_t lanes, double scale, C outside, C* out) {                                \
     for (int64_t k = 0; k < count; ++k)                                                                         \
-      out[k] = pairs[k].sample < 0 ? product_outside<T, C>(grad + pairs[k].grad, lanes, outside)                \
-                                   : product<H, T, C>(grad + pairs[k].grad, samples + pairs[k].sample + next,   \
-                                                      lanes, scale);                                            \
+      out[k] = pairs[k].sample < 0                                                                              \
+                   ? product_outside<T, C>(grad + pairs[k].grad, lanes, outside)                                \
+                   : product<H, T, C>(grad + pairs[k].grad, samples + pairs[k].sample + next, lanes, scale);    \
   }
 INFERNO_PRODUCTS(float, float, float)
 INFERNO_PRODUCTS(double, double, double)

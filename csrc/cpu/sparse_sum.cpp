@@ -39,8 +39,7 @@ INFERNO_HD void sum_vectors(const Term<C>* terms, int64_t count, const H* data, 
         sum[j] = sum[j] + term.weight * (z + (next - z) * term.blend);
       }
     } else {
-      for (int j = 0; j < Vectors; ++j)
-        sum[j] = sum[j] + term.weight * samples_at<C>(older + j * width<C>, scale);
+      for (int j = 0; j < Vectors; ++j) sum[j] = sum[j] + term.weight * samples_at<C>(older + j * width<C>, scale);
     }
   }
   for (int j = 0; j < Vectors; ++j) store_vector(sums + j * width<C>, sum[j]);
@@ -86,10 +85,10 @@ INFERNO_HD void sum_lanes(const Term<C>* terms, int64_t count, const H* data, do
   if (l < lanes) sum_few(terms, count, data + l, scale, outside, lanes - l, sums + l);
 }
 
-#define INFERNO_SUM_TERMS(H, C)                                                                                     \
-  INFERNO_CLONES void sum_terms(const Term<C>* terms, int64_t count, const H* data, double scale, C outside,        \
-                                int64_t lanes, C* sums) {                                                           \
-    sum_lanes(terms, count, data, scale, outside, lanes, sums);                                                     \
+#define INFERNO_SUM_TERMS(H, C)                                                                              \
+  INFERNO_CLONES void sum_terms(const Term<C>* terms, int64_t count, const H* data, double scale, C outside, \
+                                int64_t lanes, C* sums) {                                                    \
+    sum_lanes(terms, count, data, scale, outside, lanes, sums);                                              \
   }
 INFERNO_SUM_TERMS(float, float)
 INFERNO_SUM_TERMS(double, double)

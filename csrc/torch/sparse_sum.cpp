@@ -1,5 +1,4 @@
 #include "core/sparse.h"
-
 #include "torch/common.h"
 
 namespace inferno {

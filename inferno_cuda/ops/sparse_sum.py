@@ -150,7 +150,8 @@ def _check(name: str, samples: torch.Tensor, weight: torch.Tensor, links: Connec
     if not isinstance(links, Connectivity):
         raise TypeError(f"links was {type(links).__name__}; it must be a Connectivity, as ops.connectivity makes it")
     if samples.shape[-1:] != (links.inputs,):
-        raise ValueError(f"{name} had shape {shape_text(samples.shape)}; its last size must be {links.inputs}, the inputs")
+        shape = shape_text(samples.shape)
+        raise ValueError(f"{name} had shape {shape}; its last size must be {links.inputs}, the inputs")
     if weight.shape != (links.synapses,):
         raise ValueError(f"weight had shape {shape_text(weight.shape)}; it must be ({links.synapses},), the synapses")
     if links.source.device != weight.device:

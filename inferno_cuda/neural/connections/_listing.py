@@ -44,8 +44,8 @@ def _entries(connectivity: Any, inputs: int, outputs: int) -> tuple[torch.Tensor
     is_scipy = hasattr(connectivity, "tocoo") and hasattr(connectivity, "nnz")
     if not is_scipy and not isinstance(connectivity, torch.Tensor):
         raise TypeError(
-            f"'connectivity' is {type(connectivity).__name__}, it must be a pair (source, target) of index arrays, or a "
-            "matrix (outputs, inputs): a tensor, sparse or dense, or a sparse matrix of SciPy"
+            f"'connectivity' is {type(connectivity).__name__}, it must be a pair (source, target) of index arrays, or "
+            "a matrix (outputs, inputs): a tensor, sparse or dense, or a sparse matrix of SciPy"
         )
     shape = tuple(connectivity.shape)
     if shape != (outputs, inputs):

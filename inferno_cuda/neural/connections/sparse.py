@@ -42,8 +42,8 @@ class SparseConnection(WeightedConnection):
         out_shape: shape of the output without the batch dimension.
         step_time: length of a simulation step :math:`\Delta t`, in ms.
         connectivity: which synapses there are. A pair of index arrays ``(source, target)``, numbers of flattened inputs
-            and outputs; or a matrix ``(O, I)``, as weights of linear connections are: a sparse tensor (COO, CSR, CSC), a
-            sparse matrix of SciPy, a dense tensor whose nonzero entries are synapses; or an
+            and outputs; or a matrix ``(O, I)``, as weights of linear connections are: a sparse tensor (COO, CSR, CSC),
+            a sparse matrix of SciPy, a dense tensor whose nonzero entries are synapses; or an
             :class:`inferno_cuda.ops.Connectivity`. Stored zeros and duplicates of sparse matrices are synapses.
             Floating entries of a matrix become the initial weights, in the default dtype, unless there is a
             ``weight_init``. For compressed rows without a matrix see :meth:`from_csr`.
