@@ -7,11 +7,12 @@ backend and device, for any batch size and number of threads.
 from __future__ import annotations
 
 import torch
+from torch.autograd import forward_ad
 
 from .. import reference
 from ._delayed_checks import check_plan, check_samples
 from ._delayed_native import Kernels, RunOptions, bias_gradient, gradients
-from .backend import runs_native
+from .backend import native_on_cpu, runs_native, transformed
 from .common import (
     check_floating,
     check_pointer,
@@ -115,6 +116,33 @@ def _kernels(source, target, transposed) -> Kernels:
     return Kernels(_laid_out, series, taps)
 
 
+def _plain_sum(data, pointer, weight, bias, links, plan, slots, scale):
+    """The sum on the CPU where nothing needs a gradient; None if the kernel does not take the tensors.
+
+    The kernel checks all but what is checked here: repeating the rest would cost as much as a small sum.
+    """
+    if forward_ad._current_level >= 0 or not native_on_cpu() or torch.compiler.is_compiling() or transformed():
+        return None
+    if type(links) is not Connectivity or data.shape[-1] != links.inputs:
+        return None
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (data, weight, bias)):
+        return None
+    slot = factor = None
+    linear, overbound = False, 0.0
+    if plan is not None:
+        if plan.slope is not None or plan.slots != slots:
+            return None
+        slot, factor, linear, overbound = plan.slot, plan.factor, plan.linear, plan.overbound
+    if not all(x is None or x.is_cpu for x in (data, pointer, weight, bias, links.source, slot, factor)):
+        return None
+    data = _laid_out(data) if pointer is None else _batch_inside(data)
+    try:
+        rows = links.start, links.source
+        return _raw_sum(data, pointer, weight, bias, *rows, slot, factor, slots, linear, scale, overbound)
+    except (RuntimeError, TypeError):
+        return None  # the checks of the caller name what was wrong; what the kernel does not read as it is is copied
+
+
 def _sum(op, data, pointer, weight, bias, links: Connectivity, plan: DelayPlan | None, slots: int, scale):
     """Checks all but the shape of data, and runs the op: [T, B, O]."""
     check_samples("data" if pointer is not None or plan is None else "series", data, weight)
@@ -191,10 +219,14 @@ def sparse_sum(
         >>> ops.sparse_sum(torch.tensor([1.0, 10.0, 100.0]), torch.tensor([1.0, 2.0, 3.0]), links)
         tensor([  0., 501.])
     """
-    data, weight, bias = widened(data, weight, bias)
-    _check("data", data, weight, links)
-    lanes = data.reshape(1, -1, links.inputs)
-    out = _sum("sparse_sum", lanes, None, weight, bias, links, None, 1, scale)
+    out = None
+    if data.ndim == 2:
+        out = _plain_sum(data.unsqueeze(0), None, weight, bias, links, None, 1, scale)
+    if out is None:
+        data, weight, bias = widened(data, weight, bias)
+        _check("data", data, weight, links)
+        lanes = data.reshape(1, -1, links.inputs)
+        out = _sum("sparse_sum", lanes, None, weight, bias, links, None, 1, scale)
     return out.view(*data.shape[:-1], links.outputs)
 
 
@@ -238,9 +270,12 @@ def delayed_sparse(
         >>> ops.delayed_sparse(ring, torch.tensor(0), torch.ones(3), plan, links)
         tensor([[51.]])
     """
-    data, weight, bias = widened(data, weight, bias)
     if data.ndim != 3:
         raise ValueError(f"data had shape {shape_text(data.shape)}; it must be (slots, batch, inputs)")
+    out = _plain_sum(data, pointer, weight, bias, links, plan, data.shape[0], scale)
+    if out is not None:
+        return out.squeeze(0)
+    data, weight, bias = widened(data, weight, bias)
     _check("data", data, weight, links)
     check_pointer(pointer, data)
     return _sum("delayed_sparse", data, pointer, weight, bias, links, plan, data.shape[0], scale).squeeze(0)
