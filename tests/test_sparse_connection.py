@@ -1,16 +1,17 @@
 """SparseConnection: where synapses come from, equality with LinearDense, what the rest of the package does with it."""
 
 import copy
+import pickle
 
 import pytest
 import torch
 from connection_cases import DELTA, EXPONENTIAL, Difference, Plain
 from states import seeded
 
+import inferno_cuda
 from inferno_cuda import learn, load_checkpoint, ops, run, save_checkpoint
 from inferno_cuda.neural import (
     LIF,
-    DeltaCurrent,
     DeltaPlusCurrent,
     DoubleExponentialCurrent,
     LinearDense,
@@ -392,6 +393,9 @@ def test_checkpoints_resume(tmp_path):
 
 
 def test_pickles_and_prints():
-    connection = sparse()
+    connection = pickle.loads(pickle.dumps(sparse()))
+    x = spikes(connection)[0]
+    assert_identical(connection(x), sparse()(x))
     assert f"synapses={len(SOURCE)}" in repr(connection)
-    assert DeltaCurrent.__name__ not in repr(connection)
+    for one, op in ((connection, "delayed_sparse"), (sparse(delay=None), "sparse_sum")):
+        assert op in [row.op for row in inferno_cuda.explain(one)]

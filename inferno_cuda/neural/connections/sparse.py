@@ -10,9 +10,11 @@ import torch
 from ... import ops
 from ...ops.connectivity import sorted_connectivity
 from ..base import SynapseConstructor
+from ..synapses import DelayedCurrent
+from ..synapses.mixins import SpikeMixin
 from ._base import Init, WeightedConnection, sizes
 from ._listing import compressed, listed
-from ._plan import chunks
+from ._plan import PlanCache, PlanCaches, chunks, fuses
 
 _PREPARED = ("start", "by_source", "source_start", "target_by_source")
 
@@ -73,6 +75,10 @@ class SparseConnection(WeightedConnection):
 
     _fused_op = "delayed_sparse"
     _has_correlations = False
+
+    @property
+    def _ops(self) -> tuple[str, ...]:
+        return (self._fused_op,) if self.delayedby and fuses(self.synapse_) else ("sparse_sum",)
 
     def __init__(
         self,
@@ -211,17 +217,44 @@ class SparseConnection(WeightedConnection):
     def syncurrent(self) -> torch.Tensor:
         """Currents that each synapse sees now, in nA, ``(B, S)``. Made anew at every access."""
         synapse = self.synapse_
-        return self._past(synapse.current_at) if self.delayedby else self._seen(synapse.current)
+        if not self.delayedby:
+            return self._seen(synapse.current)
+        how = synapse.delayed_current() if fuses(synapse) else None
+        if how is None or self._recorded_dtype(how) != self._held("weight_").dtype:
+            return self._past(synapse.current_at)
+        current = self._arriving(how, self._plans)
+        return current if how.minus is None else current - self._arriving(how.minus, self._minus_plans)
 
     @property
     def synspike(self) -> torch.Tensor:
         """Input spikes that each synapse sees now, ``(B, S)``, bool. Made anew at every access."""
         synapse = self.synapse_
-        return self._past(synapse.spike_at) if self.delayedby else self._seen(synapse.spike)
+        if not self.delayedby:
+            return self._seen(synapse.spike)
+        if getattr(type(synapse), "spike_at", None) is not SpikeMixin.spike_at or "spike_at" in vars(synapse):
+            return self._past(synapse.spike_at)
+        return self._arriving(synapse.delayed_spike(), self._spike_plans) != 0
 
     def _seen(self, data: torch.Tensor) -> torch.Tensor:
         """What each synapse sees of data that has the shape of ``synapse``: ``(B, I)`` to ``(B, S)``."""
         return data.index_select(1, self.source_)
+
+    def _arriving(self, how: DelayedCurrent, plans: PlanCache | PlanCaches) -> torch.Tensor:
+        """What each synapse sees of a record, ``(B, S)``: sums of one term, the value itself."""
+        weight = self._held("weight_").detach()
+        links, plan = self._apart(own=False), plans.get(self._held("delay_"), how)
+        record = how.record
+        once = torch.ones_like(weight)
+        return ops.delayed_sparse(record.value, record._pointer_tensor, once, plan, links, scale=how.scale)
+
+    def _apart(self, own: bool) -> ops.Connectivity:
+        """The synapses, each with an output of its own; or with ``own``, an input of its own."""
+        links, device = self.connectivity, self.source_.device
+        number = torch.arange(links.synapses, dtype=torch.int32, device=device)
+        every = torch.arange(links.synapses + 1, device=device)
+        if own:
+            return links._replace(source=number, by_source=number, source_start=every, target_by_source=links.target)
+        return links._replace(target=number, start=every, target_by_source=links.by_source, degree=1)
 
     def _past(self, look_up: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """What each synapse sees of the past, ``(B, S)``; looked up for one synapse of every input after the other."""
@@ -285,12 +318,8 @@ class SparseConnection(WeightedConnection):
         return ops.delayed_sparse_run(*args, self.connectivity, **kwargs)
 
     def _looked_up(self) -> torch.Tensor:
-        links, weight = self.connectivity, self._held("weight_")
-        number = torch.arange(len(weight), dtype=torch.int32, device=weight.device)
-        every = torch.arange(len(weight) + 1, device=weight.device)
-        # each synapse sees a value of its own
-        own = links._replace(source=number, by_source=number, source_start=every, target_by_source=links.target)
-        return ops.sparse_sum(self._past(self.synapse_.current_at), weight, own, bias=self._held("bias_"))
+        seen, weight = self._past(self.synapse_.current_at), self._held("weight_")
+        return ops.sparse_sum(seen, weight, self._apart(own=True), bias=self._held("bias_"))
 
     def _load_from_state_dict(
         self,
