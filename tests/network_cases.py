@@ -1,7 +1,8 @@
 """Small networks that exercise everything at once, and ways to run them."""
 
-import inferno_cuda
 import torch
+
+import inferno_cuda
 from inferno_cuda import ops
 
 DT = 0.1

@@ -2,12 +2,13 @@
 
 import itertools
 
-import inferno_cuda
 import network_cases as cases
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import inferno_cuda
 from inferno_cuda import ops, testing
 
 

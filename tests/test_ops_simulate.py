@@ -2,12 +2,13 @@
 
 import math
 
-import inferno_cuda
 import network_cases as cases
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import inferno_cuda
 from inferno_cuda import ops, testing
 
 LAYOUTS = [(1, 1), (2, 2), (4, 4), (7, 2)]  # ranges of targets, threads
