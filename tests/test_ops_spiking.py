@@ -169,8 +169,8 @@ def test_a_volley_of_several_spikes_in_one_step_counts_each(backend):
 
 
 def test_a_constant_current_ends_in_ohms_law(backend):
-    values, _ = respond("iaf_psc_exp", 1500, I_e=300.0)
-    assert values[-1, 0] == pytest.approx(300.0 * 10.0 / 250.0, rel=1e-6)
+    values, _ = respond("iaf_psc_exp", 200, I_e=900.0, tau_m=1.0)
+    assert values[-1, 0] == pytest.approx(900.0 * 1.0 / 250.0, rel=1e-6)
 
 
 def test_numbers_of_each_neuron_and_of_all_alike(backend):

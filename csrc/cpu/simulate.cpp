@@ -112,8 +112,8 @@ SimulateResult simulate_all(const SimulateArgs& a) {
   const auto work = [&](int number) {
     try {
       // made by its own thread, so that its memory is near
-      workers[number] = std::make_unique<Worker<C, W>>(a, a.parts_count * number / threads,
-                                                       a.parts_count * (number + 1) / threads);
+      workers[number] =
+          std::make_unique<Worker<C, W>>(a, a.parts_count * number / threads, a.parts_count * (number + 1) / threads);
       workers[number]->run(exchange, number, a.phases ? a.phases + 3 * number : nullptr);
     } catch (...) {
       errors[number] = std::current_exception();
@@ -140,8 +140,7 @@ SimulateResult simulate_all(const SimulateArgs& a) {
 }  // namespace
 
 SimulateResult simulate_cpu(const SimulateArgs& a) {
-  if (a.type == Scalar::f32)
-    return a.wide ? simulate_all<float, double>(a) : simulate_all<float, int32_t>(a);
+  if (a.type == Scalar::f32) return a.wide ? simulate_all<float, double>(a) : simulate_all<float, int32_t>(a);
   return a.wide ? simulate_all<double, double>(a) : simulate_all<double, int32_t>(a);
 }
 

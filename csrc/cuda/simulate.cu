@@ -29,8 +29,8 @@ __device__ void send_segment(const RowsPart& part, int32_t segment, W* sums, int
 
 // Adds what spikes first..last-1 send to the sums of the steps in which it arrives, from step `now` on.
 template <class W>
-__device__ void send(const SimulateArgs& a, const SimulateDevice& d, const Tables& t, const Spike* spikes, int64_t first,
-                     int64_t last, int64_t now) {
+__device__ void send(const SimulateArgs& a, const SimulateDevice& d, const Tables& t, const Spike* spikes,
+                     int64_t first, int64_t last, int64_t now) {
   const int64_t items = (last - first) * a.parts_count * shares;
   const int64_t warps = int64_t(gridDim.x) * blockDim.x / lanes;
   for (int64_t item = INFERNO_FIRST_ITEM / lanes; item < items; item += warps) {
@@ -93,7 +93,8 @@ __device__ void stimulate(const SimulateArgs& a, const PopulationArgs& p, const 
 template <class Model, class C>
 __device__ int32_t step_neuron(const SimulateArgs& a, const PopulationArgs& p, const Place& at, C* arrivals) {
   const int64_t within = at.neuron - p.first;
-  const auto numbers = spiking_numbers<Model, C>(static_cast<const C*>(p.numbers), p.stride, p.stride == 1 ? 0 : within);
+  const auto numbers =
+      spiking_numbers<Model, C>(static_cast<const C*>(p.numbers), p.stride, p.stride == 1 ? 0 : within);
   C drive = static_cast<const C*>(p.drive)[p.drive_each ? within : 0];
   stimulate(a, p, at, numbers.common.gain, arrivals, drive);
   C x[Model::variables];
@@ -145,8 +146,7 @@ __device__ void update_neuron(const SimulateArgs& a, const SimulateDevice& d, co
     sums[port * a.neurons] = W(0);
   }
   const int32_t spikes = fire_neuron<C>(a, population_of(a, t, at.neuron), at, arrivals);
-  for (int32_t k = 0; k < spikes; ++k)
-    emit(a, d, {int32_t(at.step), int32_t(at.neuron), int32_t(at.trial)});
+  for (int32_t k = 0; k < spikes; ++k) emit(a, d, {int32_t(at.step), int32_t(at.neuron), int32_t(at.trial)});
 }
 
 template <class C, class W>

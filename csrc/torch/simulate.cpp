@@ -48,7 +48,8 @@ StimulusArgs stimulus_of(const int64_t* integers, const double* reals, const Ten
 // kind, first, last, number of stimuli
 constexpr size_t population_integers = 4;
 
-PopulationArgs population_of(const int64_t* integers, const Tensor& numbers, const Tensor& drive, const Tensor& values) {
+PopulationArgs population_of(const int64_t* integers, const Tensor& numbers, const Tensor& drive,
+                             const Tensor& values) {
   PopulationArgs p{};
   p.kind = SpikingKind(integers[0]);
   p.first = integers[1];
@@ -145,8 +146,7 @@ struct Run {
           stimulus_of(&stimulus_numbers[k * stimulus_integers], &reals[k * stimulus_reals], tables[k], values));
     size_t stimulus = 0;
     for (size_t k = 0; k < count; ++k) {
-      PopulationArgs p =
-          population_of(&integers[k * population_integers], numbers[2 * k], numbers[2 * k + 1], values);
+      PopulationArgs p = population_of(&integers[k * population_integers], numbers[2 * k], numbers[2 * k + 1], values);
       p.stimuli = stimuli.data() + stimulus;
       stimulus += size_t(p.stimuli_count);
       populations.push_back(p);
@@ -173,12 +173,13 @@ struct Run {
   }
 };
 
-std::tuple<Tensor, Tensor, Tensor> simulate(
-    const std::vector<Tensor> rows, const Tensor bounds, double quantum, const std::vector<Tensor> numbers,
-    const std::vector<int64_t> populations, const std::vector<Tensor> tables, const std::vector<int64_t> stimuli,
-    const std::vector<double> stimulus_numbers, Tensor values, Tensor refrac, const Tensor flight, const Tensor given,
-    const std::optional<Tensor> counts, const std::optional<Tensor> probe, const std::vector<int64_t> integers,
-    const std::optional<Tensor> record, const std::optional<Tensor> phases) {
+std::tuple<Tensor, Tensor, Tensor> simulate(const std::vector<Tensor> rows, const Tensor bounds, double quantum,
+                                            const std::vector<Tensor> numbers, const std::vector<int64_t> populations,
+                                            const std::vector<Tensor> tables, const std::vector<int64_t> stimuli,
+                                            const std::vector<double> stimulus_numbers, Tensor values, Tensor refrac,
+                                            const Tensor flight, const Tensor given, const std::optional<Tensor> counts,
+                                            const std::optional<Tensor> probe, const std::vector<int64_t> integers,
+                                            const std::optional<Tensor> record, const std::optional<Tensor> phases) {
   Run run;
   run.set_numbers(integers, quantum);
   run.set_state(values, refrac);
@@ -193,8 +194,8 @@ std::tuple<Tensor, Tensor, Tensor> simulate(
 }
 
 #ifdef INFERNO_WITH_CUDA
-// Returns all spikes, in no order within a step; how many there were before the end of each step, more than `capacity` if
-// some were lost; and what was probed.
+// Returns all spikes, in no order within a step; how many there were before the end of each step, more than `capacity`
+// if some were lost; and what was probed.
 std::tuple<Tensor, Tensor, Tensor> simulate_device(
     const std::vector<Tensor> rows, const Tensor bounds, double quantum, const std::vector<Tensor> numbers,
     const std::vector<int64_t> populations, const std::vector<Tensor> tables, const std::vector<int64_t> stimuli,
@@ -212,7 +213,8 @@ std::tuple<Tensor, Tensor, Tensor> simulate_device(
   check_array(given_begin, "given_begin", ScalarType::Long, a.steps + 1, values);
   SimulateDevice device{};
   device.ring = a.max_delay + 1;
-  Tensor sums = empty(values, {device.ring, a.trials, a.ports * a.neurons}, a.wide ? ScalarType::Double : ScalarType::Int);
+  Tensor sums =
+      empty(values, {device.ring, a.trials, a.ports * a.neurons}, a.wide ? ScalarType::Double : ScalarType::Int);
   Tensor ends = empty(values, {a.steps + 1}, ScalarType::Long);
   Tensor spikes = empty(values, {capacity, 3}, ScalarType::Int);
   Tensor table = empty(values, {simulate_tables_bytes(a)}, ScalarType::Byte);
