@@ -121,8 +121,13 @@ SimulateResult simulate_all(const SimulateArgs& a) {
     }
   };
   std::vector<std::thread> others;
-  for (int number = 1; number < threads; ++number) others.emplace_back(work, number);
-  work(0);
+  try {
+    for (int number = 1; number < threads; ++number) others.emplace_back(work, number);
+    work(0);
+  } catch (...) {  // the system gave no more threads
+    errors[0] = std::current_exception();
+    exchange.barrier.give_up();
+  }
   for (std::thread& other : others) other.join();
   for (const std::exception_ptr& error : errors)
     if (error) std::rethrow_exception(error);

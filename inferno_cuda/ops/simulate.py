@@ -124,8 +124,8 @@ def simulate(
     check_populations(populations, rows, state)
     if rows.device != state.values.device:
         raise ValueError(f"rows were on {rows.device}; the state is on {state.values.device}")
-    if steps < 0:
-        raise ValueError(f"steps was {steps}; it must not be negative")
+    if not 0 <= steps < 2**31:
+        raise ValueError(f"steps was {steps}; it must be 0 to 2^31 - 1")
     if threads is not None and threads < 1:
         raise ValueError(f"threads was {threads}; it must be at least 1")
     check_outputs(record, counts, state, rows.neurons)
