@@ -63,9 +63,10 @@ INFERNO_HD uint32_t mixed(uint32_t x, uint32_t key) {
   return x ^ x >> 16;
 }
 
+// The smaller of a sum and what is left of it, which wraps around where the size does not fit.
 INFERNO_HD uint32_t turned(uint32_t half, uint32_t other, uint32_t key, uint32_t size) {
-  const uint32_t sum = half + uint32_t(uint64_t(mixed(other, key)) * size >> 32);
-  return sum >= size ? sum - size : sum;
+  const uint32_t sum = half + uint32_t(uint64_t(mixed(other, key)) * size >> 32), rest = sum - size;
+  return rest < sum ? rest : sum;
 }
 
 // Once through the network; `keys` are those of a row.

@@ -29,10 +29,8 @@ INFERNO_CLONES void shuffle_all(const Shuffle& s, const uint32_t* keys, int64_t 
   const Shuffle shape = s;
   for (int round = 0; round < shape.rounds; round += 2) {
     const uint32_t key_left = keys[round], key_right = keys[round + 1];
-    for (int64_t i = 0; i < count; ++i) {
-      left[i] = turned(left[i], right[i], key_left, shape.a);
-      right[i] = turned(right[i], left[i], key_right, shape.b);
-    }
+    for (int64_t i = 0; i < count; ++i) left[i] = turned(left[i], right[i], key_left, shape.a);
+    for (int64_t i = 0; i < count; ++i) right[i] = turned(right[i], left[i], key_right, shape.b);
   }
 }
 

@@ -26,7 +26,6 @@ from .neuron import (
     threshold_constants,
 )
 from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_threshold, threshold_rule
-from .philox import below, normal_quantile, permuted, philox, poisson_count, poisson_table, uniform
 from .plasticity import Delays, compute_dtype, correlate, product_of_floats
 from .rows import rows_count_, rows_fill_, rows_sort_, rows_synapses
 from .simulate import Group, simulate, sorted_synapses
@@ -36,6 +35,7 @@ from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
 from .trace import TRACES, round_target, trace_events, trace_push, trace_push_, trace_step
 from .updates import Limit, OuterProduct, apply_outers_, apply_updates_
+from .words import below, normal_quantile, permuted, philox, poisson_count, poisson_table, uniform
 
 __all__ = [
     "CHARGE_MODELS",

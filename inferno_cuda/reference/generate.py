@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from .exponential import exp
-from .philox import below, normal_quantile, permuted, philox, uniform
+from .words import below, normal_quantile, permuted, philox, uniform
 
 RULES = (
     "one_to_one",

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import torch
 
-from .philox import poisson_count
 from .rows import rows_synapses
 from .spiking import spiking_step
 from .stimuli import noise_of, words
+from .words import poisson_count
 
 
 class Group(NamedTuple):

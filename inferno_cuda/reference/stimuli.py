@@ -2,7 +2,7 @@
 
 import torch
 
-from .philox import normal_quantile, philox
+from .words import normal_quantile, philox
 
 
 def words(seed, stream, moment, first, last, neurons, trials):

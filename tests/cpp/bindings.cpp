@@ -41,6 +41,7 @@ PYBIND11_MODULE(inferno_core_py, m) {
   m.def("exp", py::vectorize([](double x) { return exp_portable(x); }));
   m.def("exp_float", py::vectorize([](float x) { return exp_portable(x); }));
   m.def("log", py::vectorize([](double x) { return log_portable(x); }));
+  m.def("sqrt", py::vectorize([](double x) { return sqrt_portable(x); }));
   m.def("normal_quantile", py::vectorize([](double u) { return normal_quantile(u); }));
   m.def("round_even", py::vectorize([](double x) { return round_even(x); }));
   m.def("half_to_float", py::vectorize([](uint16_t x) { return half_to_float({x}); }));
