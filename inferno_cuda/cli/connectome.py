@@ -22,9 +22,9 @@ from . import common
 
 FILE = "data/herm_full_edgelist.csv"
 DURATION = 1000.0  # ms
-WEIGHT, INHIBITION = 12.0, 4.0  # pA of one synapse; how much stronger inhibitory ones are
-TOUCHED = ("ALML", "ALMR", "AVM", "PLML", "PLMR", "PVM")  # touch receptor neurons
-TOUCH = (400.0, 600.0, 2000.0)  # ms, ms, pA
+WEIGHT, INHIBITION = 8.0, 4.0  # pA of one synapse; how much stronger inhibitory ones are
+TOUCHED = ("ALML", "ALMR", "AVM")  # receptors of gentle touch at the front that have chemical synapses
+TOUCH = (500.0, 1000.0, 1000.0)  # ms, ms, pA
 _GABA = ("AVL", "DVB", "RIS", "RMED", "RMEL", "RMER", "RMEV")
 
 
@@ -77,7 +77,7 @@ def network(path: Path, seed: int, device: str) -> tuple[sim.Network, list[str]]
     net = sim.Network(seed=seed, device=device)
     worm = net.population(len(names), "iaf_psc_exp", name="worm", V_m=sim.Uniform(-70.0, -55.0), tau_syn_ex=5.0)
     net.connect(worm, worm, matrix, delay=sim.Uniform(1.0, 3.0))
-    net.noise_current(worm, 250.0, 350.0, 1.0)
+    net.noise_current(worm, 150.0, 350.0, 1.0)
     for name in TOUCHED:
         net.step_current(worm[names.index(name)], TOUCH[:2], [TOUCH[2], 0.0])
     return net, names
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(net, flush=True)
     net.run(DURATION, progress=True)
     times, neurons = (column.cpu().numpy() for column in spikes.of(net["worm"]))
-    before = statistics.rates(times, neurons, len(names), TOUCH[0] - 200, TOUCH[0])
+    before = statistics.rates(times, neurons, len(names), 0.0, TOUCH[0])
     during = statistics.rates(times, neurons, len(names), *TOUCH[:2])
     rows = _rows(names, before, during)
     print(f"{net.synapse_count:,} connections between {len(names)} neurons, {len(times):,} spikes in {DURATION:g} ms")

@@ -13,7 +13,7 @@ from .. import ops, sim
 from ..sim import models, statistics
 from . import common
 
-SCALE, DURATION = 0.5, 3000.0  # share of the neurons and of the inputs of each; ms
+SCALE, DURATION = 0.3, 3000.0  # share of the neurons and of the inputs of each; ms
 WARM = 500.0  # ms that are not counted
 BIN, CHOSEN = 2.0, 200  # ms; neurons of a population whose pairs are correlated
 _SLOW = 0.05  # the largest scale that the reference can bear

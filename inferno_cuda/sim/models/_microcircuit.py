@@ -91,7 +91,7 @@ def _external_current(target: str) -> float:
 def microcircuit(
     scale: float = 1.0, drive: str = "dc", *, in_degree_scale: float | None = None, **options: Any
 ) -> Network:
-    """The cortical microcircuit of Potjans and Diesmann (2014): 77,169 neurons in four layers, 298,880,969 synapses.
+    """The cortical microcircuit of Potjans and Diesmann (2014): 77,169 neurons in four layers, 298,880,968 synapses.
 
     The populations are ``L23E``, ``L23I``, ``L4E``, ``L4I``, ``L5E``, ``L5I``, ``L6E``, ``L6I``, of ``iaf_psc_exp``
     neurons. Weights are normal and keep their sign, delays normal and at least one step. With a scale below 1 there are
