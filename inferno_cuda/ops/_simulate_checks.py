@@ -122,3 +122,5 @@ def check_outputs(record, counts, state, neurons: int) -> None:
     if counts is not None and (counts.dtype != torch.int64 or counts.shape != shape or not counts.is_contiguous()):
         text = f"{counts.dtype} of shape {shape_text(counts.shape)}"
         raise ValueError(f"counts was {text}; it must be int64 of shape {shape}, contiguous")
+    if counts is not None and counts.device != state.values.device:
+        raise ValueError(f"counts was on {counts.device}; the state is on {state.values.device}")

@@ -130,6 +130,10 @@ def simulate(
         raise ValueError(f"threads was {threads}; it must be at least 1")
     check_outputs(record, counts, state, rows.neurons)
     check_probe(probe, state, rows.neurons)
+    if probe is not None:
+        probe = probe._replace(neurons=probe.neurons.to(state.values.device))
+    if isinstance(record, torch.Tensor):
+        record = record.to(state.values.device)
     given = given_spikes(given, populations, state, steps, rows.neurons)
     if steps == 0:
         return _nothing(state, record, probe)
