@@ -33,10 +33,10 @@ struct StimulusArgs {
 struct PopulationArgs {
   SpikingKind kind;
   int64_t first, last;
-  const void* numbers;         // [numbers, stride], see SpikingNumbers
-  int64_t stride;              // 1: shared; otherwise last - first
-  const void* drive;           // [1] or [last - first]: constant current times gain
-  bool drive_each;             // whether it is the latter
+  const void* numbers;          // [numbers, stride], see SpikingNumbers
+  int64_t stride;               // 1: shared; otherwise last - first
+  const void* drive;            // [1] or [last - first]: constant current times gain
+  bool drive_each;              // whether it is the latter
   const StimulusArgs* stimuli;  // [stimuli_count]
   int64_t stimuli_count;
 };
@@ -75,5 +75,21 @@ struct SimulateResult {
 };
 
 SimulateResult simulate_cpu(const SimulateArgs& a);
+
+// What a run on a GPU needs besides; all of it there, and zero but for `spikes` and `given_begin`.
+struct SimulateDevice {
+  void* sums;     // [ring, trials, ports * neurons]: what arrives in each of the next steps
+  int64_t ring;   // more than max_delay
+  Spike* spikes;  // [capacity], written, in no order within a step
+  int64_t capacity;
+  unsigned long long*
+      ends;  // [steps + 1], spikes before each step; the last are all, more than capacity if some are lost
+  const int64_t* given_begin;  // [steps + 1], given spikes before each step
+  void* tables;                // [simulate_tables_bytes], for the host's arrays of arguments
+};
+
+// Pointers in `a` are the device's, those to parts, populations and stimuli the host's.
+int64_t simulate_tables_bytes(const SimulateArgs& a);
+void simulate_cuda(const SimulateArgs& a, const SimulateDevice& device, void* stream);
 
 }  // namespace inferno

@@ -112,8 +112,8 @@ SimulateResult simulate_all(const SimulateArgs& a) {
   const auto work = [&](int number) {
     try {
       // made by its own thread, so that its memory is near
-      workers[number] = std::make_unique<Worker<C, W>>(a, a.parts_count * number / threads,
-                                                       a.parts_count * (number + 1) / threads);
+      workers[number] =
+          std::make_unique<Worker<C, W>>(a, a.parts_count * number / threads, a.parts_count * (number + 1) / threads);
       workers[number]->run(exchange, number, a.phases ? a.phases + 3 * number : nullptr);
     } catch (...) {
       errors[number] = std::current_exception();
@@ -121,8 +121,13 @@ SimulateResult simulate_all(const SimulateArgs& a) {
     }
   };
   std::vector<std::thread> others;
-  for (int number = 1; number < threads; ++number) others.emplace_back(work, number);
-  work(0);
+  try {
+    for (int number = 1; number < threads; ++number) others.emplace_back(work, number);
+    work(0);
+  } catch (...) {  // the system gave no more threads
+    errors[0] = std::current_exception();
+    exchange.barrier.give_up();
+  }
   for (std::thread& other : others) other.join();
   for (const std::exception_ptr& error : errors)
     if (error) std::rethrow_exception(error);
@@ -140,8 +145,7 @@ SimulateResult simulate_all(const SimulateArgs& a) {
 }  // namespace
 
 SimulateResult simulate_cpu(const SimulateArgs& a) {
-  if (a.type == Scalar::f32)
-    return a.wide ? simulate_all<float, double>(a) : simulate_all<float, int32_t>(a);
+  if (a.type == Scalar::f32) return a.wide ? simulate_all<float, double>(a) : simulate_all<float, int32_t>(a);
   return a.wide ? simulate_all<double, double>(a) : simulate_all<double, int32_t>(a);
 }
 

@@ -23,18 +23,18 @@ INFERNO_HD void step_all(const SpikingBlock<C>& b) {
     for (int k = 0; k < Model::variables; ++k) state[k] = x[k][i];
     for (int p = 0; p < Model::ports; ++p) arrived[p] = arrivals[p][i];
     int32_t left = refrac[i];
-    const int32_t fire = Shared ? spiking_step(shared, state, left, arrived, drive[i])
-                                : spiking_step(spiking_numbers<Model, C>(numbers, stride, i), state, left, arrived,
-                                               drive[i]);
+    const int32_t fire =
+        Shared ? spiking_step(shared, state, left, arrived, drive[i])
+               : spiking_step(spiking_numbers<Model, C>(numbers, stride, i), state, left, arrived, drive[i]);
     for (int k = 0; k < Model::variables; ++k) x[k][i] = state[k];
     refrac[i] = int16_t(left);
     fired[i] = uint8_t(fire);
   }
 }
 
-#define INFERNO_STEP(M, C)                                                                  \
-  INFERNO_CLONES void step_block(const M<C>*, const SpikingBlock<C>& b) {                   \
-    b.stride == 1 ? step_all<true, M<C>, C>(b) : step_all<false, M<C>, C>(b);               \
+#define INFERNO_STEP(M, C)                                                    \
+  INFERNO_CLONES void step_block(const M<C>*, const SpikingBlock<C>& b) {     \
+    b.stride == 1 ? step_all<true, M<C>, C>(b) : step_all<false, M<C>, C>(b); \
   }
 #define INFERNO_ENTRY(M) INFERNO_STEP(M, float) INFERNO_STEP(M, double)
 INFERNO_SPIKING_MODELS(INFERNO_ENTRY)
@@ -51,10 +51,10 @@ void step_spiking_block(SpikingKind kind, const SpikingBlock<double>& block) {
   dispatch_spiking<double>(kind, [&](auto model) { step_block(static_cast<const decltype(model)*>(nullptr), block); });
 }
 
-#define INFERNO_TAKE(W, C)                                                               \
-  INFERNO_CLONES void take_sums(W* sums, C quantum, C* arrivals, int64_t count) {        \
-    for (int64_t i = 0; i < count; ++i) arrivals[i] = C(sums[i]) * quantum;              \
-    for (int64_t i = 0; i < count; ++i) sums[i] = W(0);                                  \
+#define INFERNO_TAKE(W, C)                                                        \
+  INFERNO_CLONES void take_sums(W* sums, C quantum, C* arrivals, int64_t count) { \
+    for (int64_t i = 0; i < count; ++i) arrivals[i] = C(sums[i]) * quantum;       \
+    for (int64_t i = 0; i < count; ++i) sums[i] = W(0);                           \
   }
 INFERNO_TAKE(int32_t, float)
 INFERNO_TAKE(int32_t, double)

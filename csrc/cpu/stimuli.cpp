@@ -1,6 +1,6 @@
 #include "cpu/stimuli.h"
 
-#include "core/draw.h"
+#include "core/stimuli.h"
 #include "cpu/clones.h"
 #include "cpu/spiking_block.h"
 
@@ -62,8 +62,7 @@ void draw_counts(const RandomWords& w, const int64_t* table, int64_t entries, in
 void draw_normals(const RandomWords& w, double mean, double std, double* values) {
   Drawn drawn;
   const uint32_t* words = draw(w, drawn);
-  for (int64_t i = 0; i < w.last - w.first; ++i)
-    values[i] = mean + std * normal_quantile((double(words[i]) + 0.5) * 0x1p-32);
+  for (int64_t i = 0; i < w.last - w.first; ++i) values[i] = noise_of(words[i], mean, std);
 }
 
 }  // namespace inferno

@@ -56,7 +56,8 @@ RowsTarget target_of(const Tensor& slot, const Tensor& delay, const Tensor& weig
   check_array(slot, "slot", ScalarType::Short, slot.numel(), slot);
   check_array(delay, "delay", byte_delays ? ScalarType::Byte : ScalarType::Short, slot.numel(), slot);
   check_array(weight, "weight", wide ? ScalarType::Double : ScalarType::Int, slot.numel(), slot);
-  return {slot.numel(), static_cast<uint16_t*>(slot.mutable_data_ptr()), delay.mutable_data_ptr(), weight.mutable_data_ptr()};
+  return {slot.numel(), static_cast<uint16_t*>(slot.mutable_data_ptr()), delay.mutable_data_ptr(),
+          weight.mutable_data_ptr()};
 }
 
 void rows_fill(const Tensor source, const Tensor target, const Tensor delay, const std::optional<Tensor> weight,

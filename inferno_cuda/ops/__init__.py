@@ -4,7 +4,8 @@ from .backend import Choice, active_mode, backend, choose, native_on_cpu
 from .delay_plan import DelayPlan, delay_plan
 from .delayed_run import delayed_conv2d_run, delayed_dense_run, delayed_direct_run
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
-from .generate import connect, connect_count, draw, poisson_table
+from .draw import draw, poisson_table
+from .generate import connect, connect_count
 from .history import history_gather, history_push, history_push_
 from .integrate_fire import Fired, integrate_fire
 from .layer_run import Operand, Program

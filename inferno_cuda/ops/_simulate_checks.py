@@ -17,6 +17,7 @@ def check_populations(populations, rows, state) -> None:
         if p.first != at:
             raise ValueError(f"populations[{k}] began at neuron {p.first}; it must begin at {at}, where the last ended")
         at = p.last
+        _check_ports(k, p, rows.ports)
         if p.numbers.dtype != state.values.dtype or p.numbers.device != state.values.device:
             like = f"{state.values.dtype} on {state.values.device}"
             raise ValueError(f"populations[{k}] was {p.numbers.dtype} on {p.numbers.device}; the state is {like}")
@@ -29,7 +30,6 @@ def check_populations(populations, rows, state) -> None:
                 raise TypeError(f"populations[{k}]: a stimulus was {type(stimulus).__name__}; it must be {allowed}")
             if isinstance(stimulus, PoissonDrive) and stimulus.port >= p.ports:
                 raise ValueError(f"populations[{k}]: port of a PoissonDrive was {stimulus.port}; there is only port 0")
-        _check_ports(k, p, rows.ports)
     if at != rows.neurons:
         raise ValueError(f"populations had {at} neurons; rows have {rows.neurons}")
 
@@ -122,3 +122,5 @@ def check_outputs(record, counts, state, neurons: int) -> None:
     if counts is not None and (counts.dtype != torch.int64 or counts.shape != shape or not counts.is_contiguous()):
         text = f"{counts.dtype} of shape {shape_text(counts.shape)}"
         raise ValueError(f"counts was {text}; it must be int64 of shape {shape}, contiguous")
+    if counts is not None and counts.device != state.values.device:
+        raise ValueError(f"counts was on {counts.device}; the state is on {state.values.device}")

@@ -8,18 +8,12 @@ from typing import NamedTuple
 import torch
 
 from .. import reference
-from ..reference import SPIKING_FORMS
 from ._simulate_checks import check_outputs, check_populations, check_probe, check_state, given_spikes
+from ._simulate_native import Run, recorded
 from .backend import runs_native
-from .native import status
 from .rows import Rows
 from .spiking import Population
 from .stimuli import NoiseCurrent, PoissonDrive
-
-_KINDS = {key: number for number, key in enumerate(SPIKING_FORMS)}  # csrc/core/spiking.h: SpikingKind
-
-if status.loaded:
-    _raw_simulate = torch.ops.inferno_cuda.simulate.default
 
 
 @dataclasses.dataclass(eq=False)
@@ -51,6 +45,12 @@ class SimulationState:
         """All of it as tensors; :meth:`from_tensors` takes them back."""
         fields = {"values": self.values, "refrac": self.refrac, "flight": self.flight}
         return fields | {"step": torch.tensor(self.step)}
+
+    def advance(self, spikes: torch.Tensor, max_delay: int, steps: int) -> None:
+        """Moves the next step on; keeps those of earlier and these spikes that may arrive from then on."""
+        self.step += steps
+        every = torch.cat([self.flight, spikes])
+        self.flight = every[every[:, 0] + max_delay >= self.step].contiguous()
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> SimulationState:
@@ -124,23 +124,28 @@ def simulate(
     check_populations(populations, rows, state)
     if rows.device != state.values.device:
         raise ValueError(f"rows were on {rows.device}; the state is on {state.values.device}")
-    if steps < 0:
-        raise ValueError(f"steps was {steps}; it must not be negative")
+    if not 0 <= steps < 2**31:
+        raise ValueError(f"steps was {steps}; it must be 0 to 2^31 - 1")
     if threads is not None and threads < 1:
         raise ValueError(f"threads was {threads}; it must be at least 1")
     check_outputs(record, counts, state, rows.neurons)
     check_probe(probe, state, rows.neurons)
+    if probe is not None:
+        probe = probe._replace(neurons=probe.neurons.to(state.values.device))
+    if isinstance(record, torch.Tensor):
+        record = record.to(state.values.device)
     given = given_spikes(given, populations, state, steps, rows.neurons)
     if steps == 0:
         return _nothing(state, record, probe)
     if runs_native(state.values, "simulate"):
         threads = torch.get_num_threads() if threads is None else threads
-        return _run_native(rows, populations, state, steps, seed, record, counts, probe, given, threads)
+        run = Run(rows, populations, state, steps, seed, record, counts, probe, given)
+        return Simulated(*(run.on_cpu(threads) if state.values.is_cpu else run.on_device()))
     spikes, probed = _run_reference(rows, populations, state, steps, seed, given, probe)
     if counts is not None:
         counts.index_put_((spikes[:, 2], spikes[:, 1]), torch.ones_like(spikes[:, 1]), accumulate=True)
-    _keep_flight(state, spikes, rows.max_delay, steps)
-    return Simulated(_recorded(spikes, record, state.step - steps), probed)
+    state.advance(spikes, rows.max_delay, steps)
+    return Simulated(recorded(spikes, record, state.step - steps), probed)
 
 
 def _nothing(state: SimulationState, record, probe: Probe | None) -> Simulated:
@@ -148,21 +153,6 @@ def _nothing(state: SimulationState, record, probe: Probe | None) -> Simulated:
     spikes = torch.zeros(0, 3, dtype=torch.int32, device=state.values.device)
     probed = None if probe is None else state.values.new_zeros(0, trials, len(probe.neurons))
     return Simulated(None if record is None or record is False else spikes, probed)
-
-
-def _recorded(spikes, record, start: int):
-    if record is None or record is False:
-        return None
-    if record is not True:
-        spikes = spikes[record[spikes[:, 1]]]
-    return (spikes - torch.tensor([start, 0, 0], device=spikes.device)).to(torch.int32)
-
-
-def _keep_flight(state: SimulationState, spikes: torch.Tensor, max_delay: int, steps: int) -> None:
-    """Spikes of the last max_delay steps, of which the oldest arrive in the next one."""
-    state.step += steps
-    every = torch.cat([state.flight, spikes])
-    state.flight = every[every[:, 0] + max_delay >= state.step].contiguous()
 
 
 def _plain(stimulus) -> tuple:
@@ -186,48 +176,3 @@ def _run_reference(rows, populations, state, steps, seed, given, probe):
         given=given,
         probe=probe,
     )
-
-
-def _packed_stimuli(populations) -> tuple[list[torch.Tensor], list[int], list[float]]:
-    """Tables, (kind, port, stream, interval) and (weight, mean, std) of all stimuli: csrc/torch/simulate.cpp."""
-    tables, integers, reals = [], [], []
-    for stimulus in (stimulus for p in populations for stimulus in p.stimuli):
-        if isinstance(stimulus, NoiseCurrent):
-            tables.append(torch.zeros(0, dtype=torch.int64))
-            integers += [1, 0, stimulus.stream, stimulus.interval]
-            reals += [0.0, stimulus.mean, stimulus.std]
-        else:
-            drives = isinstance(stimulus, PoissonDrive)
-            tables.append(stimulus.table.contiguous())
-            integers += [0 if drives else 2, stimulus.port if drives else 0, stimulus.stream, 1]
-            reals += [stimulus.weight if drives else 0.0, 0.0, 0.0]
-    return tables, integers, reals
-
-
-def _signed(seed: int) -> int:
-    return seed - 2**64 if seed >= 2**63 else seed
-
-
-def _recording(record, neurons: int) -> torch.Tensor | None:
-    if record is None or record is False:
-        return None
-    return torch.ones(neurons, dtype=torch.bool) if record is True else record.contiguous()
-
-
-def _run_native(rows, populations, state, steps, seed, record, counts, probe, given, threads, phases=None):
-    """The CPU engine; `phases`, float64 ``[threads, 3]``, takes CPU seconds of delivery, update and exchange."""
-    start = torch.tensor([state.step, 0, 0])
-    ports = max([1, *(p.ports for p in populations)])
-    every, variable = (1, 0) if probe is None else (probe.every, probe.variable)
-    kinds = [(_KINDS[p.model, p.ports], p.first, p.last, len(p.stimuli)) for p in populations]
-    recorded, flight, probed = _raw_simulate(
-        *([tensor for part in rows.parts for tensor in part], rows.bounds, 1.0 if rows.wide else rows.quantum),
-        *([tensor for p in populations for tensor in (p.numbers, p.drive)], [n for kind in kinds for n in kind]),
-        *_packed_stimuli(populations),
-        *(state.values, state.refrac, (state.flight - start).to(torch.int32), (given - start).to(torch.int32)),
-        *(_recording(record, rows.neurons), counts, None if probe is None else probe.neurons.contiguous()),
-        [state.step, steps, rows.min_delay, rows.max_delay, _signed(seed), ports, every, variable, threads],
-        phases,
-    )
-    _keep_flight(state, flight.long() + start, rows.max_delay, steps)
-    return Simulated(None if record is None or record is False else recorded, None if probe is None else probed)

@@ -67,17 +67,21 @@ def send_(ring, synapses, step, fired_at, neuron, trial):
     ring.index_put_(places, synapses.weight[at], accumulate=True)
 
 
+def _words(group, trials, neurons, seed, stream, moment):
+    return words(seed, stream, moment, group.first, group.last, neurons, trials, group.drive.device)
+
+
 def _stimulate(group, arrivals, drive, step, seed, neurons):
     """Adds to what arrives, ``[B, n]`` for each port, and to the drive, ``[B, n]``."""
     batch, dtype = len(drive), drive.dtype
     for kind, *stimulus in group.stimuli:
         if kind == "poisson":
             table, weight, stream, port = stimulus
-            count = poisson_count(table, words(seed, stream, step, group.first, group.last, neurons, batch))
-            arrivals[port] = arrivals[port] + count.to(dtype) * torch.tensor(weight, dtype=dtype)
+            count = poisson_count(table.to(drive.device), _words(group, batch, neurons, seed, stream, step))
+            arrivals[port] = arrivals[port] + count.to(dtype) * torch.tensor(weight, dtype=dtype, device=drive.device)
         else:
             mean, std, interval, stream = stimulus
-            drawn = words(seed, stream, step // interval, group.first, group.last, neurons, batch)
+            drawn = _words(group, batch, neurons, seed, stream, step // interval)
             drive = drive + noise_of(drawn, mean, std).to(dtype) * group.numbers[0]
     return arrivals, drive
 
@@ -85,7 +89,7 @@ def _stimulate(group, arrivals, drive, step, seed, neurons):
 def _generate(group, batch, step, seed, neurons):
     fired = torch.zeros(batch, group.last - group.first, dtype=torch.int64, device=group.drive.device)
     for _, table, stream in group.stimuli:
-        fired = fired + poisson_count(table, words(seed, stream, step, group.first, group.last, neurons, batch))
+        fired = fired + poisson_count(table.to(fired.device), _words(group, batch, neurons, seed, stream, step))
     return fired
 
 

@@ -114,7 +114,8 @@ class Projection:
         for begin in range(0, self._draws, CHUNK):
             end = min(begin + CHUNK, self._draws)
             if isinstance(self.rule, Explicit):
-                source, target = (x[begin:end].to(torch.int32, copy=True) for x in (self.rule.sources, self.rule.targets))
+                ends = (self.rule.sources, self.rule.targets)
+                source, target = (x[begin:end].to(torch.int32, copy=True) for x in ends)
                 index = torch.arange(begin, end)
             else:
                 seed = self.source.network.seed
