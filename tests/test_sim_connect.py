@@ -120,8 +120,11 @@ def test_distributions_of_weights_and_delays():
 
 def test_delays_are_rounded_halves_up():
     net, source, target = pair(1, 6)
-    net.connect(source, target, delay=[0.05, 0.1, 0.149, 0.25, 0.349999, 25.0])
-    assert net.synapses().delay.tolist() == [1, 1, 1, 3, 3, 250]
+    delays = [0.05, 0.1, 0.149, 0.25, 0.349999, 25.0]
+    net.connect(source, target, delay=delays)
+    for k, delay in enumerate(delays):
+        net.connect(source, target[k], delay=delay)
+    assert net.synapses().delay.tolist() == [k for k in (1, 1, 1, 3, 3, 250) for _ in range(2)]
 
 
 def test_what_nest_users_write():

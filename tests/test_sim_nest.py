@@ -16,7 +16,7 @@ NEURONS, DURATION = 120, 200.0
 # weights in the unit of the model that keep the networks going
 CASES = {
     "iaf_psc_exp": {"weight": 150.0, "inhibition": -300.0, "drive": 400.0, "I_e": 330.0, "tau_syn_ex": 1.0},
-    "iaf_psc_exp-one_sum": {"weight": 100.0, "inhibition": -300.0, "drive": 200.0, "I_e": 300.0},
+    "iaf_psc_exp-one_sum": {"weight": 100.0, "inhibition": -300.0, "drive": 200.0, "I_e": 340.0},
     "iaf_psc_alpha": {"weight": 60.0, "inhibition": -150.0, "drive": 90.0, "I_e": 300.0, "tau_syn_in": 3.0},
     "iaf_psc_delta": {"weight": 1.0, "inhibition": -3.0, "drive": 3.0, "I_e": 300.0},
     "iaf_cond_exp": {"weight": 4.0, "inhibition": -10.0, "drive": 20.0, "I_e": 200.0, "tau_syn_ex": 1.5},
@@ -95,3 +95,30 @@ def test_spikes_are_those_of_nest(name, t_ref):
     expected, found = (sorted_rows(run(model, case, parameters)) for run in (theirs, ours))
     assert len(expected) > 100, len(expected)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.25])
+@pytest.mark.parametrize("model", ["iaf_psc_exp", "iaf_psc_alpha", "iaf_psc_delta", "iaf_cond_exp"])
+def test_neurons_that_all_differ_spike_as_those_of_nest(model, dt):
+    rng = np.random.default_rng(7)
+    values = {"C_m": (200.0, 300.0), "E_L": (-72.0, -68.0), "V_th": (-56.0, -54.0), "V_reset": (-75.0, -60.0)}
+    values |= {"t_ref": (0.0, 5.0), "I_e": (300.0, 600.0)}
+    values |= {"g_L": (14.0, 18.0)} if model == "iaf_cond_exp" else {"tau_m": (8.0, 15.0)}
+    parameters = {name: rng.uniform(*bounds, NEURONS) for name, bounds in values.items()}
+    parameters["t_ref"] = dt * np.round(parameters["t_ref"] / dt)
+    nest.ResetKernel()
+    nest.resolution = dt
+    neurons = nest.Create(model, NEURONS, params=parameters)
+    neurons.V_m = parameters["E_L"]
+    recorder = nest.Create("spike_recorder")
+    nest.Connect(neurons, recorder)
+    nest.Simulate(DURATION)
+    events = recorder.events
+    expected = np.stack([np.round(events["times"] / dt).astype(int), events["senders"] - min(neurons.tolist())], 1)
+    net = sim.Network(dt=dt, dtype=torch.float64)
+    net.population(NEURONS, model, **parameters)
+    spikes = net.record_spikes()
+    net.run(DURATION)
+    found = torch.stack([spikes.steps, spikes.neurons.long()], 1).numpy()
+    assert len(expected) > 500
+    np.testing.assert_array_equal(sorted_rows(found), sorted_rows(expected))

@@ -5,7 +5,7 @@
 >>> neurons = net.population(10, "iaf_psc_exp", I_e=500.0)
 >>> net.run(100.0)
 >>> net.rates
-{'iaf_psc_exp_0': 70.0}
+{'iaf_psc_exp_0': 60.0}
 """
 
 from . import models, statistics

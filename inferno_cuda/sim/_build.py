@@ -129,12 +129,12 @@ def build(network: Network, progress: bool) -> ops.Rows:
     with Interrupt() as interrupt, _bar(total, progress) as bar:
         for projection, part in _chunks(network, interrupt, bar):
             bound = projection._weight_bound()
-            placed = projection._shift(part)
-            builder.count(placed.source, placed.target, projection._weights(part) if math.isinf(bound) else bound)
+            weights = projection._weights(part) if math.isinf(bound) else bound
+            builder.count(*projection._placed(part), weights)
         builder.allocate()
         for projection, part in _chunks(network, interrupt, bar):
-            placed = projection._shift(part)
-            builder.fill(placed.source, placed.target, projection._delays(part), projection._weights(part))
+            delays, weights = projection._delays(part), projection._weights(part)
+            builder.fill(*projection._placed(part), delays, weights)
         rows = builder.finish()
     return rows.to(network.device)
 

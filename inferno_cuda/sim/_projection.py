@@ -114,7 +114,8 @@ class Projection:
         for begin in range(0, self._draws, CHUNK):
             end = min(begin + CHUNK, self._draws)
             if isinstance(self.rule, Explicit):
-                source, target = (x[begin:end].to(torch.int32) for x in (self.rule.sources, self.rule.targets))
+                ends = (self.rule.sources, self.rule.targets)
+                source, target = (x[begin:end].to(torch.int32, copy=True) for x in ends)
                 index = torch.arange(begin, end)
             else:
                 seed = self.source.network.seed
@@ -141,10 +142,8 @@ class Projection:
         """In steps, int16."""
         dt = self.source.network.dt
         if isinstance(self._delay, Constant):
-            steps = torch.full((len(part.index),), rounded(torch.tensor(self._delay.value), dt).item())
-        else:
-            steps = rounded(self._value(self._delay, part, _DELAYS), dt)
-        return steps.to(torch.int16)
+            return torch.full((len(part.index),), _steps(self._delay.value, dt), dtype=torch.int16)
+        return rounded(self._value(self._delay, part, _DELAYS), dt).to(torch.int16)
 
     def _weight_bound(self) -> float:
         """No weight is larger; infinite where that is known only once they are drawn."""
@@ -161,14 +160,14 @@ class Projection:
             return int(rounded(self._delay.max(), dt))
         bound = _values.largest(self._delay)
         if bound < float("inf"):
-            return int(rounded(torch.tensor(bound), dt))
+            return _steps(bound, dt)
         return max(
             int(rounded(self._value(self._delay, part, _DELAYS).max(), dt)) for part in self._parts() if len(part.index)
         )
 
-    def _shift(self, part: Part) -> Part:
-        """A part with neurons counted within the network."""
-        return Part(part.source + self.source.first, part.target + self.target.first, part.index)
+    def _placed(self, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
+        """Source and target of a part counted within the network; those of the part itself are changed."""
+        return part.source.add_(self.source.first), part.target.add_(self.target.first)
 
     def _identity(self) -> str:
         """The same for projections that have the same synapses."""
@@ -183,8 +182,12 @@ class Projection:
 
 
 def rounded(delay: torch.Tensor, dt: float) -> torch.Tensor:
-    """Delays in ms as steps, halves up, at least one."""
-    return (delay.double() / dt + 0.5).floor().clamp_min(1).to(torch.int64)
+    """Delays in ms as steps, halves up, at least one; float64."""
+    return (delay.double() / dt).add_(0.5).floor_().clamp_min_(1)
+
+
+def _steps(delay: float, dt: float) -> int:
+    return int(rounded(torch.tensor(delay, dtype=torch.float64), dt))
 
 
 def check_delay(name: str, delay: Any, dt: float, longest: int) -> None:
