@@ -15,7 +15,7 @@ struct ExpFormat<double> {
   using Bits = uint64_t;  // unsigned: those of a NaN may be shifted away
   static constexpr int mantissa = 52, terms = 14;
   static constexpr double bias = 1023, shift = 6755399441055744.0;  // 1.5 * 2^52
-  static constexpr double lowest = -746, highest = 710;
+  static constexpr double lowest = -746, lowest_normal = -708, highest = 710;
   static constexpr double ln2_high = 0.6931471803691238, ln2_low = 1.9082149292705877e-10;
 };
 
@@ -24,7 +24,7 @@ struct ExpFormat<float> {
   using Bits = uint32_t;
   static constexpr int mantissa = 23, terms = 8;
   static constexpr float bias = 127, shift = 12582912.0f;  // 1.5 * 2^23
-  static constexpr float lowest = -104, highest = 89;
+  static constexpr float lowest = -104, lowest_normal = -87, highest = 89;
   static constexpr float ln2_high = 0.693359375f, ln2_low = -0.00021219444f;
 };
 
@@ -94,6 +94,17 @@ INFERNO_HD C exp_portable(C x) {
   constexpr C highest = C(exp_taylor[first]);
   const C scaled = exp_polynomial<first + 1>(highest, r) * power_of_two(half) * power_of_two(k - half);
   return x == x ? scaled : x;
+}
+
+// The same from lowest_normal to 0, where nothing is to be bounded and one factor does.
+template <class C>
+INFERNO_HD C exp_of_decay(C x) {
+  using Format = ExpFormat<C>;
+  const C k = round_even(x * C(1.4426950408889634));
+  const C r = (x - k * Format::ln2_high) - k * Format::ln2_low;
+  constexpr int first = exp_terms - Format::terms;
+  constexpr C highest = C(exp_taylor[first]);
+  return exp_polynomial<first + 1>(highest, r) * power_of_two(k);
 }
 
 }  // namespace inferno

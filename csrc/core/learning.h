@@ -16,7 +16,7 @@ struct SpikePairArgs {
   void* before;  // [filters, terms]
 };
 
-void spike_pairs_cpu(const SpikePairArgs& a, int64_t begin, int64_t end);  // filters
+void spike_pairs_cpu(const SpikePairArgs& a, const Span& channels, const Span& filters);
 void spike_pairs_cuda(const SpikePairArgs& a, void* stream);
 
 // trace = trace * decay + correlation of its sample * scale, in place.
@@ -26,7 +26,7 @@ struct EligibilityArgs {
   void* trace;  // [batch, filters, terms]
 };
 
-void eligibility_step_cpu(const EligibilityArgs& a, int64_t begin, int64_t end);  // samples x filters
+void eligibility_step_cpu(const EligibilityArgs& a, int64_t begin, int64_t end);  // filters
 void eligibility_step_cuda(const EligibilityArgs& a, void* stream);
 
 // out = sum over the batch of factor times trace.
@@ -41,13 +41,20 @@ struct EligibilitySumArgs {
 void eligibility_sum_cpu(const EligibilitySumArgs& a, int64_t begin, int64_t end);  // elements
 void eligibility_sum_cuda(const EligibilitySumArgs& a, void* stream);
 
+// What two spikes count for that are a time apart; `near`: so short a time that its exponential is a normal number.
+template <bool near, class C>
+INFERNO_HD C pair_value(C t, C after_constant, C before_constant) {
+  const C x = -(t < C(0) ? -t : t) / (t < C(0) ? before_constant : after_constant);
+  return near ? exp_of_decay(x) : exp_portable(x);
+}
+
 template <class C>
 struct PairSums {
   C after = 0, before = 0;
 
+  template <bool near = false>
   INFERNO_HD void add(C t, C scale, C after_constant, C before_constant) {
-    const C size = t < C(0) ? -t : t;
-    const C value = exp_portable(-size / (t < C(0) ? before_constant : after_constant)) * scale;
+    const C value = pair_value<near>(t, after_constant, before_constant) * scale;
     after = after + (t >= C(0) ? value : C(0));
     before = before + (t < C(0) ? value : C(0));
   }

@@ -1,12 +1,14 @@
 // Traces: values that jump at events and decay in between. A step computes the newest trace and records it.
 #pragma once
+#include <type_traits>
+
 #include "core/args.h"
 #include "core/history.h"
 #include "core/scalar.h"
 
 namespace inferno {
 
-enum class TraceKind : int32_t { cumulative, nearest };
+enum class TraceKind : int32_t { cumulative, nearest, instant };
 
 // What makes an observation an event.
 enum class TraceEvents : int32_t { masked, nonzero, equal, within };
@@ -57,8 +59,38 @@ INFERNO_HD bool trace_event(C seen, TraceEvents events, const TraceNumbers<C>& n
 
 template <TraceKind kind, class C>
 INFERNO_HD C trace_next(C newest, C value, bool event, C decay) {
+  if constexpr (kind == TraceKind::instant) return event ? value : C(0);
   const C decayed = newest * decay;
   return event ? (kind == TraceKind::cumulative ? decayed + value : value) : decayed;
+}
+
+// Calls f with a constant of the kind.
+template <class F>
+void dispatch_trace(TraceKind kind, F&& f) {
+  switch (kind) {
+    case TraceKind::cumulative:
+      return f(std::integral_constant<TraceKind, TraceKind::cumulative>{});
+    case TraceKind::nearest:
+      return f(std::integral_constant<TraceKind, TraceKind::nearest>{});
+    case TraceKind::instant:
+      return f(std::integral_constant<TraceKind, TraceKind::instant>{});
+  }
+}
+
+// Where numbers lie between two others, as bytes: spikes that are read off what is left of refractory periods.
+struct BetweenArgs {
+  Scalar type;
+  int64_t count;
+  const void* values;  // [count], floating
+  double low, high;
+  uint8_t* out;  // [count]
+};
+
+void between_cpu(const BetweenArgs& a);
+
+template <class T>
+INFERNO_HD uint8_t between(T value, T low, T high) {
+  return uint8_t(int(value >= low) & int(value <= high));
 }
 
 // Views the batch as part of rest, where everything is one stretch of memory in the same order.

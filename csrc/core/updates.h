@@ -82,6 +82,16 @@ struct OuterUpdateArgs {
 void apply_outers_cpu(const OuterUpdateArgs& a, int64_t begin, int64_t end);  // outputs
 void apply_outers_cuda(const OuterUpdateArgs& a, void* stream);
 
+// The newest slot of a ring as [batch, rest], to be kept for an update.
+struct NewestArgs {
+  Scalar type;
+  Ring ring;
+  const void* data;
+  void* out;
+};
+
+int64_t take_newest_cpu(const NewestArgs& a);  // how many of them are not 0
+
 template <class T, class C = Compute<T>>
 INFERNO_HD C side_value(const Plane& plane, bool is_bool, int64_t batch, int64_t rest) {
   const int64_t at = batch * plane.batch_stride + rest * plane.rest_stride;

@@ -66,8 +66,7 @@ INFERNO_HD void run_lane(const TraceArgs& a, const Lane& lane, int64_t count) {
       find_events(a, n, obs, size, found);
     const T* newest = static_cast<const T*>(lane.newest) + begin;
     T* next = static_cast<T*>(lane.next) + begin;
-    a.kind == TraceKind::cumulative ? advance<TraceKind::cumulative>(a, n, obs, events, newest, next, size)
-                                    : advance<TraceKind::nearest>(a, n, obs, events, newest, next, size);
+    dispatch_trace(a.kind, [&](auto kind) { advance<decltype(kind)::value>(a, n, obs, events, newest, next, size); });
   }
 }
 
@@ -81,6 +80,14 @@ INFERNO_LANE(double)
 INFERNO_LANE(Half)
 INFERNO_LANE(BFloat16)
 #undef INFERNO_LANE
+
+#define INFERNO_BETWEEN(T)                                                                        \
+  INFERNO_CLONES void mark_between(const T* values, T low, T high, int64_t count, uint8_t* out) { \
+    for (int64_t i = 0; i < count; ++i) out[i] = between(values[i], low, high);                   \
+  }
+INFERNO_BETWEEN(float)
+INFERNO_BETWEEN(double)
+#undef INFERNO_BETWEEN
 
 template <class T>
 void copy_strided(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t count) {
@@ -143,5 +150,12 @@ void trace_push_cpu(const TraceArgs& a, int64_t begin, int64_t end) {
 }
 
 void trace_advance_cpu(const TraceArgs& a) { *a.pointer = ring_slot(*a.pointer, -1, a.ring.slots); }
+
+void between_cpu(const BetweenArgs& a) {
+  if (a.type == Scalar::f64)
+    mark_between(static_cast<const double*>(a.values), a.low, a.high, a.count, a.out);
+  else
+    mark_between(static_cast<const float*>(a.values), float(a.low), float(a.high), a.count, a.out);
+}
 
 }  // namespace inferno

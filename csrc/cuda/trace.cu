@@ -46,9 +46,7 @@ void push(const TraceArgs& a, int64_t count, void* stream) {
 
 void trace_push_cuda(const TraceArgs& a, void* stream) {
   const int64_t count = a.ring.batch * a.ring.rest;
-  if (count > 0)
-    a.kind == TraceKind::cumulative ? push<TraceKind::cumulative>(a, count, stream)
-                                    : push<TraceKind::nearest>(a, count, stream);
+  if (count > 0) dispatch_trace(a.kind, [&](auto kind) { push<decltype(kind)::value>(a, count, stream); });
   launch(trace_advance_kernel, dim3(1), dim3(1), 0, stream, a);
 }
 

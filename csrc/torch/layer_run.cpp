@@ -1,9 +1,9 @@
 // The steps of a layer in one call: a program of what its parts do in a step, run for every step of a sequence.
-#include <array>
 #include <functional>
 
 #include "core/combine.h"
 #include "torch/delayed_sum.h"
+#include "torch/linear.h"
 #include "torch/neuron.h"
 #include "torch/synapse.h"
 
@@ -160,7 +160,6 @@ Instruction neuron(Reader& r) {
   };
 }
 
-// torch's own, so that a result is that of a step alone.
 Instruction linear(Reader& r) {
   const Operand inputs = r.operand();
   const Tensor weight = r.tensor();
@@ -174,12 +173,7 @@ Instruction linear(Reader& r) {
     check_device(t, weight, "weight");
   }
   if (bias) check_array(*bias, "bias", weight.scalar_type(), weight.size(0), weight);
-  return [=](int64_t step) {
-    using torch::stable::detail::from;
-    std::array<StableIValue, 4> stack{from(inputs.at(step)), from(weight), from(bias), from(out)};
-    STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::linear", "out", stack.data(), TORCH_ABI_VERSION));
-    torch::stable::detail::to<Tensor>(stack[0]);  // which is ours to let go
-  };
+  return [=](int64_t step) { linear_into(inputs.at(step), weight, bias, out); };
 }
 
 template <class Device>

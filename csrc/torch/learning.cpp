@@ -33,9 +33,9 @@ std::tuple<Tensor, Tensor> spike_pairs(const Tensor& post, const Tensor& pre, co
   a.after = after.mutable_data_ptr();
   a.before = before.mutable_data_ptr();
   if constexpr (device == Device::cpu) {
-    const int64_t work = terms_of(a.sides) * a.sides.batch * a.sides.rows.output * a.sides.columns.output;
-    parallel(a.sides.filters, std::max(8192 / (work + 1), int64_t(1)),
-             [&](int64_t begin, int64_t end) { spike_pairs_cpu(a, begin, end); });
+    const CorrelateArgs& sides = a.sides;
+    parallel_over_synapses(sides, sides.batch * sides.rows.output * sides.columns.output,
+                           [&](const Span& channels, const Span& filters) { spike_pairs_cpu(a, channels, filters); });
   }
 #ifdef INFERNO_WITH_CUDA
   if constexpr (device == Device::cuda) on_stream(post, [&](void* stream) { spike_pairs_cuda(a, stream); });
@@ -56,7 +56,7 @@ void eligibility_step(Tensor trace, const Tensor& post, const Tensor& pre, const
   a.decay = decay;
   a.trace = trace.mutable_data_ptr();
   if constexpr (device == Device::cpu)
-    parallel(items, std::max(16384 / (terms_of(a.sides) + 1), int64_t(1)),
+    parallel(a.sides.filters, std::max(16384 / (a.sides.batch * terms_of(a.sides) + 1), int64_t(1)),
              [&](int64_t begin, int64_t end) { eligibility_step_cpu(a, begin, end); });
 #ifdef INFERNO_WITH_CUDA
   if constexpr (device == Device::cuda) on_stream(trace, [&](void* stream) { eligibility_step_cuda(a, stream); });

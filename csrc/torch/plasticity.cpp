@@ -85,19 +85,6 @@ CorrelateArgs correlate_args(const Tensor& post, const Tensor& pre, const std::o
 
 namespace {
 
-// Along whichever of inputs and outputs there are more of: the spikes of an input are listed by one thread then.
-void run_correlate_cpu(const CorrelateArgs& a) {
-  const int64_t threads = torch::stable::get_num_threads();
-  const bool by_channel = !a.direct && a.channels >= a.filters;
-  const int64_t count = by_channel ? a.channels : a.filters;
-  const int64_t work = (by_channel ? a.filters : terms_of(a)) * taps_of(a);
-  const int64_t grain = std::max((count + threads - 1) / threads, 8192 / (work + 1));
-  parallel(count, std::max(grain, int64_t(1)), [&](int64_t begin, int64_t end) {
-    correlate_cpu(a, by_channel ? Span{begin, end} : Span{0, a.channels},
-                  by_channel ? Span{0, a.filters} : Span{begin, end});
-  });
-}
-
 template <Device device>
 Tensor correlate(const Tensor& post, const Tensor& pre, const std::optional<Tensor> pointer,
                  const std::optional<Tensor> slot, const std::optional<Tensor> factor, int64_t type, bool linear,
@@ -106,7 +93,9 @@ Tensor correlate(const Tensor& post, const Tensor& pre, const std::optional<Tens
   CorrelateArgs a = correlate_args(post, pre, pointer, slot, factor, Scalar(type), linear, scale, overbound, geometry);
   Tensor out = empty(post, sizes_of_synapses(a, geometry), floating_types[type]);
   a.out = out.mutable_data_ptr();
-  if constexpr (device == Device::cpu) run_correlate_cpu(a);
+  if constexpr (device == Device::cpu)
+    parallel_over_synapses(a, 1,
+                           [&](const Span& channels, const Span& filters) { correlate_cpu(a, channels, filters); });
 #ifdef INFERNO_WITH_CUDA
   if constexpr (device == Device::cuda) on_stream(post, [&](void* stream) { correlate_cuda(a, stream); });
 #endif

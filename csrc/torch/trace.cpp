@@ -23,20 +23,21 @@ Plane plane_of(const Tensor& t, const Tensor& data, const char* name) {
   return {t.const_data_ptr(), flat.batch_stride, flat.rest_stride};
 }
 
+// With `marks`, bytes stand in the place of the observation.
 TraceArgs args_of(const Tensor& data, const Tensor& pointer, const Tensor& obs, const std::optional<Tensor>& mask,
-                  const Numbers& n) {
+                  const Numbers& n, const std::vector<uint8_t>* marks = nullptr) {
   STD_TORCH_CHECK(data.dim() >= 2, "data: must be [slots, batch, ...]");
   check_ring(data, pointer);
   for (int64_t d = 0; d < data.dim(); ++d)
     STD_TORCH_CHECK(data.stride(d) != 0 || data.size(d) == 1, "data: its elements share memory");
   STD_TORCH_CHECK(!overlap(pointer, data) && !overlap(pointer, obs), "pointer: overlaps another tensor in memory");
-  STD_TORCH_CHECK(n.kind >= 0 && n.kind <= int64_t(TraceKind::nearest), "kind: unknown");
+  STD_TORCH_CHECK(n.kind >= 0 && n.kind <= int64_t(TraceKind::instant), "kind: unknown");
   STD_TORCH_CHECK(n.events >= 0 && n.events <= int64_t(TraceEvents::within), "events: unknown");
   TraceArgs a{};
   a.kind = TraceKind(n.kind);
   a.events = TraceEvents(n.events);
   a.type = floating_of(data, "data");
-  a.bool_obs = obs.scalar_type() == ScalarType::Bool;
+  a.bool_obs = marks || obs.scalar_type() == ScalarType::Bool;
   STD_TORCH_CHECK(a.bool_obs || obs.scalar_type() == data.scalar_type(), "obs: wrong dtype");
   a.scaled = n.scaled;
   const Flat flat = flat_of(data, 1, "data");
@@ -45,6 +46,7 @@ TraceArgs args_of(const Tensor& data, const Tensor& pointer, const Tensor& obs, 
   a.data = data.mutable_data_ptr();
   a.pointer = at;
   a.obs = plane_of(obs, data, "obs");
+  if (marks) a.obs.data = marks->data();
   STD_TORCH_CHECK(mask.has_value() == (a.events == TraceEvents::masked), "mask: must go with masked events");
   if (mask) {
     STD_TORCH_CHECK(mask->scalar_type() == ScalarType::Bool, "mask: wrong dtype");
@@ -80,13 +82,51 @@ void push(Tensor data, Tensor pointer, const Tensor& obs, const std::optional<Te
       data);
 }
 
+Numbers numbers_of(const double* h) { return {int64_t(h[0]), int64_t(h[1]), h[2], h[3], h[4], h[5], h[6] != 0, h[7]}; }
+
 // The same with all numbers in one tensor, which is quicker than handing them over one by one.
 // how: kind, events, decay, amplitude, target, tolerance, whether there is a scale, scale; float64
 void push_packed(Tensor data, Tensor pointer, const Tensor& obs, const std::optional<Tensor> mask, const Tensor& how) {
   check_array(how, "how", ScalarType::Double, 8, data);
   const double* h = static_cast<const double*>(how.const_data_ptr());
-  run_cpu(args_of(data, pointer, obs, mask, {int64_t(h[0]), int64_t(h[1]), h[2], h[3], h[4], h[5], h[6] != 0, h[7]}),
-          data);
+  run_cpu(args_of(data, pointer, obs, mask, numbers_of(h)), data);
+}
+
+// Bytes in the place of a floating observation: 1 where it lies between two numbers.
+std::vector<uint8_t> marks_of(const Tensor& values, double low, double high) {
+  const ScalarType type = values.scalar_type();
+  STD_TORCH_CHECK(type == ScalarType::Float || type == ScalarType::Double, "observed: must be float32 or float64");
+  STD_TORCH_CHECK(values.is_contiguous(), "observed: must be contiguous");
+  std::vector<uint8_t> marks(values.numel());
+  between_cpu({floating_of(values, "observed"), values.numel(), values.const_data_ptr(), low, high, marks.data()});
+  return marks;
+}
+
+// Several traces of a step at once, each of one of the observations; nothing is written unless all arguments fit.
+// of_observed: for each observation whether it is spikes between two numbers, these, and nothing; of_traces: the
+// number of the observation, and the numbers of push_packed.
+void push_several(std::vector<Tensor> data, std::vector<Tensor> pointers, const std::vector<Tensor> observed,
+                  const Tensor& of_observed, const Tensor& of_traces) {
+  const int64_t traces = int64_t(data.size()), count = int64_t(observed.size());
+  STD_TORCH_CHECK(traces > 0 && int64_t(pointers.size()) == traces, "pointers: must be as many as traces");
+  check_array(of_observed, "of_observed", ScalarType::Double, 3 * count, data[0]);
+  check_array(of_traces, "of_traces", ScalarType::Double, 9 * traces, data[0]);
+  const double* between = static_cast<const double*>(of_observed.const_data_ptr());
+  const double* how = static_cast<const double*>(of_traces.const_data_ptr());
+  std::vector<std::vector<uint8_t>> marks(count);
+  for (int64_t k = 0; k < count; ++k)
+    if (between[3 * k] != 0) marks[k] = marks_of(observed[k], between[3 * k + 1], between[3 * k + 2]);
+  std::vector<TraceArgs> every;
+  for (int64_t k = 0; k < traces; ++k) {
+    const int64_t from = int64_t(how[9 * k]);
+    STD_TORCH_CHECK(from >= 0 && from < count, "of_traces: there is no such observation");
+    TraceArgs a = args_of(data[k], pointers[k], observed[from], {}, numbers_of(how + 9 * k + 1),
+                          between[3 * from] != 0 ? &marks[from] : nullptr);
+    for (int64_t j = 0; j < k; ++j)
+      STD_TORCH_CHECK(!overlap(data[k], data[j]) && !overlap(pointers[k], pointers[j]), "data: overlap in memory");
+    every.push_back(a);
+  }
+  for (const TraceArgs& a : every) run_cpu(a, data[0]);
 }
 
 }  // namespace
@@ -97,11 +137,15 @@ STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
       "trace_push_(Tensor(a!) data, Tensor(b!) pointer, Tensor obs, Tensor? mask, int kind, int events, float decay, "
       "float amplitude, float target, float tolerance, float? scale) -> ()");
   m.def("trace_push_packed_(Tensor(a!) data, Tensor(b!) pointer, Tensor obs, Tensor? mask, Tensor how) -> ()");
+  m.def(
+      "traces_push_(Tensor(a!)[] data, Tensor(b!)[] pointers, Tensor[] observed, Tensor of_observed, "
+      "Tensor of_traces) -> ()");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CPU, m) {
   m.impl("trace_push_", TORCH_BOX(&inferno::push<inferno::run_cpu>));
   m.impl("trace_push_packed_", TORCH_BOX(&inferno::push_packed));
+  m.impl("traces_push_", TORCH_BOX(&inferno::push_several));
 }
 
 #ifdef INFERNO_WITH_CUDA

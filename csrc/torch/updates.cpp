@@ -1,6 +1,7 @@
 #include "core/updates.h"
 
 #include "torch/common.h"
+#include "torch/flat.h"
 
 namespace inferno {
 namespace {
@@ -88,6 +89,24 @@ void apply_outers(Tensor param, const std::vector<Tensor> posts, const std::vect
 #endif
 }
 
+// The newest slots of rings, [batch, elements] each, for outer products; and last how many of each are not 0, int64.
+std::vector<Tensor> outer_sides(const std::vector<Tensor> data, const std::vector<Tensor> pointers) {
+  STD_TORCH_CHECK(!data.empty() && data.size() == pointers.size(), "pointers: must be as many as data");
+  std::vector<Tensor> found;
+  Tensor counts = empty(data[0], {int64_t(data.size())}, ScalarType::Long);
+  auto* count = static_cast<int64_t*>(counts.mutable_data_ptr());
+  for (size_t k = 0; k < data.size(); ++k) {
+    STD_TORCH_CHECK(data[k].dim() >= 2, "data: must be [slots, batch, ...]");
+    const Flat flat = flat_of(data[k], 1, "data");
+    Ring ring = ring_of(data[k], pointers[k], flat.rest, flat.rest_stride);
+    Tensor out = empty(data[k], {flat.batch, flat.rest}, data[k].scalar_type());
+    count[k] = take_newest_cpu({floating_of(data[k], "data"), ring, data[k].const_data_ptr(), out.mutable_data_ptr()});
+    found.push_back(out);
+  }
+  found.push_back(counts);
+  return found;
+}
+
 }  // namespace
 }  // namespace inferno
 
@@ -96,11 +115,13 @@ STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
   m.def(
       "apply_outers_(Tensor(a!) param, Tensor[] posts, Tensor[] pres, float[] scales, int positive, float[] upper, "
       "float[] lower) -> ()");
+  m.def("outer_sides(Tensor[] data, Tensor[] pointers) -> Tensor[]");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CPU, m) {
   m.impl("apply_updates_", TORCH_BOX(&inferno::apply_updates<inferno::Device::cpu>));
   m.impl("apply_outers_", TORCH_BOX(&inferno::apply_outers<inferno::Device::cpu>));
+  m.impl("outer_sides", TORCH_BOX(&inferno::outer_sides));
 }
 
 #ifdef INFERNO_WITH_CUDA

@@ -10,10 +10,11 @@ from torch import nn
 
 from ..neural import Cell
 from ..observe import CAReducer, EventReducer, FoldReducer, PassthroughReducer, Reducer, StateMonitor
-from ..observe.monitors.base import as_tuple, is_given, read
+from ..observe.monitors.base import as_tuple, is_given
 from ..state import Module
 from ._arrivals import KINDS as ARRIVING
 from ._arrivals import ArrivalMonitor, Arriving
+from ._readings import Readings
 
 # these take any observation that broadcasts with their state, such as that of one sample
 _BROADCASTING = (CAReducer, EventReducer)
@@ -99,41 +100,25 @@ class Watch:
         return made
 
 
-class Readings:
-    """What the monitors of a cell have read in a step of its layer, each attribute once. A copy has read nothing."""
-
-    def __init__(self) -> None:
-        self._step: tuple | None = None
-        self._values: dict[tuple[str, ...], Any] = {}
-
-    def value(self, module: nn.Module, path: tuple[str, ...], step: tuple) -> Any:
-        """An attribute; ``step`` is what hooks are given, inputs and output: in one step, the same objects."""
-        held = self._step
-        if not step[0] or held is None or held[0] is not step[0] or held[1] is not step[1]:
-            self._step = step
-            self._values.clear()
-        if path not in self._values:
-            self._values[path] = read(module, path)
-        return self._values[path]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Readings:
-        return Readings()
-
-    def __reduce__(self) -> tuple:
-        return Readings, ()
-
-
 class SpikeMonitor(StateMonitor):
-    """Observes spikes, which other monitors of the same cell may have read in the same step."""
+    """Observes spikes, which other monitors of the same cell observe in the same step; see :class:`Readings`."""
 
     readings: Readings | None = None
 
+    def _run(self, side: str, module: nn.Module, *args: Any) -> None:
+        readings = self.readings
+        if readings is None or len(args) != 2 or not readings.has_recorded(self, args):
+            super()._run(side, module, *args)
+
     def _monitor_call(self, module: nn.Module, *args: Any) -> None:
-        usual = self.filter_ is is_given and (self.map_ is as_tuple or isinstance(self.map_, OneShape))
-        if self.readings is None or len(args) != 2 or not usual:
+        readings = self.readings
+        if readings is None or len(args) != 2:
             super()._monitor_call(module, *args)
-        else:
-            self._modules["reducer_"](*self.map_(self.readings.value(module, self._observed_path, args)))
+        elif not readings.records(self, module, args):
+            if self.filter_ is is_given and (self.map_ is as_tuple or isinstance(self.map_, OneShape)):
+                self._modules["reducer_"](*self.map_(readings.value(module, self._observed_path, args)))
+            else:
+                super()._monitor_call(module, *args)
 
 
 def postsynaptic(cell: Cell) -> Source:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..neural import Cell
 from ..state import Module
 from ._monitors import Watch, postsynaptic, presynaptic, spikes, trace
+from ._outer import Pair
 from ._rule import Monitors, TermRule
 from ._sent import Values
 from ._terms import Term, arriving, newest, product
@@ -36,6 +37,16 @@ class Pairs(TermRule):
     def _trace(self, value: Values, rate: float) -> Values:
         """A recorded trace with the amplitude that the term needs."""
         return value
+
+    def _pairs(self, state: Module, monitors: Monitors) -> list[Pair] | None:
+        if type(self)._trace is not Pairs._trace:
+            return None
+        pairs = []
+        if "trace_pre" in monitors:
+            pairs.append(Pair("spike_post", "trace_pre", "spike_post", state.lr_post))
+        if "trace_post" in monitors:
+            pairs.append(Pair("trace_post", "spike_pre", "spike_pre", state.lr_pre))
+        return pairs
 
     def _terms(self, cell: Cell, state: Module, monitors: Monitors) -> list[tuple[Term, float]]:
         def incoming(name: str) -> Values:

@@ -9,11 +9,13 @@ from typing import Any
 import torch
 
 from ..neural import Cell
+from ..neural._updater import hand_over
 from ..observe import Monitor
 from ..state import Module
 from ._called import names_of
 from ._explain import LearningReport, explained
 from ._monitors import Readings, Watch
+from ._outer import Pair, deferred_pairs
 from ._routing import Sides, three_factor, two_factor
 from ._settings import SETTINGS, attribute_of, number, store
 from ._terms import Term
@@ -113,10 +115,11 @@ class Rule(IndependentCellTrainer):
         cells = None if cells is None else names_of(cells)
         for name in cells or ():
             self._check_cell(name, "cells")
+        monitors = self.monitor_pool_.monitors_._modules  # not through a ModuleDict, which takes several times longer
         for name, (cell, state) in self.named_cells:
             named = cells is None or name in cells
             if named and self.training and cell.training and cell.updater is not None:
-                yield cell, state, dict(self.named_monitors_of(name))
+                yield cell, state, monitors[name]._modules if name in monitors else {}
 
     def _trained(self, state: Module) -> str:
         """Name of the parameter that is trained."""
@@ -125,7 +128,7 @@ class Rule(IndependentCellTrainer):
     def _collect(self, updates: Iterable[tuple[Cell, Module, Sides]]) -> None:
         """Hands updates to the updaters, once all of them are made."""
         for cell, state, sides in list(updates):
-            setattr(cell.updater, self._trained(state), sides)
+            hand_over(cell.updater, self._trained(state), *sides)
 
 
 class TermRule(Rule):
@@ -135,11 +138,14 @@ class TermRule(Rule):
     def _terms(self, cell: Cell, state: Module, monitors: Monitors) -> Sequence[tuple[Term, float]]:
         """The terms, magnitudes, with their rates."""
 
+    def _pairs(self, state: Module, monitors: Monitors) -> Sequence[Pair] | None:
+        """The terms by the names of what they multiply, if they are products of recordings as these are."""
+        return None
+
 
 class TwoFactor(TermRule):
     """A rule of pre- and postsynaptic activity."""
 
-    @torch.no_grad()
     def forward(self) -> None:
         """Collects the updates of the last step, of all cells that are in training mode and have an updater.
 
@@ -147,9 +153,16 @@ class TwoFactor(TermRule):
             RuntimeError: if nothing has been recorded yet.
         """
         self._collect(
-            (cell, state, two_factor(self._terms(cell, state, monitors), state.batchreduce))
-            for cell, state, monitors in self._learning()
+            (cell, state, self._sides(cell, state, monitors)) for cell, state, monitors in self._learning()
         )
+
+    def _sides(self, cell: Cell, state: Module, monitors: Monitors) -> Sides:
+        pairs = self._pairs(state, monitors)
+        sides = None if pairs is None else deferred_pairs(cell.connection, monitors, pairs, state.batchreduce)
+        if sides is not None:
+            return sides
+        with torch.no_grad():
+            return two_factor(self._terms(cell, state, monitors), state.batchreduce)
 
 
 class ThreeFactor(TermRule):

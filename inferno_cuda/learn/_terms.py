@@ -26,10 +26,10 @@ Reduction = Callable[[Tensor, int], Tensor]
 # reducers of ours whose present state is the newest record
 READ_AS_RECORDED = {CumulativeTraceReducer, NearestTraceReducer, PassthroughReducer, EventReducer}
 FEWEST_DEFERRED = 1 << 14  # weights, below which counting spikes does not pay
-MOST_EVENTS = 0.4  # per row and column, with which sparse updates are still the faster ones (measured)
+MOST_EVENTS = 5.0  # per row and column, with which sparse updates are still the faster ones (measured)
 
-_MEANS = (torch.mean, functional.mean)
-_SUMS = (torch.sum, functional.sum)
+MEANS = (torch.mean, functional.mean)
+SUMS = (torch.sum, functional.sum)
 
 
 @dataclass(frozen=True)
@@ -157,14 +157,14 @@ def _product(connection: Connection, post: Tensor, pre: Tensor, spikes: Tensor |
 
 def is_mean_or_sum(reduction: Reduction) -> bool:
     """Whether a reduction is known to be a mean or a sum, for which no term of each sample is made."""
-    return reduction in _MEANS or reduction in _SUMS
+    return reduction in MEANS or reduction in SUMS
 
 
 def reduced(term: Term, reduction: Reduction) -> Tensor:
     """The term reduced over the samples."""
-    if reduction in _SUMS:
+    if reduction in SUMS:
         return term.summed()
-    if reduction in _MEANS:
+    if reduction in MEANS:
         return term.mean()
     return _of_samples(reduction, term.per_sample())
 
@@ -190,7 +190,7 @@ def deferred(terms: Sequence[Term], reduction: Reduction) -> list[Deferred] | No
     events = sum(int(torch.count_nonzero(some)) * batch / some.numel() for some in spikes)
     if events > MOST_EVENTS:
         return None
-    scale = 1.0 / batch if reduction in _MEANS else 1.0
+    scale = 1.0 / batch if reduction in MEANS else 1.0
     # copies, since they may wait for longer than a step
     sides = ((term.post.flatten(1).clone(), term.pre.flatten(1).clone()) for term in terms)
     return [Deferred(ops.OuterProduct(*both, scale)) for both in sides]
@@ -215,7 +215,7 @@ def reduced_parts(parts: Sequence[tuple[Term, Tensor]], factor: Tensor, reductio
         total = total.clamp_min(1)
     if summed:
         made = sum(term.summed(torch.where(counted, factor, 0.0)) for term, counted in parts)
-        return made / total if reduction in _MEANS else made
+        return made / total if reduction in MEANS else made
     made = [(term.per_sample() * _beside(factor, term.per_sample()))[counted] for term, counted in parts]
     return _of_samples(reduction, torch.cat(made, 0))
 

@@ -45,18 +45,19 @@ class TimePairs:
             self._made["each"] = self.generic()
         return self._made["each"]
 
-    def summed(self, factor: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Both terms summed over the samples, each times its factor, ``(B,)``."""
-        if factor is None and "all" in self._made:
-            return self._made["all"]
-        found = self._sums(factor)
-        if factor is None:
-            self._made["all"] = found
-        return found
+    def summed(self, factor: Tensor | None, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Both terms summed over the samples, each times its factor, ``(B,)``; all of it times ``scale``."""
+        if factor is not None:
+            return self._sums(factor, scale)
+        if scale not in self._made:
+            self._made[scale] = self._sums(None, scale)
+        return self._made[scale]
 
-    def _sums(self, factor: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _sums(self, factor: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
         connection, kind = self.connection, kind_of(self.connection)
-        options = {"pos": self.after, "neg": self.before, "sample_scale": factor}
+        (after, after_constant), (before, before_constant) = self.after, self.before
+        options = {"pos": (after * scale, after_constant), "neg": (before * scale, before_constant)}
+        options["sample_scale"] = factor
         if self.adjusted:
             options["delay"] = connection._held("delay_").detach().to(self.post.dtype)
         pre = (self.pre,)
@@ -87,7 +88,7 @@ class Timed:
 
     def mean(self) -> Tensor:
         """The mean over the samples, ``(*weight,)``."""
-        return self.summed() / len(self.like)
+        return self.pairs.summed(None, 1.0 / len(self.like))[self.number]
 
     def summed(self, factor: Tensor | None = None) -> Tensor:
         """The sum over the samples, ``(*weight,)``, each multiplied by its factor, ``(B,)``."""

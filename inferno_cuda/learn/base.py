@@ -73,10 +73,10 @@ class CellTrainer(Module):
     @property
     def named_cells(self) -> Iterator[tuple[str, tuple[Cell, nn.Module | None]]]:
         """Names of the cells that still exist, each with the cell and its state."""
-        return ((name, (cell, self._state_of(name))) for name, cell in self.cells_.items())
+        return ((name, (cell, self._state_of(name))) for name, cell in self.cells_._living().items())
 
     def _state_of(self, name: str) -> nn.Module | None:
-        return self.aux_states_[name] if name in self.aux_states_ else None
+        return self.aux_states_._modules.get(name)
 
     def add_cell(
         self, name: str, cell: Cell, state: nn.Module | None = None, params: Sequence[str] | None = None

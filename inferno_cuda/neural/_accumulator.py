@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..ops import Limit, OuterProduct
 from ..ops.common import has_memory, overlap
 from ..state import Module
 from ..state._check import instance
@@ -86,11 +87,13 @@ class Accumulator(Module):
         self._drop("_neg")
 
     def _append(self, pos: torch.Tensor | Deferred | None, neg: torch.Tensor | Deferred | None) -> None:
-        given = {"_pos": _update("pos", pos), "_neg": _update("neg", neg)}
-        for pending, value in given.items():
-            if value is not None:
-                getattr(self, pending).append(value)
-                self._reduced.pop(pending, None)
+        pos, neg = _update("pos", pos), _update("neg", neg)
+        if pos is not None:
+            self._pos.append(pos)
+            self._reduced.pop("_pos", None)
+        if neg is not None:
+            self._neg.append(neg)
+            self._reduced.pop("_neg", None)
 
     def _drop(self, pending: str) -> None:
         getattr(self, pending).clear()
@@ -155,8 +158,9 @@ class Accumulator(Module):
 
     def clear(self, **kwargs) -> None:
         """Drops all pending updates."""
-        del self.pos
-        del self.neg
+        self._pos.clear()
+        self._neg.clear()
+        self._reduced.clear()
 
     def update(self, param: torch.Tensor, **kwargs) -> torch.Tensor | None:
         """What the pending updates add to ``param``, or None if there are none."""
@@ -183,21 +187,45 @@ class Accumulator(Module):
         """
         if type(self) is not Accumulator or watched(self) or self._reduce is not torch.sum:
             return None
-        try:
-            halves = self._full is None
-            upper, lower = (limit_of(self._upper), limit_of(self._lower)) if halves else limits_of(self._full)
-        except Unknown:
+        limits = self._limits()
+        if limits is None:
             return None
+        upper, lower = limits
+        outers = self._outers(param)
+        if outers is not None:
+            return {"pos": outers[0], "neg": outers[1], "upper": upper, "lower": lower}
         every = kept(self._pos) + kept(self._neg)
         if any(u.shape != param.shape or u.dtype != param.dtype or u.device != param.device for u in every):
             return None
         if any(isinstance(u, torch.Tensor) and (not has_memory(u) or overlap(u, param)) for u in every):
             return None
-        if every and all(isinstance(u, Deferred) for u in every):
-            pos, neg = ([outer for u in kept(updates) for outer in u.outers] for updates in (self._pos, self._neg))
-        else:
-            pos, neg = (self._only(updates) for updates in ("_pos", "_neg"))
+        pos, neg = (self._only(updates) for updates in ("_pos", "_neg"))
         return {"pos": pos, "neg": neg, "upper": upper, "lower": lower}
+
+    def _outers(self, param: torch.Tensor) -> tuple[list[OuterProduct], list[OuterProduct]] | None:
+        """Both sides, if there is something and all of it is deferred and fits the parameter."""
+        sides: tuple[list, list] = [], []
+        for updates, side in zip((self._pos, self._neg), sides, strict=True):
+            for update in list.__iter__(updates):
+                if update.__class__ is not Deferred or not update.fits(param):
+                    return None
+                side += update.outers
+        return sides if sides[0] or sides[1] else None
+
+    def _limits(self) -> tuple[Limit | None, Limit | None] | None:
+        """What the bounds stand for, found out once for each change of them; None if they are others."""
+        bounds, known = (self._upper, self._lower, self._full), self.__dict__.get("_known")
+        if known is None or known[0] is not bounds[0] or known[1] is not bounds[1] or known[2] is not bounds[2]:
+            try:
+                halves = self._full is None
+                limits = (limit_of(self._upper), limit_of(self._lower)) if halves else limits_of(self._full)
+            except Unknown:
+                limits = None
+            known = self.__dict__["_known"] = (*bounds, limits)
+        return known[3]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_known"}
 
     def _only(self, pending: str) -> torch.Tensor | None:
         updates = getattr(self, pending)

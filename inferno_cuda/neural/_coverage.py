@@ -9,9 +9,6 @@ import torch
 import torch.nn as nn
 from torch.nn.modules import module as torch_module
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-_GLOBAL_HOOKS = tuple(f"_global{name}" for name in _HOOKS)
-
 
 class Chunk(NamedTuple):
     """Positional arguments of a module for some steps: tensors have the steps in front."""
@@ -51,8 +48,17 @@ class NeuronSequence(NamedTuple):
 
 def watched(module: nn.Module) -> bool:
     """Whether hooks, such as those of monitors, are to see every call of the module."""
-    own = vars(module)
-    return any(own.get(name) for name in _HOOKS) or any(getattr(torch_module, name) for name in _GLOBAL_HOOKS)
+    own = module.__dict__.get  # spelled out, since it is asked in every step
+    return bool(
+        own("_forward_hooks")
+        or own("_forward_pre_hooks")
+        or own("_backward_hooks")
+        or own("_backward_pre_hooks")
+        or torch_module._global_forward_hooks
+        or torch_module._global_forward_pre_hooks
+        or torch_module._global_backward_hooks
+        or torch_module._global_backward_pre_hooks
+    )
 
 
 def covers(module: nn.Module, method: str, step: str = "forward") -> bool:
@@ -66,10 +72,12 @@ def covers(module: nn.Module, method: str, step: str = "forward") -> bool:
 
 def stands_for(module: nn.Module, method: str, step: str) -> bool:
     """Whether no subclass has a ``step`` of its own without the ``method`` for sequences."""
-    if step in vars(module):
-        return False
-    classes = type(module).__mro__
-    return _definer(classes, method) <= _definer(classes, step)
+    return step not in module.__dict__ and defines(type(module), method, step)
+
+
+def defines(cls: type, method: str, step: str) -> bool:
+    """Whether no subclass of those that have the ``method`` has a ``step`` of its own, without the method."""
+    return _definer(cls.__mro__, method) <= _definer(cls.__mro__, step)
 
 
 def _definer(classes: tuple[type, ...], name: str) -> int:

@@ -77,6 +77,13 @@ class Deferred:
         self.dtype = found.pop() if found else torch.get_default_dtype()
         self._cached: torch.Tensor | None = None
 
+    @classmethod
+    def _of(cls, outers: tuple[ops.OuterProduct, ...], dtype: torch.dtype) -> Deferred:
+        """Outer products that are known to fit each other, without a gradient."""
+        made = cls.__new__(cls)
+        made.outers, made.dtype, made._cached = outers, dtype, None
+        return made
+
     @property
     def shape(self) -> torch.Size:
         """Shape of the update, ``(O, I)``."""
@@ -86,6 +93,10 @@ class Deferred:
     def device(self) -> torch.device:
         """Device of the update."""
         return self.outers[0].post.device
+
+    def fits(self, param: torch.Tensor) -> bool:
+        """Whether it is an update of this parameter, by shape, dtype and device."""
+        return self.dtype == param.dtype and self.shape == param.shape and self.device == param.device
 
     def rows(self) -> torch.Tensor:
         """Numbers of the outputs whose row may not be 0, ascending, int64."""

@@ -15,6 +15,7 @@ from ..ops.common import has_memory
 from ..state import Module
 from ..state._check import instance, same_shape
 from ._accumulator import Accumulator, Reduction, saved_updates
+from ._deferred import Deferred
 
 
 def _rebuild_updater(base: type, name: str, params: tuple[str, ...]) -> Updater:
@@ -39,6 +40,14 @@ def _accumulator_property(param: str) -> property:
         self.updates_[param].clear()
 
     return property(read, write, drop, f"Accumulator of '{param}'. Takes ``pos`` or a pair ``(pos, neg)``.")
+
+
+def hand_over(updater: nn.Module, param: str, pos: torch.Tensor | Deferred | None, neg: Any) -> None:
+    """``updater.param = pos, neg``, without the way of an assignment to a module where it is our own."""
+    if getattr(updater, "_base", None) is Updater:
+        updater._modules["updates_"]._modules[param]._append(pos, neg)
+    else:
+        setattr(updater, param, (pos, neg))
 
 
 def assign(owner: nn.Module, name: str, value: torch.Tensor) -> None:
@@ -133,7 +142,7 @@ class Updater(Module):
 
     def clear(self, **kwargs) -> None:
         """Drops all pending updates. Keyword arguments go to :meth:`Accumulator.clear`."""
-        for accumulator in self.updates_.values():
+        for accumulator in self._modules["updates_"]._modules.values():
             accumulator.clear(**kwargs)
 
     def forward(self, *params: str, **kwargs) -> None:
@@ -149,33 +158,45 @@ class Updater(Module):
             ValueError: if an update changes the shape or the device of a parameter.
             TypeError: if it changes the dtype.
         """
-        parent = self.parent
+        parent = self._parent()
         if parent is None:
             raise RuntimeError("the module of this updater does not exist any more")
-        write = getattr(parent, "_update_parameter", lambda name, value: assign(parent, name, value))
+        accumulators = self._modules["updates_"]._modules
+        fused, called = {}, []
+        for name in params or accumulators:
+            accumulator, held = accumulators[name], self._written_in_place(name)
+            arguments = None if held is None else accumulator._fused(held)
+            if arguments is not None:
+                fused[name] = held, arguments
+            else:
+                called.append(name)
         with torch.no_grad():
-            values, fused = {}, {}
-            for name in params or self.names:
-                accumulator, present = self.updates_[name], self._read(name)
-                held = self._written_in_place(name)
-                arguments = None if held is None else accumulator._fused(held)
-                if arguments is not None:
-                    fused[name] = held, arguments
-                    continue
-                value = accumulator(present, **kwargs)
-                if value is not present:
-                    _check_new(name, value, present)
-                    values[name] = value
+            values = self._called(called, kwargs) if called else {}
+            write = getattr(parent, "_update_parameter", lambda name, value: assign(parent, name, value))
             for name, value in values.items():
                 write(name, value)
-            for held, arguments in fused.values():
+            for name, (held, arguments) in fused.items():
                 ops.apply_updates_(held, **arguments)
+                if hasattr(parent, "_settle"):
+                    parent._settle(name)
+
+    def _called(self, names: list[str], kwargs: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """What calls of accumulators make of parameters, checked; nothing of those that stay."""
+        values = {}
+        for name in names:
+            present = self._read(name)
+            value = self.updates_[name](present, **kwargs)
+            if value is not present:
+                _check_new(name, value, present)
+                values[name] = value
+        return values
 
     def _written_in_place(self, name: str) -> torch.Tensor | None:
-        """The tensor of an attribute, where setting it does no more than write this tensor; otherwise None."""
+        """The tensor of an attribute, where setting it does no more than write and settle it; otherwise None."""
         if torch.compiler.is_compiling():
             return None
-        find = getattr(self.parent, "_written_in_place", None)
+        parent = self._parent()
+        find = getattr(parent, "_settled_in_place", None) or getattr(parent, "_written_in_place", None)
         held = find(name) if find is not None else None
         return held if held is not None and held.is_contiguous() and has_memory(held) else None
 
@@ -264,10 +285,11 @@ class Updatable(ABC):
             clear: whether the updates are dropped once applied.
             **kwargs: passed to the updater, for both.
         """
-        if self.updatable:
-            self.updater(**kwargs)
+        updater = self.updater
+        if updater is not None:
+            updater(**kwargs)
             if clear:
-                self.updater.clear(**kwargs)
+                updater.clear(**kwargs)
 
     def updatesome(self, *params: str, clear: bool = True, **kwargs) -> None:
         """Applies the pending updates of some parameters, one call of the updater each. Nothing without an updater.

@@ -38,8 +38,14 @@ class _AttributeHook(StateHook):
         path, _, name = self.attribute.rpartition(".")
         owner = attrgetter(path)(module) if path else module
         value = _check.instance(self.attribute, getattr(owner, name), Tensor)
+        if not torch.is_grad_enabled() and _is_written(owner, name, value) and self._change(value):
+            return
         with torch.set_grad_enabled(torch.is_grad_enabled() and not isinstance(value, nn.Parameter)):
             assign(owner, name, self._changed(value))
+
+    def _change(self, value: Tensor) -> bool:
+        """Changes a parameter in place, if that is the same as replacing its values; whether it did."""
+        return False
 
 
 class Normalization(_AttributeHook):
@@ -184,8 +190,24 @@ class Clamping(_AttributeHook):
     def _changed(self, value: Tensor) -> Tensor:
         return torch.clamp(value, self.clampmin, self.clampmax)
 
+    def _change(self, value: Tensor) -> bool:
+        own = type(self)._changed is not Clamping._changed
+        if own or not value.is_floating_point() or torch.compiler.is_compiling():
+            return False
+        value.clamp_(self.clampmin, self.clampmax)
+        return True
+
     def extra_repr(self) -> str:
         return f"{self.attribute!r}, min={self.clampmin}, max={self.clampmax}"
+
+
+def _is_written(owner: nn.Module, name: str, value: Tensor) -> bool:
+    """Whether replacing an attribute does no more than write this very tensor, a parameter."""
+    held = getattr(owner, "_parameters", {}).get(name)
+    find = getattr(owner, "_written_in_place", None)
+    if held is None and find is not None and name != "delay":  # which is judged when it is set
+        held = find(name)
+    return held is value
 
 
 def _number(value: Any) -> int | float:

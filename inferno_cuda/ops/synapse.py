@@ -176,6 +176,14 @@ def _packed(model, dtype, gain, decay):
     return pack(numbers)
 
 
+def pack_plain(model, dtype, gain, decay):
+    """The numbers of a step as kernels on the CPU take them; None if no kernel does. `decay` is a tuple."""
+    try:
+        return _packed(model, dtype, gain, decay)
+    except (RuntimeError, TypeError, ValueError):
+        return None
+
+
 def step_plain(model, inputs, spikes, currents, gain, decay, injected, dtype):
     """:func:`synapse_step_` of tensors on the CPU that need no gradient; None if the kernel does not take them.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch.autograd import forward_ad
@@ -28,6 +30,11 @@ _EVENTS = ("masked", "nonzero", "equal", "within")
 if status.loaded:
     _raw_ = torch.ops.inferno_cuda.trace_push_.default
     _raw_packed_ = torch.ops.inferno_cuda.trace_push_packed_.default
+    _raw_several_ = torch.ops.inferno_cuda.traces_push_.default
+
+    @torch.library.register_fake("inferno_cuda::traces_push_")
+    def _(data, pointers, observed, of_observed, of_traces):
+        return None
 
     @torch.library.register_fake("inferno_cuda::trace_push_")
     def _(data, pointer, obs, *rest):
@@ -80,6 +87,62 @@ def trace_push_plain(data, pointer, obs, mask, *numbers) -> bool:
     except (RuntimeError, TypeError, ValueError):
         return False
     _increment_version((data, pointer))
+    return True
+
+
+class Traced(NamedTuple):
+    """A trace of :func:`traces_push_plain`: the number of its observation, and the numbers of a step."""
+
+    observed: int
+    kind: str
+    decay: float
+    amplitude: float
+    target: float | bool | None
+    tolerance: float | None
+    dtype: torch.dtype
+
+
+def pack_traces(
+    observed: Sequence[tuple[float, float] | None], traces: Sequence[Traced]
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """What :func:`traces_push_plain` takes besides tensors; None if these are not the numbers of a step.
+
+    Args:
+        observed: for each observation None, or two numbers: it is spikes where its values lie between them.
+        traces: of which of them, and how.
+    """
+    rows = []
+    try:
+        for trace in traces:
+            _check_numbers(trace.kind, trace.tolerance)
+            numbers = (trace.decay, trace.amplitude, trace.target, trace.tolerance)
+            if not all(isinstance(number, int | float | None) for number in numbers):
+                return None
+            *numbers, _ = _numbers(trace.kind, *numbers, None, False, trace.dtype)
+            rows += [trace.observed, *numbers, 0.0, 0.0]
+        between = [number for limits in observed for number in ((0.0,) * 3 if limits is None else (1.0, *limits))]
+        return pack(between), pack(rows)
+    except (TypeError, ValueError):
+        return None
+
+
+def traces_push_plain(data, pointers, observed, packed) -> bool:
+    """Several :func:`trace_push_` of one step at once, of tensors that need no gradient; whether the kernels took them.
+
+    They change nothing if they did not.
+
+    Args:
+        data, pointers: of each trace, as there.
+        observed: the observations: bool, or values that are spikes where they lie between two numbers.
+        packed: what :func:`pack_traces` made for these.
+    """
+    if not native_on_cpu() or forward_ad._current_level >= 0 or torch.compiler.is_compiling():
+        return False
+    try:
+        _raw_several_(data, pointers, observed, *packed)
+    except RuntimeError:
+        return False
+    _increment_version((*data, *pointers))
     return True
 
 
@@ -145,13 +208,14 @@ def trace_push_(
     """Writes the trace after `obs` to slot `pointer` of `data` and advances the pointer, both in place.
 
     At an event, ``"cumulative"`` gives ``decay * newest + value`` and ``"nearest"`` gives ``value``; elsewhere both
-    give ``decay * newest``. The value is `amplitude`, or ``scale * obs + amplitude``.
+    give ``decay * newest``. ``"instant"`` gives the value at an event, and 0 elsewhere. The value is `amplitude`, or
+    ``scale * obs + amplitude``.
 
     Args:
         data: ring of N traces, ``[N, *obs]``, floating point, any strides.
         pointer: int64 tensor of shape ``()``: the slot that is written next. The newest trace is in the one before.
         obs: the observation, ``[*obs]``, of any real dtype; it is cast to that of data.
-        kind: ``"cumulative"`` or ``"nearest"``.
+        kind: ``"cumulative"``, ``"nearest"`` or ``"instant"``.
         decay: what is left of a trace after a step, ``exp(-dt / time_constant)``.
         amplitude: what an event adds.
         target: an observation that equals this is an event; None: one that is not zero.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
+from torch.autograd import forward_ad
 
 from .. import reference
 from ..reference import Limit, OuterProduct
-from .backend import runs_native
+from .backend import native_on_cpu, runs_native, transformed
 from .common import (
+    _increment_version,
     check_floating,
     check_same,
     check_writable,
@@ -28,6 +31,7 @@ Update = torch.Tensor | Sequence[OuterProduct] | None
 if status.loaded:
     _raw_updates = torch.ops.inferno_cuda.apply_updates_.default
     _raw_outers = torch.ops.inferno_cuda.apply_outers_.default
+    _raw_sides = torch.ops.inferno_cuda.outer_sides.default
 
     @torch.library.register_fake("inferno_cuda::apply_updates_")
     def _(param, pos, neg, upper, lower):
@@ -36,6 +40,11 @@ if status.loaded:
     @torch.library.register_fake("inferno_cuda::apply_outers_")
     def _(param, posts, pres, scales, positive, upper, lower):
         return None
+
+    @torch.library.register_fake("inferno_cuda::outer_sides")
+    def _(data, pointers):
+        sides = [ring.new_empty(ring.shape[1], ring[0, 0].numel()) for ring in data]
+        return [*sides, torch.empty(len(data), dtype=torch.int64)]
 
 
 def _numbers(limit: Limit | None) -> list[float] | None:
@@ -46,6 +55,71 @@ def _numbers(limit: Limit | None) -> list[float] | None:
         return None
     scaled = limit.range is not None
     return [float(_POWERS[limit.power]), float(limit.below), float(scaled), limit.limit, limit.range if scaled else 1.0]
+
+
+@functools.lru_cache(maxsize=512)
+def _plain_numbers(limit: Limit | None) -> list[float]:
+    """A limit as the kernels take it; the same ones are met again.
+
+    Raises:
+        TypeError, ValueError: it is no limit of plain numbers, or the kernels have no such power.
+    """
+    if limit is not None and not all(isinstance(value, int | float | None) for value in limit):
+        raise TypeError("not all of these are numbers")
+    numbers = _numbers(_check_limit("limit", limit))
+    if numbers is None:
+        raise ValueError("no kernel has this power")
+    return numbers
+
+
+def _apply_plain(param, pos, neg, upper, lower) -> bool:
+    """The same on the CPU where nothing needs a gradient; whether the kernels took the tensors.
+
+    They check their arguments before they write: repeating that here would cost more than small updates do.
+    """
+    if not param.is_cpu or not native_on_cpu() or torch.compiler.is_compiling():
+        return False
+    if forward_ad._current_level >= 0 or transformed() or (param.requires_grad and torch.is_grad_enabled()):
+        return False
+    try:
+        bounds = _plain_numbers(upper), _plain_numbers(lower)
+        if isinstance(pos, torch.Tensor) or isinstance(neg, torch.Tensor):
+            if any(update is not None and update.requires_grad for update in (pos, neg)):
+                return False
+            _raw_updates(param, pos, neg, *bounds)
+        else:
+            pos = pos or ()
+            every = (*pos, *(neg or ()))
+            if not 0 < len(every) <= _MOST:
+                return False
+            posts, pres, scales = zip(*every, strict=True)
+            for side in (*posts, *pres):
+                if side.requires_grad:
+                    return False
+            _raw_outers(param, posts, pres, scales, len(pos), *bounds)
+    except (AttributeError, RuntimeError, TypeError, ValueError):
+        return False
+    _increment_version((param,))
+    return True
+
+
+def outer_sides(
+    data: Sequence[torch.Tensor], pointers: Sequence[torch.Tensor]
+) -> tuple[list[torch.Tensor], list[int]] | None:
+    """Copies of the newest slots of rings, for outer products, and how many values of each are not 0.
+
+    Args:
+        data: rings ``[N, B, *shape]``, floating, on the CPU; they need no gradient.
+        pointers: of each ring, the slot that is written next.
+
+    Returns:
+        tensors ``[B, n]``, and numbers of values; None if the kernel does not take the rings.
+    """
+    try:
+        *sides, counts = _raw_sides(data, pointers)
+    except RuntimeError:
+        return None
+    return sides, counts.tolist()
 
 
 def _check_limit(name: str, limit: Limit | None) -> Limit | None:
@@ -134,6 +208,9 @@ def apply_updates_(
         tensor([[0.5000, 0.6250],
                 [0.5000, 1.0000]])
     """
+    if _apply_plain(param, pos, neg, upper, lower):
+        return
+    # the checks name what was wrong; what the kernels do not read as it is is copied, or runs in torch
     check_floating("param", param)
     upper, lower = _check_limit("upper", upper), _check_limit("lower", lower)
     read = _check_update("pos", pos, param) | _check_update("neg", neg, param)

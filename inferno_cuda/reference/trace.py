@@ -4,7 +4,7 @@ import torch
 
 from .history import history_push, history_push_
 
-TRACES = ("cumulative", "nearest")
+TRACES = ("cumulative", "nearest", "instant")
 
 
 def trace_events(obs, *, target, tolerance):
@@ -29,7 +29,7 @@ def trace_step(newest, obs, *, kind, decay, amplitude, target=None, tolerance=No
 
     An event, which ``mask`` may say as well, adds ``value = amplitude``, or ``scale * obs + amplitude`` if there is a
     scale: ``"cumulative"`` gives ``decay * newest + value``, ``"nearest"`` the value itself. Elsewhere the trace is
-    ``decay * newest``.
+    ``decay * newest``. ``"instant"`` gives the value, and 0 elsewhere.
     """
     dtype = newest.dtype
     compute = torch.float64 if dtype == torch.float64 else torch.float32
@@ -42,6 +42,8 @@ def trace_step(newest, obs, *, kind, decay, amplitude, target=None, tolerance=No
     # zeros are positive, also as parameters
     amplitude = amplitude + 0.0
     value = torch.full_like(decayed, amplitude) if scale is None else seen * (scale + 0.0) + amplitude
+    if kind == "instant":
+        return torch.where(events, value, 0.0).to(dtype)
     return torch.where(events, decayed + value if kind == "cumulative" else value, decayed).to(dtype)
 
 

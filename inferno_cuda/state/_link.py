@@ -101,7 +101,8 @@ class Relay:
         self._kept = None
 
     def __call__(self, module: nn.Module, *args: Any) -> Any:
-        hook = self._link.hook
+        link = self._link
+        hook = link._hook() if link._source is None else link.hook
         return None if hook is None else hook._run(self._side, module, *args)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Relay:

@@ -192,7 +192,11 @@ class Module(nn.Module):
         return self
 
     def __getattr__(self, name: str) -> Any:
-        extras = self.__dict__.get("_extras")
+        own = self.__dict__
+        modules = own.get("_modules")
+        if modules is not None and name in modules:
+            return modules[name]  # as nn.Module does, but steps ask for these again and again
+        extras = own.get("_extras")
         if extras is not None and name in extras:
             return _plain(extras[name])
         return super().__getattr__(name)

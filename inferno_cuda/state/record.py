@@ -64,7 +64,7 @@ class RecordTensor(Ring):
         # a view where the host knows the pointer, else a copy
         count = data.shape[0]
         if _lookup.readable(data):
-            return data[(self._pointer_tensor.item() - offset) % count]
+            return data.select(0, (self._pointer_tensor.item() - offset) % count if count > 1 else 0)
         slot = (self._pointer_tensor - offset).remainder(count)
         return data.index_select(0, slot.reshape(1)).squeeze(0)
 

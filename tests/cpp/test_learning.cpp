@@ -60,8 +60,12 @@ void pairs(Sides<T>& sides) {
   std::vector<T> results[4];
   for (auto& r : results) r.resize(sides.synapses());
   SpikePairArgs a{sides.args, sides.delay.data(), nullptr, 0.5, 10, 2, 20, results[0].data(), results[1].data()};
-  spike_pairs_cpu(a, 0, 1);
-  spike_pairs_cpu(a, 1, sides.args.filters);
+  const int64_t c = sides.args.direct ? sides.args.channels : sides.args.channels / 2, filters = sides.args.filters;
+  for (const Span& channels : {Span{0, c}, Span{c, sides.args.channels}}) {
+    if (channels.size() == 0) continue;
+    spike_pairs_cpu(a, channels, {0, 1});
+    spike_pairs_cpu(a, channels, {1, filters});
+  }
   a.after = results[2].data(), a.before = results[3].data();
   spike_pairs_cuda(a, nullptr);
   CHECK(same_bits(results[0], results[2]));
@@ -72,8 +76,8 @@ template <class T>
 void traces(const Sides<T>& sides, Random& random) {
   const auto start = random.values<T>(batch * sides.synapses(), -1, 1);
   auto cpu = start, kernel = start;
-  eligibility_step_cpu({sides.args, 0.9, cpu.data()}, 0, 2);
-  eligibility_step_cpu({sides.args, 0.9, cpu.data()}, 2, batch * sides.args.filters);
+  eligibility_step_cpu({sides.args, 0.9, cpu.data()}, 0, 1);
+  eligibility_step_cpu({sides.args, 0.9, cpu.data()}, 1, sides.args.filters);
   eligibility_step_cuda({sides.args, 0.9, kernel.data()}, nullptr);
   CHECK(same_bits(cpu, kernel));
   std::vector<T> sum(sides.synapses()), other(sides.synapses());

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,6 +20,14 @@ from .mixins import WeightBiasDelayMixin, check_numbers
 
 Init = Callable[[torch.Tensor], torch.Tensor]
 LookedUp = list[tuple[DelayedCurrent, ops.DelayPlan]]
+
+
+class SumNumbers(NamedTuple):
+    """A weighted sum as :func:`ops.layer_step.layer_step_plain` takes it: the map, weights and biases."""
+
+    map: str
+    weight: torch.Tensor
+    bias: torch.Tensor | None
 
 
 class WeightedConnection(WeightBiasDelayMixin, Connection):
@@ -312,6 +320,18 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         weight = self._held("weight_").dtype
         recorded = getattr(how.record.value, "dtype", weight)
         return weight if recorded == torch.bool else recorded
+
+    def _packed(self, map: str) -> SumNumbers | None:
+        """The sum without delays as a part of one call for a layer; None where it has to be a call."""
+        own = self.__dict__
+        parameters = own["_parameters"]
+        weight, bias = parameters.get("weight_"), parameters.get("bias_")
+        computed = "bias_" in own or "delay_" in own or "parametrizations" in own["_modules"]  # pruned, or the like
+        if weight is None or computed or parameters.get("delay_") is not None:
+            return None
+        if torch.is_grad_enabled() and (weight.requires_grad or (bias is not None and bias.requires_grad)):
+            return None
+        return SumNumbers(map, weight, bias)
 
     def _check_step(self, current: torch.dtype) -> None:
         """What would make the sum fail is found here, before the synapse advances."""

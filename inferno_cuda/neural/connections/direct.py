@@ -9,7 +9,7 @@ import torch
 
 from ... import ops
 from ..base import SynapseConstructor
-from ._base import Init, WeightedConnection, average, sizes
+from ._base import Init, SumNumbers, WeightedConnection, average, sizes
 from ._program import enter
 
 
@@ -119,6 +119,10 @@ class LinearDirect(WeightedConnection):
 
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_direct(*args, **kwargs)
+
+    def _packed_sum(self) -> SumNumbers | None:
+        """See :meth:`WeightedConnection._packed`."""
+        return self._packed("direct")
 
     def _enter(self, program: ops.Program, inputs: ops.Operand) -> ops.Operand | None:
         """A step as instructions, see :func:`._program.enter`."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from ... import ops
 from ..base import SynapseConstructor
-from ._base import Init, WeightedConnection, average, sizes
+from ._base import Init, SumNumbers, WeightedConnection, average, sizes
 from ._plan import chunks
 from ._program import enter
 
@@ -88,6 +88,10 @@ class MatrixConnection(WeightedConnection):
 
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_dense(*args, **kwargs)
+
+    def _packed_sum(self) -> SumNumbers | None:
+        """See :meth:`WeightedConnection._packed`."""
+        return self._packed("dense")
 
     def _enter(self, program: ops.Program, inputs: ops.Operand) -> ops.Operand | None:
         """A step as instructions, see :func:`._program.enter`."""
@@ -278,6 +282,20 @@ class LinearLateral(MatrixConnection):
 
     def _replace(self, name: str, value: torch.Tensor) -> None:
         super()._replace(name, value if name == "bias_" else self._masked(value))
+
+    def _settled_in_place(self, name: str) -> torch.Tensor | None:
+        """The tensor of a parameter, where setting it is to write this tensor and to settle it; otherwise None."""
+        kind, setters = type(self), (LinearLateral.weight, LinearLateral.bias, LinearLateral.delay)
+        plain = kind._replace is LinearLateral._replace and getattr(kind, name, None) in setters
+        plain = plain and kind._update_parameter is WeightedConnection._update_parameter
+        return self._parameters.get(f"{name}_") if plain else None
+
+    @torch.no_grad()
+    def _settle(self, name: str) -> None:
+        """Makes what was written to a parameter in place what setting it would have made of it."""
+        if name != "bias":
+            held = self._parameters[f"{name}_"]
+            held.masked_fill_(self.mask.to(held.device) == 0, 0)
 
     def _computed(self, name: str) -> torch.Tensor:
         return super()._computed(name) if name == "bias_" else self._masked(super()._computed(name))

@@ -10,6 +10,7 @@ import torch
 from .._coverage import Advanced, Chunk, Wanted
 from ..base import Connection, Neuron, Synapse
 from ..modeling import Updater
+from ._at_once import step_at_once
 from ._fixed import FixedLayer
 from ._sequence import Members
 from .cell import Cell
@@ -94,6 +95,11 @@ class Serial(FixedLayer):
     def _wires_apart(self) -> bool:
         return self._transform is None
 
+    @property
+    def _hands_on(self) -> bool:
+        """Whether what the connection gives goes to the neurons as it is, and nobody looks at it."""
+        return self._transform is None and type(self).wiring is Serial.wiring and "wiring" not in self.__dict__
+
     def _advance_apart(
         self,
         chunk: Chunk,
@@ -134,6 +140,10 @@ class Serial(FixedLayer):
             ``capture_intermediate``.
         """
         connection = self._member("connections_", self.__connection_name)
+        if not (connection_kwargs or neuron_kwargs or capture_intermediate or kwargs) and self._hands_on:
+            spikes = step_at_once(connection, self._member("neurons_", self.__neuron_name), inputs)
+            if spikes is not None:
+                return spikes
         current = connection(*inputs, **connection_kwargs or {})
         wired = self.wiring({self.__connection_name: current}, **kwargs)[self.__neuron_name]
         spikes = self._member("neurons_", self.__neuron_name)(wired, **neuron_kwargs or {})

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ... import ops, reference
+from ...ops.layer_step import NeuronNumbers
 from ...state._replay import check_may_step
 from .._coverage import NeuronSequence
 from ._constants import Constants
@@ -115,6 +116,23 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
             return self._step_reducing(inputs, parameters, graph, **options)
         read = self._state_read or (adapt and self._adaptation_read)
         return self._step(inputs, parameters, graph, read, reduction=reduction, **options)
+
+    def _packed_step(self) -> NeuronNumbers | None:
+        """A step as a part of one call for a layer; None where it has to be a call."""
+        buffers, adapt = self._buffers, self.training
+        voltage, refrac, adaptation = buffers["_voltage__data"], buffers["_refrac__data"], buffers[self._adaptation]
+        reduction = fused_reduction(self._batch_reduction) if adapt else None
+        how = self._packed_steps.get((reduction, True)) if reduction or not adapt else None
+        if how is None or self._state_read or self._adaptation_read:
+            return None
+        if voltage.requires_grad or refrac.requires_grad or adaptation.requires_grad:
+            return None
+        sources = [buffers.get(name) for name in self._sources]
+        for source in sources:
+            if source is None or source.requires_grad:
+                return None
+        constants = self._constants.get(self._make_constants, self.step_time, voltage.dtype, sources)
+        return NeuronNumbers(voltage, refrac, adaptation, constants, adapt, how)
 
     def _constants_of_step(self, dtype: torch.dtype) -> torch.Tensor:
         """The constants of the adaptations for a state of a dtype; with a gradient to what requires one."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ... import ops, reference
+from ...ops.layer_step import NeuronNumbers
 from ...ops.neuron_run import run_problem
 from ...state._check import less, nonnegative, nonzero, step
 from ...state._replay import check_may_step
@@ -167,6 +168,14 @@ class FusedNeuron(SurrogateMixin, VoltageMixin, SpikeRefractoryMixin, InfernoNeu
         self._pack(None, refrac_lock, parameters)
         graph = records(inputs, parameters, voltage, refrac)
         return self._step(inputs, parameters, graph, self._state_read, refrac_lock=refrac_lock)
+
+    def _packed_step(self) -> NeuronNumbers | None:
+        """A step as a part of one call for a layer; None where it has to be a call."""
+        how = self._packed_steps.get((None, True))
+        voltage, refrac = self._buffers["_voltage__data"], self._buffers["_refrac__data"]
+        if how is None or self._state_read or voltage.requires_grad or refrac.requires_grad:
+            return None
+        return NeuronNumbers(voltage, refrac, None, None, False, how)
 
     def _enter(
         self, program: ops.Program, inputs: ops.Operand, spikes: ops.Operand, refrac_lock: bool = True, **kwargs: Any

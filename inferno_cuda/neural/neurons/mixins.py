@@ -113,12 +113,19 @@ class SpikeRefractoryMixin(RefractoryMixin):
     @property
     def spike(self) -> torch.Tensor:
         """Which neurons fired in the last step, ``(B, *shape)``, bool."""
-        absrefrac, refrac = getattr(self, self.__absrefrac), self.refrac_.value
-        if absrefrac == 0:
+        refrac, limits = self.refrac_.value, self._spike_limits()
+        if limits is None:
             return torch.signbit(refrac)
+        return (refrac >= limits[0]) & (refrac <= limits[1])
+
+    def _spike_limits(self) -> tuple[float, float] | None:
+        """Between what refractory periods, in ms, a neuron has fired; None if it marks spikes with ``-0.0``."""
+        absrefrac = getattr(self, self.__absrefrac)
+        if absrefrac == 0:
+            return None
         # not exactly equal once the state was cast, but farther off by a whole step after any countdown
         slack = min(1e-3 * self.dt, absrefrac / 2)
-        return (refrac >= absrefrac - slack) & (refrac <= absrefrac + slack)
+        return absrefrac - slack, absrefrac + slack
 
 
 class _AdaptationMixin(StateMixin):

@@ -7,6 +7,7 @@ from torch.autograd import forward_ad
 
 from ... import ops, reference
 from ...ops.common import has_tangent
+from ...ops.layer_step import SynapseNumbers
 from ...state import RecordTensor
 from ...state._replay import check_may_step
 from ..base import InfernoSynapse
@@ -128,22 +129,55 @@ def _plain_step(
     decay: tuple[float, ...],
 ) -> torch.Tensor | None:
     """The step of the common case, without the checks that its kernel repeats; None if this is another one."""
+    rings = _plain_rings(synapse, x, currents, dtype)
+    if rings is None or forward_ad._current_level >= 0 or not ops.native_on_cpu() or torch.compiler.is_compiling():
+        return None
+    return ops.synapse.step_plain(model, x, rings[0], rings[1:], gain, decay, (), dtype)
+
+
+def _plain_rings(
+    synapse: InfernoSynapse, x: torch.Tensor, currents: tuple[RecordTensor, ...], dtype: torch.dtype
+) -> list[ops.synapse.Ring] | None:
+    """The rings of spikes and of currents, if a step may write them in place, and no gradient is to pass."""
     if not isinstance(x, torch.Tensor) or not (x.dtype == torch.bool or x.dtype == dtype) or x.requires_grad:
         return None
-    if forward_ad._current_level >= 0 or not ops.native_on_cpu() or not x.is_cpu or torch.compiler.is_compiling():
+    if not x.is_cpu:
         return None
     buffers, extras, spike = synapse._buffers, synapse._extras, synapse.spike_
     names = spike._attributes
-    data, rings = buffers.get(names.data), []
+    data = buffers.get(names.data)
     if data is None or spike._held:
         return None
+    rings = [(data, extras[names.pointer])]
     for record in currents:
         own = record._attributes
         ring = buffers.get(own.data)
         if ring is None or record._held or ring.requires_grad:
             return None
         rings.append((ring, extras[own.pointer]))
-    return ops.synapse.step_plain(model, x, (data, extras[names.pointer]), rings, gain, decay, (), dtype)
+    return rings
+
+
+def packed(
+    synapse: InfernoSynapse,
+    x: torch.Tensor,
+    model: str,
+    currents: tuple[RecordTensor, ...] = (),
+    *,
+    gain: float,
+    decay: tuple[float, ...] = (),
+    dtype: torch.dtype | None = None,
+) -> SynapseNumbers | None:
+    """A step for :func:`ops.layer_step.layer_step_plain`; arguments as for :func:`step`, with one input.
+
+    None where this is not the common case: then it has to be a call.
+    """
+    if currents:
+        dtype = currents[0]._data.dtype
+    rings, numbers = _plain_rings(synapse, x, currents, dtype), ops.synapse.pack_plain(model, dtype, gain, decay)
+    if rings is None or numbers is None:
+        return None
+    return SynapseNumbers(sum(rings[1:], rings[0]), numbers)
 
 
 def _checked_step(

@@ -8,13 +8,14 @@ from typing import Literal
 import torch
 
 from ...ops import Operand, Program
+from ...ops.layer_step import SynapseNumbers
 from ...state._check import nonzero
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import current_mode
 from ._program import enter
 from ._sequence import Series, sequence
-from ._step import step
+from ._step import packed, step
 from .mixins import SpikeDerivedCurrentMixin
 
 
@@ -124,6 +125,11 @@ class DeltaCurrent(SpikeDerivedCurrentMixin, InfernoSynapse):
             ValueError: if its shape or device differs from the state's.
         """
         return step(self, "delta", inputs, gain=self.spike_charge / self.dt, dtype=self._buffers["_current__ref"].dtype)
+
+    def _packed_step(self, x: torch.Tensor) -> SynapseNumbers | None:
+        """A step as a part of one call for a layer, see :func:`._step.packed`."""
+        dtype = self._buffers["_current__ref"].dtype
+        return packed(self, x, "delta", gain=self.spike_charge / self.dt, dtype=dtype)
 
     def _sequence(self, inputs: tuple[torch.Tensor, ...], past: bool) -> tuple[torch.Tensor, Series] | None:
         """T steps at once, see :func:`._sequence.sequence`."""

@@ -8,13 +8,14 @@ from typing import Literal
 import torch
 
 from ...ops import Operand, Program
+from ...ops.layer_step import SynapseNumbers
 from ...state._check import nonzero
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import current_mode
 from ._program import enter
 from ._sequence import Series, sequence
-from ._step import step
+from ._step import packed, step
 from .mixins import SpikeCurrentMixin
 
 
@@ -130,6 +131,10 @@ class DeltaPlusCurrent(SpikeCurrentMixin, InfernoSynapse):
         if not inputs:
             raise TypeError("DeltaPlusCurrent takes the spikes, and then currents; 'inputs' is empty")
         return step(self, "delta_plus", inputs, (self.current_,), gain=self.spike_charge / self.dt)
+
+    def _packed_step(self, x: torch.Tensor) -> SynapseNumbers | None:
+        """A step as a part of one call for a layer, see :func:`._step.packed`."""
+        return packed(self, x, "delta_plus", (self.current_,), gain=self.spike_charge / self.dt)
 
     def _sequence(self, inputs: tuple[torch.Tensor, ...], past: bool) -> tuple[torch.Tensor, Series] | None:
         """T steps at once, see :func:`._sequence.sequence`."""

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from ...ops import Operand, Program
+from ...ops.layer_step import SynapseNumbers
 from ...state import RecordTensor
 from ...state._check import nonnegative, nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
@@ -16,7 +17,7 @@ from ._construct import constructor
 from ._lookup import DelayedCurrent, look_up, look_up_fused, number, spike_mode
 from ._program import enter
 from ._sequence import Series, sequence
-from ._step import step
+from ._step import packed, step
 from .mixins import SpikeMixin, add_record
 
 
@@ -207,6 +208,11 @@ class DoubleExponentialCurrent(SpikeMixin, InfernoSynapse):
         return step(
             self, "double_exponential", inputs, (self.pos_current_, self.neg_current_), gain=gain, decay=decay
         )
+
+    def _packed_step(self, x: torch.Tensor) -> SynapseNumbers | None:
+        """A step as a part of one call for a layer, see :func:`._step.packed`."""
+        (gain, decay), records = self._filter(), (self.pos_current_, self.neg_current_)
+        return packed(self, x, "double_exponential", records, gain=gain, decay=decay)
 
     def _sequence(self, inputs: tuple[torch.Tensor, ...], past: bool) -> tuple[torch.Tensor, Series] | None:
         """T steps at once, see :func:`._sequence.sequence`."""

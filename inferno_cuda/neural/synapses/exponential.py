@@ -9,13 +9,14 @@ from typing import Literal
 import torch
 
 from ...ops import Operand, Program
+from ...ops.layer_step import SynapseNumbers
 from ...state._check import nonzero, positive
 from ..base import InfernoSynapse, SynapseConstructor
 from ._construct import constructor
 from ._lookup import number, spike_mode
 from ._program import enter
 from ._sequence import Series, sequence
-from ._step import step
+from ._step import packed, step
 from .mixins import SpikeCurrentMixin
 
 
@@ -138,6 +139,11 @@ class SingleExponentialCurrent(SpikeCurrentMixin, InfernoSynapse):
         """
         gain, decay = self._filter()
         return step(self, "exponential", inputs, (self.current_,), gain=gain, decay=decay)
+
+    def _packed_step(self, x: torch.Tensor) -> SynapseNumbers | None:
+        """A step as a part of one call for a layer, see :func:`._step.packed`."""
+        gain, decay = self._filter()
+        return packed(self, x, "exponential", (self.current_,), gain=gain, decay=decay)
 
     def _sequence(self, inputs: tuple[torch.Tensor, ...], past: bool) -> tuple[torch.Tensor, Series] | None:
         """T steps at once, see :func:`._sequence.sequence`."""

@@ -1,0 +1,153 @@
+"""What the monitors of a cell read in a step of its layer: each attribute once, and recorded by one call of a kernel.
+
+One call stands for several monitors only where nothing runs between them that could tell: their hooks are next to each
+other, nobody watches their reducers, and what they record is spikes, or traces of them, without a gradient.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ..neural import Connection
+from ..neural._coverage import watched
+from ..neural.neurons.mixins import SpikeRefractoryMixin
+from ..neural.synapses.mixins import SpikeMixin
+from ..observe import CumulativeTraceReducer, NearestTraceReducer, PassthroughReducer
+from ..observe.monitors.base import as_tuple, is_given, read
+from ..ops.trace import Traced, pack_traces, traces_push_plain
+from ..state._link import Relay
+
+if TYPE_CHECKING:
+    from ._monitors import SpikeMonitor
+
+_TRACES = {CumulativeTraceReducer: "cumulative", NearestTraceReducer: "nearest"}
+Path = tuple[str, ...]
+
+
+class Readings:
+    """What the monitors of a cell have read in a step of its layer. A copy has read nothing."""
+
+    def __init__(self) -> None:
+        self._step: tuple | None = None
+        self._values: dict[Path, Any] = {}
+        self._waiting: set[int] = set()  # ids of monitors for which this step has been recorded before their turn
+        self._layer: weakref.ref | None = None
+        self._hooks: tuple[int, ...] = ()
+        self._group: list[weakref.ref] = []
+        self._limits: list[tuple[float, float] | None] = []
+        self._numbers: list[tuple] = []
+        self._packed: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def _starts(self, step: tuple) -> bool:
+        """Whether a step is another one than before: in one, hooks are given the same inputs and the same output."""
+        held = self._step
+        if step[0] and held is not None and held[0] is step[0] and held[1] is step[1]:
+            return False
+        self._step = step
+        self._values.clear()
+        self._waiting.clear()
+        return True
+
+    def value(self, module: nn.Module, path: Path, step: tuple) -> Any:
+        """An attribute; ``step`` is what hooks are given, inputs and output."""
+        self._starts(step)
+        if path not in self._values:
+            self._values[path] = read(module, path)
+        return self._values[path]
+
+    def has_recorded(self, monitor: SpikeMonitor, step: tuple) -> bool:
+        """Whether what a monitor is to observe in a step was recorded together with what another one observed."""
+        held = self._step
+        if not self._waiting or held[0] is not step[0] or held[1] is not step[1] or id(monitor) not in self._waiting:
+            return False
+        self._waiting.discard(id(monitor))
+        return True
+
+    def records(self, monitor: SpikeMonitor, module: nn.Module, step: tuple) -> bool:
+        """Records what the monitors are to observe in a step, if it begins with this one; whether it did."""
+        if not self._starts(step) or not step[0] or torch.compiler.is_compiling():
+            return False
+        group = self._together(module)
+        if not group or group[0] is not monitor or not self._record(module, group):
+            return False
+        self._waiting.update(map(id, group[1:]))
+        return True
+
+    def _together(self, module: nn.Module) -> list[SpikeMonitor | None]:
+        """The monitors with these readings, in the order of their hooks, if they are next to each other."""
+        hooks = module._forward_hooks
+        if self._hooks != tuple(hooks) or self._layer is None or self._layer() is not module:
+            found = [hook._link.hook if isinstance(hook, Relay) else None for hook in hooks.values()]
+            ours = [k for k, hook in enumerate(found) if getattr(hook, "readings", None) is self]
+            apart = not ours or ours[-1] - ours[0] != len(ours) - 1
+            self._group = [] if apart else [weakref.ref(found[k]) for k in ours]
+            self._hooks, self._layer = tuple(hooks), weakref.ref(module)
+        return [monitor() for monitor in self._group]
+
+    def _record(self, module: nn.Module, group: list[SpikeMonitor | None]) -> bool:
+        paths: dict[Path, int] = {}
+        data, pointers, numbers = [], [], []
+        for monitor in group:
+            if monitor is None or not _observes(monitor, module):
+                return False
+            reducer = monitor._modules["reducer_"]
+            kind, buffer, extras = type(reducer), reducer._buffers["_data__data"], reducer._extras
+            if kind is PassthroughReducer:
+                how = "instant", 0.0, 1.0, None, None
+            elif kind in _TRACES:
+                how = _TRACES[kind], reducer.decay, reducer.amplitude, reducer.target, reducer.tolerance
+            else:
+                return False
+            if extras["_initial"] or watched(reducer) or reducer.data_._held or not reducer._placed:
+                return False
+            if buffer is None or buffer.requires_grad or not buffer.is_cpu:
+                return False
+            data.append(buffer)
+            pointers.append(extras["_data__pointer"])
+            numbers.append((paths.setdefault(monitor._observed_path, len(paths)), *how, buffer.dtype))
+        tensors, limits = [], []
+        for path in paths:
+            observed, between = _observed(module, path)
+            if observed is None or not observed.is_cpu or observed.requires_grad:
+                return False
+            tensors.append(observed)
+            limits.append(between)
+        if limits != self._limits or numbers != self._numbers:
+            self._limits, self._numbers = limits, numbers
+            self._packed = pack_traces(limits, [Traced(*how) for how in numbers])
+        return self._packed is not None and traces_push_plain(data, pointers, tensors, self._packed)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Readings:
+        return Readings()
+
+    def __reduce__(self) -> tuple:
+        return Readings, ()
+
+
+def _observes(monitor: SpikeMonitor, module: nn.Module) -> bool:
+    """Whether a monitor hands all that it observes of a layer to its reducer, as it is."""
+    runs = monitor._trainexec if module.training else monitor._evalexec
+    usual = monitor.filter_ is is_given and monitor.map_ is as_tuple
+    return runs and usual and monitor._observed() is module
+
+
+def _observed(module: nn.Module, path: Path) -> tuple[torch.Tensor | None, tuple[float, float] | None]:
+    """Spikes at a path, without a copy of them: a bool tensor; or another one, whose values lie between two where
+    spikes are, and these; None if they are neither.
+    """
+    owner, name = read(module, path[:-1]), path[-1]
+    how = getattr(type(owner), name, None)
+    if how is SpikeRefractoryMixin.spike:
+        limits = owner._spike_limits()
+        if limits is not None:
+            return owner._buffers["_refrac__data"], limits
+    elif how is Connection.synspike and not owner.delayedby:
+        synapse = owner._modules["synapse_"]
+        if getattr(type(synapse), "spike", None) is SpikeMixin.spike:
+            return synapse.spike_._newest(), None
+    value = getattr(owner, name)
+    return (value if isinstance(value, torch.Tensor) and value.dtype == torch.bool else None), None
