@@ -20,7 +20,7 @@ def installed() -> bool:
 def _load() -> ModuleType:
     import nest
 
-    nest.set_verbosity("M_ERROR")
+    nest.verbosity = nest.VerbosityLevel.ERROR
     return nest
 
 
