@@ -25,7 +25,8 @@ def mixed_rows(parts=1, dtype=torch.float32, min_delay=1, wide=None):
     ports[100:] = 2
     bounds = ops.partition(SIZE, 2, parts)
     given = synapses(1, SIZE, 20_000, 30, min_delay, dtype)
-    return ops.rows(*given, neurons=SIZE, ports=ports, bounds=bounds, wide=wide, dtype=dtype)
+    options = {"wide": wide, "dtype": dtype, "repeats": 10}
+    return ops.rows(*given, neurons=SIZE, ports=ports, bounds=bounds, **options)
 
 
 def mixed_populations(dtype=torch.float32):
@@ -80,7 +81,7 @@ def summing_network(source, target, delay, weight, neurons, generators, parts, b
     """Neurons whose voltage is the sum of all weights that arrived at them; those from 0 on are generators."""
     with inferno_cuda.backend(backend):
         bounds = ops.partition(neurons, 1, parts)
-        rows = ops.rows(source, target, delay, weight, neurons=neurons, bounds=bounds, dtype=torch.float64)
+        rows = ops.rows(source, target, delay, weight, neurons=neurons, bounds=bounds, dtype=torch.float64, repeats=60)
     lasting = {"tau_m": 1e300, "V_th": 1e9, "C_m": 1.0}
     populations = [
         ops.spiking_population("generator", 0, generators, dt=DT, dtype=torch.float64),

@@ -224,3 +224,46 @@ def test_bad_partitions_are_refused():
         ops.RowsBuilder(10, ops.partition(10), max_delay=0)
     with pytest.raises(ValueError, match="ports was 3"):
         ops.RowsBuilder(10, ops.partition(10), ports=3)
+
+
+@pytest.mark.parametrize("weight", [1e308, -1e308, 1e-320])
+@pytest.mark.parametrize("each", [False, True])
+def test_weights_whose_sums_are_no_numbers_are_refused(weight, each, backend):
+    ends = torch.zeros(20, dtype=torch.int32)
+    given = torch.full((20,), weight, dtype=torch.float64) if each else weight
+    with pytest.raises(ValueError, match="weights had a mean magnitude of .*; sums of them leave the range"):
+        ops.rows(ends, ends, ends + 1, given, neurons=2)
+
+
+@pytest.mark.parametrize("repeats", [0, 70_000, torch.ones(3, dtype=torch.int64), torch.ones(20)])
+def test_repeats_that_are_refused(repeats):
+    with pytest.raises(ValueError, match="repeats was"):
+        ops.RowsBuilder(20, ops.partition(20), repeats=repeats)
+
+
+def _damage(rows, name, change):
+    tensors = {key: tensor.clone() for key, tensor in rows.tensors().items()}
+    change(tensors[name])
+    return tensors
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "value", "text"),
+    [
+        ("segments.0", 0, -5, "segments.0 did not ascend from 0"),
+        ("segments.0", 4, 30_000, "segments.0 did not ascend from 0"),
+        ("begin.0", 3, 1_000_000, "begin.0 did not ascend from 0"),
+        ("begin.0", 0, 2, "begin.0 did not ascend from 0"),
+        ("delay.0", 1, 0, "delay.0 had delays of 0 steps"),
+        ("slot.0", 7, -1, "slot.0 had places that its 10 neurons do not have"),
+        ("slot.0", 7, 10, "slot.0 had places that its 10 neurons do not have"),
+        ("ports", 7, 3, "ports had values other than 1 and 2"),
+    ],
+)
+def test_damaged_rows_are_refused(name, at, value, text):
+    rng = torch.Generator().manual_seed(1)
+    source, target = torch.randint(20, (2, 300), dtype=torch.int32, generator=rng)
+    rows = ops.rows(source, target, source % 5 + 1, 0.5, neurons=20, bounds=ops.partition(20, 1, 2))
+    ops.Rows.from_tensors(rows.tensors())
+    with pytest.raises(ValueError, match=text):
+        ops.Rows.from_tensors(_damage(rows, name, lambda tensor: tensor.index_fill_(0, torch.tensor(at), value)))

@@ -125,3 +125,38 @@ def test_states_come_back_from_tensors(network):
     del tensors["refrac"]
     with pytest.raises(ValueError, match="no 'refrac'"):
         ops.SimulationState.from_tensors(tensors)
+
+
+def _generators(repeats, stimuli=()):
+    ends = torch.zeros(1, dtype=torch.int32)
+    rows = ops.rows(ends, ends + 1, ends + 1, 5.0, neurons=2, repeats=repeats)
+    populations = [
+        ops.spiking_population("generator", 0, 1, dt=0.1, stimuli=stimuli),
+        ops.spiking_population("iaf_psc_delta", 1, 2, dt=0.1, V_th=1e9),
+    ]
+    return rows, populations, ops.SimulationState.zeros(populations)
+
+
+def test_generators_may_fire_as_often_as_sums_have_room_for(backend):
+    spikes = torch.tensor([[0, 0, -1]] * 3)
+    rows, populations, state = _generators(2)
+    with pytest.raises(ValueError, match="given had 3 spikes of neuron 0 in a step; rows have room for 2"):
+        ops.simulate(rows, populations, state, 2, given=spikes)
+    assert state.step == 0
+    rows, populations, state = _generators(torch.tensor([3, 1]))
+    ops.simulate(ops.Rows.from_tensors(rows.tensors()), populations, state, 2, given=spikes)
+    assert float(state.values[0, 0, 1]) == 15.0
+    rows, populations, state = _generators(1, (SPIKES,))
+    with pytest.raises(ValueError, match=r"populations\[0\] may fire 12 times in a step; rows have room for 1: make"):
+        ops.simulate(rows, populations, state, 2)
+
+
+def test_generators_may_have_two_sums_that_nobody_reads(backend):
+    """Places in the rows are those of the rows' ports, not those of the populations'."""
+    ends = torch.zeros(3, dtype=torch.int32)
+    ports = torch.tensor([2, 1], dtype=torch.uint8)
+    target = torch.tensor([0, 0, 1], dtype=torch.int32)
+    rows = ops.rows(ends, target, ends + 1, torch.tensor([-4.0, -4.0, 5.0]), neurons=2, ports=ports)
+    _, populations, state = _generators(1)
+    ops.simulate(rows, populations, state, 2, given=torch.tensor([[0, 0, 0]]))
+    assert float(state.values[0, 0, 1]) == 5.0

@@ -19,7 +19,7 @@ def rows_from_generator(delays, weights, ports, dtype=torch.float64):
     ends = torch.zeros(len(delays), dtype=torch.int32)
     delay, weight = torch.tensor(delays, dtype=torch.int32), torch.tensor(weights, dtype=dtype)
     kinds = torch.tensor([1, ports], dtype=torch.uint8)
-    return ops.rows(ends, ends + 1, delay, weight, neurons=2, ports=kinds, dtype=dtype)
+    return ops.rows(ends, ends + 1, delay, weight, neurons=2, ports=kinds, dtype=dtype, repeats=3)
 
 
 def respond(model, steps, given=(), delays=(1,), weights=(100.0,), dtype=torch.float64, start=None, **parameters):

@@ -256,3 +256,21 @@ def test_rates_and_counts_start_anew_after_clear():
     net.run(20.0)
     assert before and len(recorder) == int((net["exc"] + net["inh"]).counts.sum())
     assert net.rates["inh"] == pytest.approx(int(net["inh"].counts.sum()) / 10 / 0.02)
+
+
+@pytest.mark.parametrize("name", ["t_ref", "tau_m", "C_m", "E_L", "I_e", "current", "V_reset", "tau_syn_ex"])
+def test_infinite_parameters_are_refused(name):
+    net = sim.Network()
+    with pytest.raises(ValueError, match=rf"{name} was inf; it must be finite|V_reset was inf with V_th"):
+        net.population(3, **{name: float("inf")})
+    assert net.size == 0
+    assert len(net.population(3, V_th=float("inf"))) == 3
+
+
+def test_the_state_is_made_on_the_device_of_the_network(monkeypatch):
+    net = sim.Network()
+    net.population(3)
+    seen, make = {}, ops.SimulationState.zeros
+    monkeypatch.setattr(ops.SimulationState, "zeros", lambda p, **options: seen.update(options) or make(p, **options))
+    net.build()
+    assert torch.device(seen["device"]) == net.device

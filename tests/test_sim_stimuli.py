@@ -199,3 +199,30 @@ def test_voltages_every_so_often(backend):
     assert torch.equal(first.values, dense.values[4::5, :, :30])
     assert torch.equal(second.values, dense.values[2::3][:, :, [39, 0]])
     assert torch.equal(dense.values[-1], torch.cat([net["exc"].V_m, net["inh"].V_m], 1))
+
+
+@pytest.mark.parametrize("trials", [1, 3])
+def test_generators_that_spike_several_times_in_a_step_leave_sums_exact(trials, backend):
+    net = sim.Network(trials=trials)
+    given = net.spike_source(2, [1.0, 1.0, 1.0, 1.0], [0, 0, 0, 1])
+    neurons = net.population(1, "iaf_psc_delta", V_th=1e9, tau_m=1e12, E_L=0.0)
+    net.connect(given, neurons, weight=5.0)
+    net.run(5.0)
+    assert neurons.V_m.flatten().tolist() == [20.0] * trials
+    net = sim.Network(trials=trials)
+    drawn = net.poisson_source(1, 20_000.0)
+    neurons = net.population(1, "iaf_psc_delta", V_th=1e9, tau_m=1e12, E_L=0.0)
+    net.connect(drawn, neurons, weight=5.0, delay=0.1)
+    net.run(20.0)
+    before = drawn.counts[:, 0].clone()
+    net.run(0.1)
+    assert neurons.V_m[:, 0].tolist() == pytest.approx((5.0 * before).tolist(), rel=1e-5)
+
+
+def test_a_population_keeps_its_sums_where_stimuli_divide_it(backend):
+    net = sim.Network()
+    neurons = net.population(10, tau_syn_ex=[2.0] * 5 + [1.0] * 5)
+    net.poisson(neurons[:5], 1000.0, 10.0)
+    net.connect(neurons, neurons, weight=-10.0)
+    net.run(10.0)
+    assert net.rows.ports.tolist() == [2] * 10

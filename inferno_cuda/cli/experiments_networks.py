@@ -17,7 +17,7 @@ def _make_rows(dtype, rng):
     ports = torch.ones(NEURONS, dtype=torch.uint8)
     ports[SECOND:] = 2
     bounds = ops.partition(NEURONS, 2, 3)
-    return ops.rows(*ends, delay, weight, neurons=NEURONS, ports=ports, bounds=bounds, dtype=dtype)
+    return ops.rows(*ends, delay, weight, neurons=NEURONS, ports=ports, bounds=bounds, dtype=dtype, repeats=10)
 
 
 def _rows(device, dtype, rng):

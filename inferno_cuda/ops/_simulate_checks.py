@@ -98,6 +98,28 @@ def given_spikes(given, populations, state, steps: int, neurons: int) -> torch.T
     return given[order]
 
 
+def check_repeats(populations, given: torch.Tensor, rows) -> None:
+    """Refuses generators that may fire more often in a step than the sums of the rows have room for."""
+    if rows.count == 0:
+        return
+    room = torch.ones(rows.neurons, dtype=torch.int64) if rows.repeats is None else rows.repeats.long()
+    for k, p in enumerate(populations):
+        tables = [s.table for s in p.stimuli if isinstance(s, RandomSpikes)]
+        most = sum(int((table < 2**32).sum()) for table in tables)
+        if p.size and most > int(room[p.first : p.last].min()):
+            text = f"rows have room for {int(room[p.first : p.last].min())}"
+            raise ValueError(f"populations[{k}] may fire {most} times in a step; {text}: make them with repeats={most}")
+        room[p.first : p.last] -= most
+    if not len(given):
+        return
+    different, times = torch.unique_consecutive(given.cpu(), dim=0, return_counts=True)
+    over = times > room[different[:, 1]]
+    if bool(over.any()):
+        neuron, most = int(different[over][0, 1]), int(times[over][0])
+        text = f"rows have room for {int(room[neuron])}: make them with more repeats"
+        raise ValueError(f"given had {most} spikes of neuron {neuron} in a step; {text}")
+
+
 def check_probe(probe, state, neurons: int) -> None:
     if probe is None:
         return

@@ -74,7 +74,7 @@ class Run:
         start = torch.tensor([state.step, 0, 0], device=state.values.device)
         kinds = [(_KINDS[p.model, p.ports], p.first, p.last, len(p.stimuli)) for p in self.populations]
         tables, stimuli, reals = _packed_stimuli(self.populations, state.values.device)
-        ports = max([1, *(p.ports for p in self.populations)])
+        ports = max([1, rows.most_ports, *(p.ports for p in self.populations)])
         every, variable = (1, 0) if probe is None else (probe.every, probe.variable)
         delays = rows.min_delay, rows.max_delay
         return (

@@ -81,6 +81,8 @@ class Rows:
         quantum: a power of two of which all weights are multiples, so that their sums are exact.
         min_delay, max_delay: of all synapses, steps; both 1 where there are none.
         count: number of synapses.
+        most_ports: 1 or 2, the most of any neuron.
+        repeats: int32 ``[neurons]``, how often each source may fire in a step; None: once.
         nbytes: bytes of all tensors.
     """
 
@@ -89,6 +91,8 @@ class Rows:
         self.bounds, self.ports = tensors["bounds"], tensors["ports"]
         self.neurons = len(self.ports)
         self.quantum = float(tensors["quantum"])
+        self.repeats = tensors.get("repeats")
+        self.most_ports = int(self.ports.max()) if self.neurons else 1
         self.parts = [tuple(tensors[f"{name}.{p}"] for name in PARTS) for p in range(len(self.bounds) - 1)]
         self.wide = self.parts[0][4].dtype == torch.float64
         self.count = sum(len(part[3]) for part in self.parts)
@@ -116,19 +120,29 @@ class Rows:
             if name not in tensors:
                 raise ValueError(f"tensors had no {name!r}")
         bounds = tensors["bounds"].cpu()
-        check_bounds(bounds, len(tensors["ports"]), 1)
+        ports = tensors["ports"]
+        check_ports(ports, ports.numel())
+        check_bounds(bounds, len(ports), int(ports.max()) if len(ports) else 1)
+        repeats = tensors.get("repeats")
+        if repeats is not None and (repeats.dtype != torch.int32 or repeats.shape != ports.shape):
+            text = f"{repeats.dtype} of shape {shape_text(repeats.shape)}"
+            raise ValueError(f"repeats was {text}; it must be int32 of shape ({len(ports)},)")
         missing = [f"{name}.{p}" for p in range(len(bounds) - 1) for name in PARTS if f"{name}.{p}" not in tensors]
         if missing:
             raise ValueError(f"tensors had no {missing[0]!r}")
         for p in range(len(bounds) - 1):
-            _check_part(p, *(tensors[f"{name}.{p}"] for name in PARTS), len(tensors["ports"]))
+            part = [tensors[f"{name}.{p}"] for name in PARTS]
+            _check_part(p, *part, len(ports))
+            _check_contents(p, *part[:4], ports[int(bounds[p]) : int(bounds[p + 1])])
+        if len({tensors[f"weight.{p}"].dtype for p in range(len(bounds) - 1)}) > 1:
+            raise ValueError("weights had different dtypes in different partitions")
         return cls({**tensors, "bounds": bounds})
 
     def to(self, device: torch.device | str) -> Rows:
         """The same rows on a device; these, if they are there."""
         if torch.device(device) == self.device:
             return self
-        kept = ("bounds", "quantum")
+        kept = ("bounds", "quantum", "repeats")  # read by the host
         return Rows({name: t if name in kept else t.to(device) for name, t in self._tensors.items()})
 
     def out_degrees(self) -> torch.Tensor:
@@ -191,3 +205,18 @@ def _check_part(p, segments, delay, begin, slot, weight, neurons):
     fits = len(segments) == neurons + 1 and len(begin) == len(delay) + 1 and slot.shape == weight.shape
     if not fits or int(segments[-1]) != len(delay) or int(begin[-1]) != len(slot):
         raise ValueError(f"tensors of partition {p} did not fit each other")
+
+
+def _check_contents(p, segments, delay, begin, slot, ports):
+    """What the engines take for granted: they look up where these numbers point, unchecked."""
+    for name, ends in (("segments", segments), ("begin", begin)):
+        if int(ends[0]) != 0 or not bool((ends[1:] >= ends[:-1]).all()):
+            raise ValueError(f"{name}.{p} did not ascend from 0")
+    if not bool((delay != 0).all()):
+        raise ValueError(f"delay.{p} had delays of 0 steps; they must be at least 1")
+    slots, width = slot.int() & 0xFFFF, len(ports)
+    if not len(slots):
+        return
+    fits = int(slots.max()) < 2 * width and bool((ports[slots % width] > slots // width).all())
+    if not fits:
+        raise ValueError(f"slot.{p} had places that its {width} neurons do not have")

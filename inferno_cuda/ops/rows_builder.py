@@ -14,6 +14,7 @@ from .native import status
 from .rows import PARTS, Rows, check_bounds, check_ports, partition
 
 MAX_DELAY = 65535  # steps
+MAX_REPEATS = 65535  # spikes of a source in a step
 _NARROW_LIMIT, _WIDE_LIMIT = 2.0**31 - 1, 2.0**53
 _COARSEST = 2.0**-16  # of the mean weight: what a quantum may be before weights are kept in 8 bytes
 
@@ -58,6 +59,17 @@ def _check_weight(weight, like: torch.Tensor) -> torch.Tensor | float:
     return weight
 
 
+def _check_repeats(repeats, neurons: int) -> torch.Tensor | None:
+    """int32 ``[neurons]``; None where no source fires more than once in a step."""
+    if not isinstance(repeats, torch.Tensor):
+        repeats = torch.full((neurons,), repeats, dtype=torch.int64)
+    if repeats.is_floating_point() or repeats.dtype == torch.bool or repeats.shape != (neurons,):
+        text = f"{repeats.dtype} of shape {shape_text(repeats.shape)}"
+        raise ValueError(f"repeats was {text}; it must be a number or int of shape ({neurons},)")
+    _check_range("repeats", repeats, 1, MAX_REPEATS, "")
+    return repeats.to("cpu", torch.int32) if neurons and int(repeats.max()) > 1 else None
+
+
 class RowsBuilder:
     """Makes :class:`Rows` of synapses that come in chunks, twice: to be counted, and to be put in their places.
 
@@ -72,6 +84,8 @@ class RowsBuilder:
         wide: whether weights are kept as float64 and not as int32 multiples of the quantum; None: for float64, and
             where the quantum would be more than 2^-16 of the mean weight.
         dtype: of the state that is going to be simulated.
+        repeats: how often each source may fire in one step: 1, but for generators; or int ``[neurons]``. Sums have room
+            for as many of each weight.
 
     Raises:
         ValueError, TypeError: an argument is out of its range.
@@ -88,7 +102,7 @@ class RowsBuilder:
         tensor([4, 1], dtype=torch.int32)
     """
 
-    def __init__(self, neurons, bounds, ports=1, max_delay=1, wide=None, dtype=torch.float32):
+    def __init__(self, neurons, bounds, ports=1, max_delay=1, wide=None, dtype=torch.float32, repeats=1):
         check_ports(ports, neurons)
         if not 1 <= max_delay <= MAX_DELAY:
             raise ValueError(f"max_delay was {max_delay}; it must be 1 to {MAX_DELAY} steps")
@@ -101,11 +115,13 @@ class RowsBuilder:
         self.bounds = check_bounds(bounds, neurons, most)
         self.wide = dtype == torch.float64 if wide is None else bool(wide)
         self._may_widen = wide is None
+        self._repeats = _check_repeats(repeats, neurons)
         parts = len(self.bounds) - 1
         self._counts = torch.zeros(parts, neurons, dtype=torch.int64)
         self._load = torch.zeros(2, neurons, dtype=torch.float64)
         self._degree = torch.zeros(neurons, dtype=torch.int32)
         self._nonzero = 0
+        self._magnitude = 0.0
         self._slots = self._cursor = self._total = None
         self._quantum = 1.0
         self._filled = 0
@@ -156,14 +172,20 @@ class RowsBuilder:
         weight = _check_weight(weight, source)
         bound, tensor = (0.0, weight) if isinstance(weight, torch.Tensor) else (abs(weight), None)
         self._nonzero += int(weight.count_nonzero()) if tensor is not None else len(source) * (weight != 0)
+        self._magnitude += float(weight.abs().sum(dtype=torch.float64)) if tensor is not None else len(source) * bound
+        if self._repeats is not None:
+            often = self._repeats[source.long()]
+            bound *= int(often.max()) if len(often) else 1
+            tensor = None if tensor is None else tensor.double() * often
         count = _raw_count if runs_native(self._counts, "rows") else reference.rows_count_
         chunk = source.contiguous(), target.contiguous(), None if tensor is None else tensor.contiguous(), bound
         count(*chunk, self.bounds, self.ports, self._counts, self._load, self._degree)
 
     def _choose_quantum(self) -> float:
         limit = _WIDE_LIMIT if self.wide else _NARROW_LIMIT
-        # rounding may add half a quantum for each synapse
-        room = limit - self._degree.double() / 2
+        # rounding may add half a quantum for each synapse, as often as its source fires
+        most = 1 if self._repeats is None else int(self._repeats.max())
+        room = limit - self._degree.double() * (most / 2)
         needed = float((self._load / room).max()) if self.neurons else 0.0
         if needed == 0:
             return 1.0
@@ -178,15 +200,18 @@ class RowsBuilder:
 
         Raises:
             MemoryError: it is not enough, and how much is; nothing was taken then.
-            ValueError: a range of targets has more than 2^31 - 1 synapses.
+            ValueError: a range of targets has more than 2^31 - 1 synapses, or weights are too large or too small.
         """
         if self._slots is not None:
             raise RuntimeError("allocate: was called already")
         self._quantum = self._choose_quantum()
-        mean = float(self._load.sum()) / self._nonzero if self._nonzero else 0.0
+        mean = self._magnitude / self._nonzero if self._nonzero else 0.0
         if not self.wide and self._may_widen and self._quantum > _COARSEST * mean > 0:
             self.wide = True
             self._quantum = self._choose_quantum()
+        representable = math.isfinite(float(self._load.sum())) and 2.0**-1000 <= self._quantum
+        if not representable or 0 < mean < self._quantum:
+            raise ValueError(f"weights had a mean magnitude of {mean:g}; sums of them leave the range of float64")
         limit = available_memory() if limit is None else limit
         if limit is not None and self.peak_bytes > limit:
             raise MemoryError(
@@ -258,6 +283,8 @@ class RowsBuilder:
             raise RuntimeError("finish: weights were larger than count() was told; sums of them might overflow")
         tensors = {"bounds": self.bounds, "ports": self.ports}
         tensors["quantum"] = torch.tensor(self._quantum, dtype=torch.float64)
+        if self._repeats is not None:
+            tensors["repeats"] = self._repeats
         for p in range(len(self._slots)):
             slot, delay, weight = self._slots[p], self._delays[p], self._weights[p]
             self._slots[p] = self._delays[p] = self._weights[p] = None
@@ -282,12 +309,16 @@ def rows(
     bounds: torch.Tensor | None = None,
     wide: bool | None = None,
     dtype: torch.dtype = torch.float32,
+    repeats: int | torch.Tensor = 1,
 ) -> Rows:
-    """:class:`Rows` of explicit synapses: int32 ends, delays in steps, weights."""
+    """:class:`Rows` of explicit synapses: int32 ends, delays in steps, weights.
+
+    Further arguments are those of :class:`RowsBuilder`.
+    """
     most = int(ports.max()) if isinstance(ports, torch.Tensor) and neurons else ports
     bounds = partition(neurons, most) if bounds is None else bounds
     longest = int(delay.max()) if len(delay) else 1
-    builder = RowsBuilder(neurons, bounds, ports, max(longest, 1), wide, dtype)
+    builder = RowsBuilder(neurons, bounds, ports, max(longest, 1), wide, dtype, repeats)
     builder.count(source, target, weight)
     builder.allocate()
     builder.fill(source, target, delay, weight)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from .. import reference
-from ._simulate_checks import check_outputs, check_populations, check_probe, check_state, given_spikes
+from ._simulate_checks import check_outputs, check_populations, check_probe, check_repeats, check_state, given_spikes
 from ._simulate_native import Run, recorded
 from .backend import runs_native
 from .rows import Rows
@@ -114,7 +114,7 @@ def simulate(
         counts: int64 ``[B, N]``, to which the number of spikes is added.
         probe: state variables to be returned.
         given: int ``[n, 3]``, spikes of generators: (step from now, neuron, trial or -1 for all). The same row twice
-            stands for two spikes.
+            stands for two spikes; rows must have room for them, see ``repeats`` of :class:`RowsBuilder`.
         threads: at most so many, and no more than rows have partitions; None: torch's number of threads. CPU only.
 
     Raises:
@@ -135,6 +135,7 @@ def simulate(
     if isinstance(record, torch.Tensor):
         record = record.to(state.values.device)
     given = given_spikes(given, populations, state, steps, rows.neurons)
+    check_repeats(populations, given, rows)
     if steps == 0:
         return _nothing(state, record, probe)
     if runs_native(state.values, "simulate"):

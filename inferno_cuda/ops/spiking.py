@@ -108,6 +108,8 @@ class Population:
         changes = {} if stimuli is None else {"stimuli": tuple(stimuli)}
         if current is not None:
             current = _number("current", current, self.size)
+            if not _holds(abs(current) < math.inf):
+                raise ValueError(f"current was {current}; it must be finite (pA)")
             like = {"dtype": self.drive.dtype, "device": self.drive.device}
             drive = torch.as_tensor(self._gain * (self._I_e + current), dtype=torch.float64)
             changes["drive"] = drive.reshape(-1).to(**like)
@@ -136,6 +138,9 @@ def _check(parameters: dict[str, Number]) -> None:
     for name in ("C_m", "tau_m", "g_L", "tau_syn_ex", "tau_syn_in"):
         if name in parameters and not _holds(parameters[name] > 0):
             raise ValueError(f"{name} was {parameters[name]}; it must be positive ({_UNITS[name]})")
+    for name in parameters.keys() - {"V_th", "V_min"}:
+        if not _holds(abs(parameters[name]) < math.inf):
+            raise ValueError(f"{name} was {parameters[name]}; it must be finite ({_UNITS[name]})")
     if not _holds(parameters["t_ref"] >= 0):
         raise ValueError(f"t_ref was {parameters['t_ref']}; it must not be negative (ms)")
     if not _holds(parameters["V_reset"] < parameters["V_th"]):

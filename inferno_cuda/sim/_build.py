@@ -124,7 +124,7 @@ def build(network: Network, progress: bool) -> ops.Rows:
     if longest > LONGEST_DELAY:
         raise ValueError(f"a delay of {longest} steps was drawn, the longest one is {LONGEST_DELAY} steps")
     bounds = ops.partition(network.size, int(ports.max()) if len(ports) else 1, network.threads)
-    builder = ops.RowsBuilder(network.size, bounds, ports, longest, dtype=network.dtype)
+    builder = ops.RowsBuilder(network.size, bounds, ports, longest, dtype=network.dtype, repeats=_repeats(network))
     total = 2 * sum(projection._draws for projection in network.projections)
     with Interrupt() as interrupt, _bar(total, progress) as bar:
         for projection, part in _chunks(network, interrupt, bar):
@@ -137,6 +137,15 @@ def build(network: Network, progress: bool) -> ops.Rows:
             builder.fill(*projection._placed(part), delays, weights)
         rows = builder.finish()
     return rows.to(network.device)
+
+
+def _repeats(network: Network) -> torch.Tensor:
+    """How often each neuron may fire in a step: generators more than once."""
+    found = torch.ones(network.size, dtype=torch.int64)
+    for population in network.populations:
+        if population._generators is not None:
+            found[population.first : population.last] = population._generators._repeats()
+    return found
 
 
 def _chunks(network: Network, interrupt: Interrupt, bar) -> Iterator:

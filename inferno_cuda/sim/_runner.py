@@ -91,14 +91,20 @@ class Runner:
         """
         self._op(population, population, parameters)
 
-    def _op(self, population: Population, chosen: Neurons, parameters: dict | None = None, stimuli: tuple = ()) -> Any:
-        """What the engine is told of some neurons of a population."""
+    def _op(
+        self,
+        population: Population,
+        chosen: Neurons,
+        parameters: dict | None = None,
+        stimuli: tuple = (),
+        ports: int | None = None,
+    ) -> Any:
+        """What the engine is told of some neurons of a population; ports are those of the whole population."""
         network = self._network
         begin, end = chosen.first - population.first, chosen.last - population.first
         given = dict(population._parameters if parameters is None else parameters)
         for name, value in given.items():
             given[name] = value[begin:end] if isinstance(value, torch.Tensor) else value
-        ports = None
         if self.rows is not None and len(population):
             ports = int(self.rows.ports[population.first])
         current = given.pop("current", 0.0)
@@ -121,7 +127,8 @@ class Runner:
         network = self._network
         self._refresh()
         rows = _build.build(network, progress)
-        state = ops.SimulationState.zeros([s.op for s in self._segments], trials=network.trials, dtype=network.dtype)
+        like = {"dtype": network.dtype, "device": network.device}
+        state = ops.SimulationState.zeros([s.op for s in self._segments], trials=network.trials, **like)
         self._counts = torch.zeros(network.trials, network.size, dtype=torch.int64, device=network.device)
         self.rows, self.state = rows, state
         for population in network.populations:
@@ -176,14 +183,15 @@ class Runner:
             inside = {at for at in ends if population.first < at < population.last}
             for first, last in itertools.pairwise(sorted({population.first, population.last, *inside})):
                 neurons = Neurons(network, first, last)
+                ports = self._op(population, population).ports
                 if population._generators is not None:
-                    op = population._generators._op()
-                    stimuli = () if op is None else (op,)
+                    drawn = population._generators._op()
+                    stimuli = () if drawn is None else (drawn,)
                 else:
-                    ports = self._op(population, population).ports
                     here = [s for s in drives if s.neurons.first <= first and last <= s.neurons.last]
                     stimuli = tuple(s._op(ports) for s in here)
-                segments.append(_Segment(population, neurons, self._op(population, neurons, stimuli=stimuli)))
+                op = self._op(population, neurons, stimuli=stimuli, ports=ports)
+                segments.append(_Segment(population, neurons, op))
         self._segments = segments
         self.stale = False
 

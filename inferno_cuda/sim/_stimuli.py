@@ -176,6 +176,10 @@ class Generators:
         """int64 ``[n, 3]`` of (step, neuron, trial) of steps first..last-1; -1: all trials."""
         return None
 
+    def _repeats(self) -> int:
+        """No generator fires more often in one step."""
+        return 1
+
 
 class RandomSource(Generators):
     """Poisson spikes of generators."""
@@ -186,6 +190,9 @@ class RandomSource(Generators):
 
     def _op(self) -> Any:
         return ops.RandomSpikes(ops.poisson_table(self.rate * self._network.dt / 1000), self._stream)
+
+    def _repeats(self) -> int:
+        return max(1, len(self._op().table))
 
     def __repr__(self) -> str:
         return f"Poisson spikes, {self.rate:g} Hz"
@@ -210,6 +217,11 @@ class GivenSource(Generators):
         steps = self._spikes[:, 0].contiguous()
         begin, end = torch.searchsorted(steps, torch.tensor([first, last])).tolist()
         return self._spikes[begin:end]
+
+    def _repeats(self) -> int:
+        everywhere = self._spikes[:, 2] == -1
+        kinds = (spikes for spikes in (self._spikes[everywhere], self._spikes[~everywhere]) if len(spikes))
+        return max(1, sum(int(torch.unique(spikes, dim=0, return_counts=True)[1].max()) for spikes in kinds))
 
     def __repr__(self) -> str:
         return f"{len(self._spikes):,} given spikes ({zlib.crc32(self._spikes.numpy()):08x})"
