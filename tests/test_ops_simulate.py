@@ -228,3 +228,24 @@ def test_networks_without_synapses(backend, neurons):
     out = ops.simulate(rows, populations, state, 300, record=True)
     assert state.step == 300
     assert (len(out.spikes) > 0) == (neurons > 0)
+
+
+def test_a_run_that_fails_in_the_middle_changes_nothing(native, monkeypatch):
+    from inferno_cuda.ops import _simulate_native
+
+    rows, populations = cases.mixed_rows(2), cases.mixed_populations()
+    state, counts = ops.SimulationState.zeros(populations), torch.zeros(1, cases.SIZE, dtype=torch.int64)
+    ops.simulate(rows, populations, state, 40, counts=counts)
+    before = {name: tensor.clone() for name, tensor in state.tensors().items()} | {"counts": counts.clone()}
+
+    def fail(*arguments):
+        state.values.add_(1.0)
+        state.refrac.add_(1)
+        counts.add_(1)
+        raise RuntimeError("std::bad_alloc")
+
+    monkeypatch.setattr(_simulate_native, "_raw_simulate", fail)
+    with pytest.raises(RuntimeError, match="bad_alloc"):
+        ops.simulate(rows, populations, state, 40, counts=counts)
+    for name, tensor in (state.tensors() | {"counts": counts}).items():
+        assert torch.equal(tensor, before[name]), name

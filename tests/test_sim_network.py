@@ -274,3 +274,48 @@ def test_the_state_is_made_on_the_device_of_the_network(monkeypatch):
     monkeypatch.setattr(ops.SimulationState, "zeros", lambda p, **options: seen.update(options) or make(p, **options))
     net.build()
     assert torch.device(seen["device"]) == net.device
+
+
+def test_slices_have_the_parameters_of_their_population():
+    net = sim.Network()
+    neurons = net.population(5)
+    neurons[:2].V_th = -50.0
+    assert neurons.V_th.tolist() == [-50.0] * 2 + [-55.0] * 3
+    assert neurons[1:3].V_th.tolist() == [-50.0, -55.0]
+    with pytest.raises(AttributeError, match="has no 'V_thr'; it has .* Did you mean V_th"):
+        neurons[:2].V_thr = -50.0
+    with pytest.raises(AttributeError, match="has no 'shape'"):
+        _ = neurons[:2].shape
+    assert not hasattr(neurons[:0], "V_th")
+
+
+def test_currents_that_were_one_when_the_network_was_built_stay_one():
+    net = sim.Network()
+    neurons = net.population(5)
+    net.build()
+    with pytest.raises(ValueError, match="tau_syn_ex and tau_syn_in of .* were equal when the network was built"):
+        neurons.tau_syn_ex = 1.0
+    neurons.set(tau_syn_ex=1.0, tau_syn_in=1.0)
+    net.run(1.0)
+
+
+@pytest.mark.parametrize("what", ["weight", "delay"])
+@pytest.mark.parametrize("value", [[1.0, float("inf")], sim.Normal(0.0, 1.0, low=100.0)])
+def test_what_could_not_be_built_is_refused_at_once(what, value):
+    net = sim.Network()
+    neurons = net.population(5)
+    with pytest.raises(ValueError, match=r"must be finite|low"):
+        net.connect(neurons, neurons, ([0, 1], [1, 2]), **{what: value})
+    assert not net.projections
+    with pytest.raises(ValueError, match="'rate' of 1e\\+09 Hz must be at most 3e\\+07 Hz, 3000 spikes in a step"):
+        net.poisson(neurons, 1e9, 1.0)
+    with pytest.raises(TypeError, match=r"'neurons' is of torch.float32, it must hold integers"):
+        net.record_voltage([0.5])
+    net.run(1.0)
+
+
+def test_a_rate_at_the_limit_can_be_drawn():
+    net = sim.Network()
+    net.poisson(net.population(2), 3e7, 0.0)
+    net.poisson_source(2, 3e7)
+    net.run(0.2)

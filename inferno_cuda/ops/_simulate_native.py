@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import torch
@@ -90,10 +91,23 @@ class Run:
     def on_cpu(self, threads: int, phases: torch.Tensor | None = None):
         """(spikes, probed). `phases`, float64 ``[threads, 3]``: CPU seconds of delivery, update and exchange."""
         record = _chosen(self.record, self.rows.neurons)
-        spikes, flight, probed = _raw_simulate(*self._shared(threads), record, phases)
+        with self._all_or_nothing():
+            spikes, flight, probed = _raw_simulate(*self._shared(threads), record, phases)
         flight = flight.long() + torch.tensor([self.state.step, 0, 0])
         self.state.advance(flight, self.rows.max_delay, self.steps)
         return None if record is None else spikes, None if self.probe is None else probed
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self):
+        """Puts the state back where memory or threads give out in the middle of a run."""
+        written = [t for t in (self.state.values, self.state.refrac, self.counts) if t is not None]
+        before = [tensor.clone() for tensor in written]
+        try:
+            yield
+        except BaseException:
+            for tensor, old in zip(written, before, strict=True):
+                tensor.copy_(old)
+            raise
 
     def on_device(self):
         """(spikes, probed), in as few calls as there is memory for their spikes."""

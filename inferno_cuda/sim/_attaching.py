@@ -128,7 +128,10 @@ class Attaching:
         if isinstance(neurons, (str, Neurons)):
             chosen = self._owned("neurons", neurons).indices
         else:
-            chosen = torch.as_tensor(neurons, dtype=torch.int64).reshape(-1)
+            chosen = torch.as_tensor(neurons).reshape(-1)
+            if len(chosen) and (chosen.is_floating_point() or chosen.dtype == torch.bool):
+                raise TypeError(f"'neurons' is of {chosen.dtype}, it must hold integers")
+            chosen = chosen.to("cpu", torch.int64)
             if len(chosen) and not (0 <= int(chosen.min()) and int(chosen.max()) < self.size):
                 raise ValueError(f"'neurons' has {chosen.tolist()}, they must be from 0 to {self.size - 1}")
         for population in self._populations:

@@ -34,6 +34,14 @@ class Neurons:
     def __init__(self, network: Network, first: int, last: int) -> None:
         self.__dict__.update(network=network, first=first, last=last)
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in ("network", "first", "last") or not self._populations():
+            raise AttributeError(f"{type(self).__name__} has no {name!r}")
+        return self.get(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.set(**{name: value})
+
     def __len__(self) -> int:
         return self.last - self.first
 

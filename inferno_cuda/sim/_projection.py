@@ -88,8 +88,11 @@ class Projection:
 
     def _given(self, name: str, value: Any) -> Distribution | torch.Tensor:
         if isinstance(value, Distribution):
+            _values.draw(value, 0, self._stream, torch.zeros(1, dtype=torch.int64))  # refuses impossible bounds
             return value
         value = _values.number(name, value)
+        if isinstance(value, torch.Tensor) and not bool(value.isfinite().all()):
+            raise ValueError(f"'{name}' must be finite")
         if isinstance(value, float):
             return Constant(value)
         pairs = (len(self.target), len(self.source))

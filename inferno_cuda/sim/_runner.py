@@ -89,6 +89,15 @@ class Runner:
         Raises:
             ValueError: says which, and what it must be.
         """
+        given = {name: value for name, value in parameters.items() if name != "current"}
+        wanted = ops.spiking_population(
+            population.model, population.first, population.last, dt=self._network.dt, **given
+        ).ports
+        if self.rows is not None and wanted > int(self.rows.ports[population.first]):
+            raise ValueError(
+                f"tau_syn_ex and tau_syn_in of {population!r} were equal when the network was built, so that their "
+                "currents are one; they must stay equal"
+            )
         self._op(population, population, parameters)
 
     def _op(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Streams of random numbers of stimuli; two for each.
 STREAMS = 1 << 31
+MOST_SPIKES = 3000  # mean of a step: the table of their probabilities has then less than ops.stimuli.MAX_COUNT entries
 
 
 def to_steps(name: str, times: Any, dt: float) -> torch.Tensor:
@@ -35,6 +36,14 @@ def to_steps(name: str, times: Any, dt: float) -> torch.Tensor:
             f"round it, such as by {dt:g} * np.round({name} / {dt:g})"
         )
     return steps.to(torch.int64)
+
+
+def _rate(network: Network, rate: float) -> float:
+    rate = _check.span("rate", rate)
+    if rate * network.dt / 1000 > MOST_SPIKES:
+        most = MOST_SPIKES * 1000 / network.dt
+        raise ValueError(f"'rate' of {rate:g} Hz must be at most {most:g} Hz, {MOST_SPIKES} spikes in a step")
+    return rate
 
 
 class Stimulus:
@@ -61,7 +70,7 @@ class PoissonDrive(Stimulus):
 
     def __init__(self, neurons: Neurons, number: int, rate: float, weight: float) -> None:
         super().__init__(neurons, number)
-        self._rate, self._weight = _check.span("rate", rate), _check.finite("weight", weight)
+        self._rate, self._weight = _rate(neurons.network, rate), _check.finite("weight", weight)
 
     @property
     def rate(self) -> float:
@@ -70,7 +79,7 @@ class PoissonDrive(Stimulus):
 
     @rate.setter
     def rate(self, value: float) -> None:
-        self._rate = _check.span("rate", value)
+        self._rate = _rate(self.neurons.network, value)
         self._renewed()
 
     @property
@@ -186,7 +195,7 @@ class RandomSource(Generators):
 
     def __init__(self, network: Network, number: int, rate: float) -> None:
         self._network, self._stream = network, STREAMS + 2 * number
-        self.rate = _check.span("rate", rate)
+        self.rate = _rate(network, rate)
 
     def _op(self) -> Any:
         return ops.RandomSpikes(ops.poisson_table(self.rate * self._network.dt / 1000), self._stream)

@@ -241,9 +241,8 @@ class Network(Making, Attaching):
         return self._run.rows.synapses(**chosen)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the state, from which :meth:`load` resumes bit for bit: potentials, currents, refractory times, "
-        "spikes under
-        way, counts of spikes, parameters, time. Synapses are not in it, nor is what was recorded.
+        """Writes the state, from which :meth:`load` resumes bit for bit: potentials, currents, refractory times,
+        spikes under way, counts of spikes, parameters, time. Synapses are not in it, nor is what was recorded.
 
         Args:
             path: the file; one that is there is replaced once the new one is complete.
