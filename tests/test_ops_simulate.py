@@ -249,3 +249,11 @@ def test_a_run_that_fails_in_the_middle_changes_nothing(native, monkeypatch):
         ops.simulate(rows, populations, state, 40, counts=counts)
     for name, tensor in (state.tensors() | {"counts": counts}).items():
         assert torch.equal(tensor, before[name]), name
+
+
+def test_a_probe_of_no_neurons_has_samples_of_none(backend):
+    populations = cases.mixed_populations()
+    state = ops.SimulationState.zeros(populations, trials=2)
+    for steps, samples in ((5, 1), (7, 2)):
+        out = ops.simulate(cases.mixed_rows(), populations, state, steps, probe=ops.Probe(torch.arange(0), 4))
+        assert out.probed.shape == (samples, 2, 0)

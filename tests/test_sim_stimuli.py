@@ -226,3 +226,17 @@ def test_a_population_keeps_its_sums_where_stimuli_divide_it(backend):
     net.connect(neurons, neurons, weight=-10.0)
     net.run(10.0)
     assert net.rows.ports.tolist() == [2] * 10
+
+
+def test_no_neurons_at_all_can_be_driven_and_recorded(backend):
+    net = sim.Network()
+    whole = net.record_spikes()
+    neurons = net.population(3, I_e=800.0)
+    none = neurons[1:1]
+    net.poisson(none, 1.0, 1.0)
+    net.connect(none, neurons)
+    voltage, few = net.record_voltage(none, 0.5), net.record_spikes(none)
+    net.run(20.0)
+    assert voltage.values.shape == (40, 1, 0) and not len(few)
+    assert len(whole) == int(neurons.counts.sum()) > 0
+    assert neurons[np.int64(1)] == neurons[1]

@@ -69,6 +69,9 @@ class Run:
     probe: tuple | None
     given: torch.Tensor
 
+    def __post_init__(self):
+        self._total = self.steps
+
     def _shared(self, threads: int) -> tuple:
         """What both engines take; spikes by step since the start."""
         rows, state, probe = self.rows, self.state, self.probe
@@ -95,7 +98,14 @@ class Run:
             spikes, flight, probed = _raw_simulate(*self._shared(threads), record, phases)
         flight = flight.long() + torch.tensor([self.state.step, 0, 0])
         self.state.advance(flight, self.rows.max_delay, self.steps)
-        return None if record is None else spikes, None if self.probe is None else probed
+        return None if record is None else spikes, self._probed(probed)
+
+    def _probed(self, values: torch.Tensor) -> torch.Tensor | None:
+        """What was probed; engines do not tell probes of no neurons from none."""
+        if self.probe is None or len(self.probe.neurons):
+            return None if self.probe is None else values
+        step, every = self.state.step, self.probe.every
+        return values.new_zeros(step // every - (step - self._total) // every, values.shape[1], 0)
 
     @contextlib.contextmanager
     def _all_or_nothing(self):
@@ -121,7 +131,7 @@ class Run:
             probed.append(sample)
             left -= self.steps
         spikes = None if spikes[0] is None else torch.cat(spikes)
-        return spikes, None if self.probe is None else torch.cat(probed)
+        return spikes, self._probed(torch.cat(probed))
 
     def _call(self):
         """One call: all spikes, by absolute step and sorted, and what was probed."""

@@ -97,7 +97,7 @@ class Attaching:
         """Records spikes from now on.
 
         Args:
-            *neurons: whose; none: of the whole network.
+            *neurons: whose; none: of the whole network, also of populations that are made later.
             file: a new .npy file for them, which grows and is read memory-mapped; None: memory of the device.
 
         Returns:
@@ -107,7 +107,7 @@ class Attaching:
             FileExistsError: if there is such a file.
             TypeError, ValueError: if there are no such neurons.
         """
-        chosen = [self._owned("neurons", part) for part in neurons] or [Neurons(self, 0, self.size)]
+        chosen = [self._owned("neurons", part) for part in neurons]
         made = SpikeRecorder(self, chosen, file)
         self._spike_recorders.append(made)
         return made

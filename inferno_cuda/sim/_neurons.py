@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -52,8 +53,9 @@ class Neurons:
             if step != 1:
                 raise ValueError(f"slices of neurons have step 1, not {step}: neurons of a slice follow one another")
             return Neurons(self.network, self.first + begin, self.first + max(begin, end))
-        if isinstance(index, bool) or not isinstance(index, int):
+        if isinstance(index, bool) or not hasattr(index, "__index__"):
             raise TypeError(f"neurons are chosen by a number or a slice, not by {type(index).__name__}")
+        index = operator.index(index)
         if not -size <= index < size:
             raise IndexError(f"there are {size} neurons, none of them is number {index}")
         return Neurons(self.network, self.first + index % size, self.first + index % size + 1)

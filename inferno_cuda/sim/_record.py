@@ -65,15 +65,19 @@ class SpikeRecorder:
     """Records the spikes of neurons; made by :meth:`Network.record_spikes`.
 
     Attributes:
-        neurons_of: the neurons that are recorded.
         path: the file that the spikes are in; None: they are in memory, on the device of the network.
     """
 
     def __init__(self, network: Network, chosen: Sequence[Neurons], path: str | os.PathLike | None) -> None:
         self._network = network
-        self.neurons_of = tuple(chosen)
+        self._chosen = tuple(chosen)
         self._file = None if path is None else SpikeFile(path, network.trials)
         self._parts: list[tuple[int, torch.Tensor]] = []
+
+    @property
+    def neurons_of(self) -> tuple[Neurons, ...]:
+        """The neurons that are recorded."""
+        return self._chosen or (Neurons(self._network, 0, self._network.size),)
 
     @property
     def path(self) -> Path | None:
