@@ -118,6 +118,7 @@ fi
 
 part training 120 "$python" -m inferno_cuda bench --suite training --device cuda --quick --json "$out/training.json"
 part plasticity 60 "$python" -m inferno_cuda bench --suite plasticity --device cuda --quick --json "$out/plasticity.json"
+part networks 120 "$python" -m inferno_cuda bench --suite networks --device cuda --quick --json "$out/networks.json"
 part bench 420 "$python" -m inferno_cuda bench --device cuda --quick --json "$out/bench.json"
 
 sanitizer=$(command -v compute-sanitizer || echo "${CUDA_HOME:-/usr/local/cuda}/bin/compute-sanitizer")
