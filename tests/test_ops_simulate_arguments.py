@@ -160,3 +160,26 @@ def test_generators_may_have_two_sums_that_nobody_reads(backend):
     _, populations, state = _generators(1)
     ops.simulate(rows, populations, state, 2, given=torch.tensor([[0, 0, 0]]))
     assert float(state.values[0, 0, 1]) == 5.0
+
+
+def test_calls_on_a_device_are_as_long_as_there_is_memory_for_all_spikes(monkeypatch):
+    """Generators may fire often in a step; this stands in for a device, on which nothing fires."""
+    from inferno_cuda.ops import _simulate_native
+
+    capacities = []
+
+    def device(*arguments):
+        start, steps = arguments[14][:2]
+        capacities.append((steps, arguments[16]))
+        spikes, ends = torch.zeros(0, 3, dtype=torch.int32), torch.zeros(steps + 1, dtype=torch.int64)
+        return spikes, ends, torch.zeros(0, 1, 0)
+
+    monkeypatch.setattr(_simulate_native, "_raw_device", device, raising=False)
+    table = ops.poisson_table(3000.0)
+    populations = [ops.spiking_population("generator", 0, 100, dt=0.1, stimuli=(ops.RandomSpikes(table, 5),))]
+    none = torch.zeros(0, dtype=torch.int32)
+    rows, state = ops.rows(none, none, none, 1.0, neurons=100), ops.SimulationState.zeros(populations)
+    given = torch.zeros(0, 3, dtype=torch.int64)
+    _simulate_native.Run(rows, populations, state, 1000, 0, None, None, None, given).on_device()
+    assert state.step == 1000 and sum(steps for steps, _ in capacities) == 1000
+    assert max(capacity for _, capacity in capacities) <= _simulate_native._MOST_SPIKES

@@ -122,16 +122,20 @@ class Run:
     def on_device(self):
         """(spikes, probed), in as few calls as there is memory for their spikes."""
         state, total = self.state, self.steps
-        trials, neurons = state.refrac.shape
         spikes, probed, left = [], [], total
         while left > 0:
-            self.steps = min(left, max(1, _MOST_SPIKES // max(trials * neurons, 1)))
+            self.steps = min(left, max(1, _MOST_SPIKES // max(self.most_spikes(), 1)))
             fired, sample = self._call()
             spikes.append(recorded(fired, self.record, state.step - self.steps - (total - left)))
             probed.append(sample)
             left -= self.steps
         spikes = None if spikes[0] is None else torch.cat(spikes)
         return spikes, self._probed(torch.cat(probed))
+
+    def most_spikes(self) -> int:
+        """More than these no step has, besides those that are given; generators may fire more than once."""
+        trials, _ = self.state.refrac.shape
+        return trials * sum(p.size * max([1, sum(_entries(s) for s in p.stimuli)]) for p in self.populations)
 
     def _call(self):
         """One call: all spikes, by absolute step and sorted, and what was probed."""
@@ -141,9 +145,7 @@ class Run:
         later, self.given = self.given[self.given[:, 0] >= until], self.given[self.given[:, 0] < until]
         edges = torch.arange(state.step, until + 1, device=device)
         begin = torch.searchsorted(self.given[:, 0].contiguous(), edges)
-        # generators may fire more than once in a step
-        most = trials * sum(p.size * max([1, sum(_entries(s) for s in p.stimuli)]) for p in self.populations)
-        capacity = self.steps * most + len(self.given)
+        capacity = self.steps * self.most_spikes() + len(self.given)
         spikes, ends, probed = _raw_device(*self._shared(0), begin, capacity)
         self.given = later
         count = int(ends[self.steps - 1])
