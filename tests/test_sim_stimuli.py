@@ -240,3 +240,15 @@ def test_no_neurons_at_all_can_be_driven_and_recorded(backend):
     assert voltage.values.shape == (40, 1, 0) and not len(few)
     assert len(whole) == int(neurons.counts.sum()) > 0
     assert neurons[np.int64(1)] == neurons[1]
+
+
+def test_a_file_goes_on_behind_its_last_whole_write(tmp_path):
+    net = sim.Network()
+    neurons = net.population(3, I_e=800.0)
+    in_memory, in_file = net.record_spikes(neurons), net.record_spikes(neurons, file=tmp_path / "spikes.npy")
+    net.run(20.0)
+    with open(in_file.path, "ab") as file:
+        file.write(b"half")  # as a full disk leaves it
+    net.run(20.0)
+    assert np.array_equal(np.load(in_file.path)["step"], in_memory.steps)
+    assert torch.equal(in_file.neurons, in_memory.neurons)

@@ -30,6 +30,7 @@ class SpikeFile:
         self._count = 0
         with open(self.path, "xb") as file:
             self._header(file)
+            self._begin = file.tell()
 
     def _header(self, file) -> None:
         # numpy leaves room in the header for the first dimension to grow
@@ -42,7 +43,8 @@ class SpikeFile:
         if spikes.shape[1] > 1:
             rows["trial"] = spikes[:, 1]
         with open(self.path, "rb+") as file:
-            file.seek(0, os.SEEK_END)
+            # behind what counts, and not at the end: an earlier write may have failed half-way, such as on a full disk
+            file.seek(self._begin + self._count * self._dtype.itemsize)
             file.write(rows.tobytes())
             self._count += len(rows)
             # what a crash leaves behind the count in the header is not read
