@@ -153,7 +153,7 @@ def test_vmap_and_grad_of_delayed_runs():
 
 
 def test_grad_with_respect_to_delays():
-    """In float64, since the kernel and the reference add in another order, and a sum may be far smaller than its terms."""
+    """In float64: kernel and reference add in another order, and a sum may be far smaller than its terms."""
     random = torch.Generator().manual_seed(3)
     series, weight, delay = (
         torch.rand(shape, generator=random, dtype=torch.float64) for shape in ((3 + 4, 2, 5), (4, 5), (4, 5))
