@@ -121,7 +121,8 @@ class Runner:
         network = self._network
         self._refresh()
         rows = _build.build(network, progress)
-        state = ops.SimulationState.zeros([s.op for s in self._segments], trials=network.trials, dtype=network.dtype)
+        like = {"trials": network.trials, "dtype": network.dtype, "device": network.device}
+        state = ops.SimulationState.zeros([s.op for s in self._segments], **like)
         self._counts = torch.zeros(network.trials, network.size, dtype=torch.int64, device=network.device)
         self.rows, self.state = rows, state
         for population in network.populations:
