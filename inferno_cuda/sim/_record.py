@@ -138,7 +138,7 @@ class SpikeRecorder:
             trial: of which trial; None: of all.
 
         Returns:
-            times (ms, float64) and neurons (int64, counted from the first of ``neurons``), as :mod:`.statistics` takes
+            times (ms, float64) and neurons (int64, counted from the first of ``neurons``), as ``sim.statistics`` takes
             them.
 
         Raises:
