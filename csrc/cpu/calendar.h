@@ -24,11 +24,11 @@ class Calendar {
 
   // Enters what spikes send on, from step `now` on.
   void enter(const Spike* spikes, size_t count, int64_t now) {
-    for (size_t k = 0; k < std::min(count, ahead); ++k) fetch_heads(spikes[k]);
-    for (size_t k = 0; k < count; ++k) {
-      if (k + ahead < count) fetch_heads(spikes[k + ahead]);
-      if (k + 1 < count) fetch_segments(spikes[k + 1]);
-      enter(spikes[k], now);
+    // where segments are has to be there before they can be asked for
+    for (size_t k = 0; k < count + 2 * ahead; ++k) {
+      if (k < count) fetch_heads(spikes[k]);
+      if (k >= ahead && k - ahead < count) fetch_segments(spikes[k - ahead]);
+      if (k >= 2 * ahead) enter(spikes[k - 2 * ahead], now);
     }
   }
 
@@ -59,14 +59,13 @@ class Calendar {
 // asked for some arrivals ahead.
 template <class W>
 void deliver(const RowsPart& part, const std::vector<Arrival>& arrivals, W* sums) {
-  constexpr size_t ahead = 6;
+  constexpr size_t ahead = 8;
   constexpr uint32_t weights_a_line = 64 / sizeof(W), slots_a_line = 32;
   const uint16_t* slot = part.slot;
   const W* weight = static_cast<const W*>(part.weight);
   const auto fetch = [&](const Arrival& a) {
-    for (uint32_t q = a.begin & ~(weights_a_line - 1); q < a.end; q += weights_a_line)
-      __builtin_prefetch(weight + q, 0, 0);
-    for (uint32_t q = a.begin & ~(slots_a_line - 1); q < a.end; q += slots_a_line) __builtin_prefetch(slot + q, 0, 0);
+    for (uint32_t q = a.begin & ~(weights_a_line - 1); q < a.end; q += weights_a_line) __builtin_prefetch(weight + q);
+    for (uint32_t q = a.begin & ~(slots_a_line - 1); q < a.end; q += slots_a_line) __builtin_prefetch(slot + q);
   };
   const size_t count = arrivals.size();
   for (size_t k = 0; k < std::min(count, ahead); ++k) fetch(arrivals[k]);

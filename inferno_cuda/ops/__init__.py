@@ -1,6 +1,7 @@
 """The operations that everything else is built from, each on the fastest backend there is for its tensors."""
 
 from .backend import Choice, active_mode, backend, choose, native_on_cpu
+from .connectivity import Connectivity, connectivity
 from .delay_plan import DelayPlan, delay_plan
 from .delayed_run import delayed_conv2d_run, delayed_dense_run, delayed_direct_run
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct
@@ -24,6 +25,7 @@ from .plasticity import correlate_conv2d, correlate_dense, correlate_direct
 from .rows import Rows, Synapses, partition
 from .rows_builder import RowsBuilder, available_memory, rows
 from .simulate import Probe, Simulated, SimulationState, simulate
+from .sparse_sum import delayed_sparse, delayed_sparse_run, sparse_sum
 from .spiking import SPIKING_MODELS, Population, SpikingModel, spiking_population
 from .stimuli import NoiseCurrent, PoissonDrive, RandomSpikes
 from .synapse import synapse_step_
@@ -34,6 +36,7 @@ from .updates import Limit, OuterProduct, apply_updates_
 __all__ = [
     "SPIKING_MODELS",
     "Choice",
+    "Connectivity",
     "DelayPlan",
     "Fired",
     "Limit",
@@ -60,6 +63,7 @@ __all__ = [
     "choose",
     "connect",
     "connect_count",
+    "connectivity",
     "correlate_conv2d",
     "correlate_dense",
     "correlate_direct",
@@ -71,6 +75,8 @@ __all__ = [
     "delayed_direct",
     "delayed_direct_run",
     "draw",
+    "delayed_sparse",
+    "delayed_sparse_run",
     "eligibility_step_",
     "eligibility_sum",
     "history_gather",
@@ -87,6 +93,7 @@ __all__ = [
     "poisson_table",
     "rows",
     "simulate",
+    "sparse_sum",
     "spike_time_pairs_conv2d",
     "spike_time_pairs_dense",
     "spike_time_pairs_direct",

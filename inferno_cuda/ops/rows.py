@@ -131,6 +131,13 @@ class Rows:
         kept = ("bounds", "quantum")
         return Rows({name: t if name in kept else t.to(device) for name, t in self._tensors.items()})
 
+    def out_degrees(self) -> torch.Tensor:
+        """How many synapses each neuron sends its spikes through, int64 ``[neurons]``."""
+        total = torch.zeros(self.neurons, dtype=torch.int64, device=self.device)
+        for segments, _, begin, _, _ in self.parts:
+            total += begin.long()[segments.long()].diff()
+        return total
+
     def synapses(self, sources: tuple[int, int] | None = None, targets: tuple[int, int] | None = None) -> Synapses:
         """The synapses between two ranges ``(begin, end)`` of neurons; None: all.
 

@@ -29,6 +29,7 @@ from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_thres
 from .plasticity import Delays, compute_dtype, correlate, product_of_floats
 from .rows import rows_count_, rows_fill_, rows_sort_, rows_synapses
 from .simulate import Group, simulate, sorted_synapses
+from .sparse_sum import Links, delayed_sparse, sparse_run
 from .spiking import COMMON_NUMBERS, SPIKING_FORMS, SpikingForm, spiking_step
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
@@ -54,6 +55,7 @@ __all__ = [
     "Geometry",
     "Group",
     "Limit",
+    "Links",
     "Lookup",
     "NeuronModel",
     "NeuronRun",
@@ -77,6 +79,7 @@ __all__ = [
     "delayed_conv2d",
     "delayed_dense",
     "delayed_direct",
+    "delayed_sparse",
     "delayed_run",
     "draw",
     "eligibility_step_",
@@ -112,6 +115,7 @@ __all__ = [
     "simulate",
     "smooth_threshold",
     "sorted_synapses",
+    "sparse_run",
     "spike_count",
     "spike_pairs",
     "spiking_step",

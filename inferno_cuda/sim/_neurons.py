@@ -173,6 +173,17 @@ class Population(Neurons):
         else:
             raise AttributeError(self._unknown(name))
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters of the model."""
+        return tuple(name for name in self._parameters if name != "current")
+
+    @property
+    def given_spikes(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Times (ms, float64) and generators (int64) of the spikes that :meth:`Network.spike_source` was given."""
+        given = getattr(self._generators, "_spikes", None)
+        return None if given is None else ((given[:, 0] + 1) * self.network.dt, given[:, 1] - self.first)
+
     def _unknown(self, name: str) -> str:
         known = ", ".join(sorted(self.__dict__.get("_order", ()), key=str.lower)) or "no parameters"
         near = difflib.get_close_matches(name, self.__dict__.get("_order", ()), 1)

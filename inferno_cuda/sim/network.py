@@ -212,6 +212,12 @@ class Network(Making, Attaching):
         self._run.build(progress)
         run_steps(self._run, self.dt, steps, progress)
 
+    @property
+    def rows(self) -> ops.Rows:
+        """All synapses as the engine keeps them; builds the network if that is not done."""
+        self._run.build(False)
+        return self._run.rows
+
     def synapses(self, source: Neurons | str | None = None, target: Neurons | str | None = None) -> ops.Synapses:
         """The synapses between neurons, as they are simulated; builds the network if that is not done.
 
