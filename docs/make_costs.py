@@ -1,6 +1,6 @@
 """Draws the cost of large networks against their size: ``python docs/make_costs.py FILE``, with matplotlib.
 
-FILE is what ``python -m inferno_cuda bench --suite networks --json FILE`` wrote; the picture is docs/images/networks.svg.
+FILE is what ``python -m inferno_cuda bench --suite networks --json FILE`` wrote. Writes docs/images/networks.svg.
 """
 
 from __future__ import annotations
