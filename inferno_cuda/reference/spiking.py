@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import torch
 
-#: Numbers that every model has, in front of its own; mV of a pA in a step (conductance-based models: 1), V_th, V_reset
-#: and V_min in mV above E_L, and the refractory period in steps.
+#: Numbers that every model has before its own. The gain is in mV of a pA in a step (1 for conductance-based models),
+#: V_th, V_reset and V_min are in mV above E_L, and the refractory period is in steps.
 COMMON_NUMBERS = ("gain", "threshold", "reset", "lowest", "refractory")
 
 
