@@ -1,6 +1,6 @@
 """Spiking neural networks with refractory periods and per-synapse delays, in fused C++ and CUDA kernels."""
 
-from . import core, extra, functional, learn, neural, observe, ops, surrogate, types
+from . import core, extra, functional, learn, neural, observe, ops, sim, surrogate, types
 from .adapters import accelerate, revert
 from .checkpoint import CheckpointError, load_checkpoint, load_state, save_checkpoint
 from .convert import ConversionError, from_inferno, to_inferno
@@ -84,6 +84,7 @@ __all__ = [
     "run",
     "save_checkpoint",
     "scalar",
+    "sim",
     "sqrt",
     "surrogate",
     "to_inferno",

@@ -10,7 +10,17 @@ import pytest
 import torch
 
 from inferno_cuda import cli, neural, testing
-from inferno_cuda.cli import bench, case, cases, cases_connections, cases_neurons, cases_synapses, memory, subjects
+from inferno_cuda.cli import (
+    bench,
+    case,
+    cases,
+    cases_connections,
+    cases_neurons,
+    cases_sparse,
+    cases_synapses,
+    memory,
+    subjects,
+)
 from inferno_cuda.cli.bench import Result, Timing
 from inferno_cuda.cli.case import MAX_DELAY, Case, Output, Subject
 
@@ -20,6 +30,8 @@ TINY = (
     Case("exp-at-tiny", "current_at", cases_synapses.lookup("exp", "current_at", 2, 9, 3)),
     Case("delta-at-tiny", "spike_at", cases_synapses.lookup("delta", "spike_at", 2, 9, 3)),
     *(Case(f"{k}-tiny", f"{k} step", cases_connections.step(k, 1, MAX_DELAY)) for k in cases_connections.KINDS),
+    Case("sparse-tiny", "sparse step", cases_sparse.step("small", 2, MAX_DELAY, "delta")),
+    Case("sparse-plain-tiny", "sparse step", cases_sparse.step("small", 1, None, "exp")),
     Case("syncurrent-tiny", "syncurrent", cases_connections.syncurrent(1)),
 )
 LEAST = 1e-4
@@ -35,6 +47,7 @@ def small(monkeypatch):
         "conv": ("Conv2D", (6, 6, 1, 2, 1.0, 3), (1, 6, 6)),
     }
     monkeypatch.setattr(cases_connections, "KINDS", kinds)
+    monkeypatch.setattr(cases_sparse, "SIZES", {"small": cases_sparse.Size(9, 7, 0.4)})
     monkeypatch.setattr(bench, "CASES", TINY)
     monkeypatch.setattr(bench, "MEMORY", ("dense-tiny",))
     monkeypatch.setattr(bench, "copy_bandwidth", lambda device, least: 1e10)
@@ -50,6 +63,13 @@ def test_subjects_agree_and_are_timed(tiny, small):
     assert result.problem == ""
     assert list(result.timings) == names
     assert all(timing.median > 0 and timing.runs >= 3 for timing in result.timings.values())
+
+
+def test_sparse_sums_agree_with_those_of_torch(small):
+    names = (*(name for name in subjects.names("cpu") if name in subjects.OURS), cases_sparse.TORCH)
+    tiny = Case("sum-tiny", "sum", cases_sparse.product("small", 3), subjects=names)
+    result = bench.run_case(tiny, subjects.names("cpu"), "cpu", LEAST)
+    assert result.problem == "" and list(result.timings) == list(names) and result.library == cases_sparse.TORCH
 
 
 @pytest.mark.parametrize("on_grid", [True, False])

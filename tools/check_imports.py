@@ -24,17 +24,18 @@ PYTHON_ROOMS = {
     "neural": {"reference", "surrogate", "ops", "core", "types", "functional", "state", "observe"},
     "learn": {"ops", "core", "functional", "state", "observe", "neural"},
     "extra": {"core", "types", "functional", "state", "neural"},
+    "sim": {"ops", "core", "functional", "state", "neural"},
     "explain": {"ops"},
     "adapters": {"reference", "ops", "state", "neural"},
     "convert": {"functional", "state", "neural", "observe", "extra"},
     "checkpoint": {"state"},
     "": {
         *("reference", "ops", "core", "types", "functional", "state", "observe", "neural", "learn", "extra", "explain"),
-        *("surrogate", "adapters", "convert", "checkpoint"),
+        *("surrogate", "adapters", "convert", "checkpoint", "sim"),
     },
     "cli": {
         *("reference", "surrogate", "ops", "functional", "state", "neural", "learn", "testing", "explain", "adapters"),
-        *("checkpoint", ""),
+        *("checkpoint", "sim", ""),
     },
     "__main__": {"cli"},
 }

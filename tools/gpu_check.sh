@@ -2,7 +2,7 @@
 # Checks inferno_cuda on this machine's GPU: tests, memory and race checkers, timings. Needs no network, ends in 8 minutes.
 #
 #   tools/gpu_check.sh [OUTDIR]       default: out/gpu_check; gets logs, bench.json, training.json,
-#                                     plasticity.json, summary.json and summary.txt
+#                                     plasticity.json, networks.json, summary.json and summary.txt
 #
 # PYTHON          the interpreter whose torch is used, default python3
 # INFERNO_WHEEL   the wheel to test, default the first in .wheels/; without one the checkout is built
@@ -14,7 +14,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 python=$(realpath -s "$(command -v "${PYTHON:-python3}")")
 mkdir -p "${1:-$root/out/gpu_check}"
 out=$(cd "${1:-$root/out/gpu_check}" && pwd)
-rm -f "$out"/{install,build,info,check,tests,training,plasticity,bench,memcheck,racecheck}.log "$out"/{training,plasticity,bench,summary}.json "$out/summary.txt"
+rm -f "$out"/{install,build,info,check,tests,training,plasticity,networks,bench,memcheck,racecheck}.log "$out"/{training,plasticity,networks,bench,summary}.json "$out/summary.txt"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
@@ -96,7 +96,7 @@ grep -q "$work/site" <("$python" -c 'import inferno_cuda; print(inferno_cuda.__f
 
 if [ "$gpu" = none ]; then
   part check 120 "$python" -m inferno_cuda check --device cpu
-  for name in tests training plasticity bench memcheck racecheck; do note "$name" "left out" 0 "no GPU here"; done
+  for name in tests training plasticity networks bench memcheck racecheck; do note "$name" "left out" 0 "no GPU here"; done
   summary
   echo "no GPU here: the CUDA tests, compute-sanitizer and the CUDA timings were left out"
   exit $failed
@@ -118,6 +118,7 @@ fi
 
 part training 120 "$python" -m inferno_cuda bench --suite training --device cuda --quick --json "$out/training.json"
 part plasticity 60 "$python" -m inferno_cuda bench --suite plasticity --device cuda --quick --json "$out/plasticity.json"
+part networks 120 "$python" -m inferno_cuda bench --suite networks --device cuda --quick --json "$out/networks.json"
 part bench 420 "$python" -m inferno_cuda bench --device cuda --quick --json "$out/bench.json"
 
 sanitizer=$(command -v compute-sanitizer || echo "${CUDA_HOME:-/usr/local/cuda}/bin/compute-sanitizer")

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <stdexcept>
 #ifndef INFERNO_CUDA_EMU
 #include <cuda_runtime.h>
@@ -16,6 +17,8 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void*, c
 }
 
 using emu::dynamic_shared;
+
+inline void copy_to_device(void* to, const void* from, size_t bytes, void*) { std::memcpy(to, from, bytes); }
 #else
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void* stream, const A&... a) {
@@ -25,6 +28,12 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, void* st
   config.dynamicSmemBytes = shared;
   config.stream = static_cast<cudaStream_t>(stream);
   const cudaError_t error = cudaLaunchKernelEx(&config, kernel, static_cast<P>(a)...);
+  if (error != cudaSuccess) throw std::runtime_error(cudaGetErrorString(error));
+}
+
+// `from` may be written again once this has returned.
+inline void copy_to_device(void* to, const void* from, size_t bytes, void* stream) {
+  const cudaError_t error = cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, static_cast<cudaStream_t>(stream));
   if (error != cudaSuccess) throw std::runtime_error(cudaGetErrorString(error));
 }
 

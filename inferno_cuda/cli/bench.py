@@ -25,10 +25,11 @@ import numpy
 import torch
 from torch.utils import benchmark
 
-from . import common, memory, subjects, training
+from . import common, memory, networks, subjects, training
 from .bench_text import seconds_text, share_text, times_text
 from .case import Case, Output
 from .cases import CASES, MEMORY
+from .cases_generate import GENERATION
 from .cases_plasticity import PLASTICITY
 
 SUMMARY = "times our backends, and inferno-ai if installed, after checking that they agree"
@@ -171,7 +172,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--suite",
         choices=tuple(_names()),
         default="steps",
-        help="single steps, passes of training, or steps of learning rules; default: steps",
+        help="single steps, training, learning rules, synapses of rules, or large sparse networks; default: steps",
     )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
@@ -187,6 +188,8 @@ def _names() -> dict[str, list[str]]:
         "steps": [*(case.name for case in CASES), "memory"],
         "training": training.names(),
         "plasticity": [case.name for case in PLASTICITY],
+        "generation": [case.name for case in GENERATION],
+        "networks": networks.names(),
     }
 
 
@@ -248,8 +251,11 @@ def run(arguments: argparse.Namespace) -> int:
         "machine": machine,
         "copy_bytes_per_s": bandwidth,
     }
-    suite = {"steps": _steps, "training": _training, "plasticity": _plasticity}[arguments.suite]
-    measured, problems = suite(device, wanted, least, bandwidth)
+    suites = {
+        **{"steps": _steps, "training": _training, "plasticity": _plasticity, "generation": _generation},
+        "networks": lambda device, wanted, *_: networks.run_suite(device, wanted, arguments.quick),
+    }
+    measured, problems = suites[arguments.suite](device, wanted, least, bandwidth)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(report | measured, indent=2) + "\n")
@@ -276,6 +282,10 @@ def _steps(device: str, wanted: tuple[str, ...], least: float, bandwidth: float)
 
 def _plasticity(device: str, wanted: tuple[str, ...], least: float, bandwidth: float) -> tuple[dict, list[str]]:
     return _run_cases(PLASTICITY, device, wanted, least, bandwidth)
+
+
+def _generation(device: str, wanted: tuple[str, ...], least: float, bandwidth: float) -> tuple[dict, list[str]]:
+    return _run_cases(GENERATION, device, wanted, least, bandwidth)
 
 
 def _run_cases(

@@ -9,7 +9,8 @@ from .cases_libraries import LIBRARIES
 from .cases_neurons import NEURONS
 from .cases_quickstart import QUICKSTART
 from .cases_recurrent import RECURRENT
+from .cases_sparse import SPARSE
 from .cases_synapses import SYNAPSES
 
-CASES = (*NEURONS, *SYNAPSES, *CONNECTIONS, *QUICKSTART, *RECURRENT, *LIBRARIES)
+CASES = (*NEURONS, *SYNAPSES, *CONNECTIONS, *SPARSE, *QUICKSTART, *RECURRENT, *LIBRARIES)
 MEMORY = ("dense-64", "conv-16")  # the cases whose memory is measured

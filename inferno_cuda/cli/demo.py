@@ -1,6 +1,7 @@
-"""Four tasks: digits shows MNIST digits to a spiking network with a delay on every synapse, and reads the digits off
+"""Six tasks: digits shows MNIST digits to a spiking network with a delay on every synapse, and reads the digits off
 its spike counts; trained trains a spiking network on the digits; stdp has neurons learn them without a teacher; vowels
-tells the speaker of a vowel with delays that are zero, random, or learned.
+tells the speaker of a vowel with delays that are zero, random, or learned; microcircuit runs the model of a cortical
+column; connectome runs the synapses of a worm.
 
 digits: 784 Poisson inputs (up to 100 Hz), exponential synapses with random signed weights and random delays, leaky
 integrate-and-fire neurons with a refractory period, 100 ms per image. Nothing in the network is trained: a linear
@@ -17,6 +18,12 @@ inferno-ai, if it is installed, the first steps are timed.
 
 vowels: two layers of delayed synapses, trained by surrogate gradients with each kind of delays and several seeds.
 Writes vowels.json. Needs the files of aeon (pip install --no-deps aeon).
+
+microcircuit: 77,169 neurons and 298,880,968 synapses with delays at full scale, after Potjans and Diesmann (2014);
+rates beside the published ones, real-time factor. Writes microcircuit.json and microcircuit.png. Needs matplotlib.
+
+connectome: the chemical synapses of C. elegans after Cook et al. (2019), as spiking neurons; its touch receptors are
+driven for a while. Writes connectome.json. Needs the file of c302 (pip install --no-deps c302) and scipy.
 """
 
 from __future__ import annotations
@@ -33,11 +40,11 @@ import torch
 from tqdm import tqdm
 
 from .. import ops
-from . import common, stdp, trained, vowels
+from . import common, connectome, microcircuit, stdp, trained, vowels
 from .network import DT, DURATION, ORDER, Network, classify, encode, generator, record, synchronize
 
-SUMMARY = "classifies digits and voices with delayed synapses and spiking neurons"
-TASKS = ("digits", "trained", "stdp", "vowels")
+SUMMARY = "classifies digits and voices, runs a cortical microcircuit and a connectome"
+TASKS = ("digits", "trained", "stdp", "vowels", "microcircuit", "connectome")
 ALL_IMAGES = 5000
 MIN_IMAGES = 50  # below that a digit may be missing among the images that the read-out is fitted to
 SLICE_IMAGES, SLICE_STEPS = 32, 30
@@ -67,23 +74,44 @@ def _seed(text: str) -> int:
     return value
 
 
+def _scale(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return value
+
+
+def _duration(text: str) -> float:
+    value = float(text)
+    if not (1 <= value <= 1e7 and value.is_integer()):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number between 1 and 10000000")
+    return value
+
+
 # Options of some tasks alone, and their values where they are left out.
 OPTIONS = {
     "images": {"digits": ALL_IMAGES, "trained": ALL_IMAGES, "stdp": ALL_IMAGES},
     "neurons": {"digits": 1000, "stdp": 400},
     "max_delay": {"digits": 20.0},
     "batch": {"digits": 500},
-    "seed": {"digits": 0, "trained": 0, "stdp": 0},
+    "seed": {"digits": 0, "trained": 0, "stdp": 0, "microcircuit": 0, "connectome": 0},
     "seeds": {"vowels": 5},
     "epochs": {"trained": trained.EPOCHS, "stdp": stdp.EPOCHS, "vowels": vowels.EPOCHS},
     "resume": {"stdp": False},
+    "scale": {"microcircuit": microcircuit.SCALE},
+    "duration": {"microcircuit": microcircuit.DURATION},
+    "drive": {"microcircuit": "dc"},
 }
 
 
 def _defaults(option: str) -> str:
     """The tasks of an option, each with its default."""
     given = ((task, value) for task, value in OPTIONS[option].items())
-    return ", ".join(task if value is False else f"{task} ({value:g})" for task, value in given)
+    return ", ".join(task if value is False else f"{task} ({_text(value)})" for task, value in given)
+
+
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +128,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", "of all random numbers", type=_seed)
     add("--seeds", "networks of each kind", type=common.positive_int)
     add("--epochs", "passes over what there is to learn from", type=common.positive_int)
+    add("--scale", "share of the neurons, and of the synapses of each", type=_scale)
+    add("--duration", "of the run, ms, behind 500 ms in which it settles", type=_duration, metavar="MS")
+    add("--drive", "what comes from outside", choices=("dc", "poisson"))
     add("--resume", "go on from the file in the folder for results", action="store_true", default=None)
     parser.add_argument(
         "--out", type=Path, default=Path("out/demo"), metavar="FOLDER", help="for results (default: %(default)s)"
@@ -236,6 +267,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.task == "trained":
         require(MNIST)
         return trained.run(arguments, *load_mnist(arguments.images, arguments.seed))
+    if arguments.task == "microcircuit":
+        require(DRAWING)
+        return microcircuit.run(arguments)
+    if arguments.task == "connectome":
+        require({"scipy": "scipy"})
+        return connectome.run(arguments)
     return vowels.run(arguments) if arguments.task == "vowels" else run_digits(arguments)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from .. import ops, surrogate, testing
-from . import experiments_plasticity
+from . import experiments_generate, experiments_networks, experiments_plasticity
 
 SLOTS, BATCH, INPUTS, OUTPUTS, DEPTH = 7, 5, 37, 19, 3
 STEPS = 4  # of a sequence with a past
@@ -312,4 +312,6 @@ EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     "trace_push": (_trace_push, testing.DTYPES),
     "layer_run": (_layer_run, testing.DTYPES),
     **experiments_plasticity.EXPERIMENTS,
+    **experiments_generate.EXPERIMENTS,
+    **experiments_networks.EXPERIMENTS,
 }

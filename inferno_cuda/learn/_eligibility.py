@@ -13,13 +13,12 @@ from .. import ops
 from ..core import trace_cumulative_value
 from ..functional import interp_expdecay
 from ..neural import Connection, Conv2D
-from ..neural.connections._base import WeightedConnection
 from ..observe import FoldReducer, Monitor, MultiStateMonitor
 from ..observe._weak import Weak
 from ..ops.backend import runs_native
 from ..state._check import positive
 from ._arrivals import Arriving
-from ._sent import Sent
+from ._sent import Sent, has_correlations
 from ._terms import Product
 
 
@@ -105,7 +104,7 @@ class EligibilityTraceReducer(FoldReducer):
             return None
         sides = {reshape._name: side for reshape, side in zip(reshapes, (obs, cond), strict=True)}
         post, pre, connection = sides.get("postsyn_receptive"), sides.get("presyn_receptive"), reshapes[0]._owner()
-        if not isinstance(connection, WeightedConnection) or not isinstance(post, Tensor) or self.data_.recordsz != 1:
+        if not has_correlations(connection) or not isinstance(post, Tensor) or self.data_.recordsz != 1:
             return None
         if post.requires_grad or post.dtype != self.data.dtype or not runs_native(post, "eligibility_step"):
             return None

@@ -95,6 +95,8 @@ def _in_torch(rule: Rule, cell: Cell, state: Module, monitors: Monitors) -> str:
         return f"batch_reduction {getattr(state.batchreduce, '__name__', state.batchreduce)} is no mean or sum"
     if not isinstance(connection, WeightedConnection):
         return f"{type(connection).__name__} is no connection of this package"
+    if not connection._has_correlations:
+        return f"there are no kernels for learning rules on a {type(connection).__name__}"
     for name, monitor in monitors.items():
         kind = type(monitor.reducer)
         if kind not in _OURS and not issubclass(kind, Arriving):

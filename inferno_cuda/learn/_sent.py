@@ -27,7 +27,7 @@ def history_of(connection: Connection) -> DelayedCurrent | None:
     It cannot for spikes that a synapse computes, for classes with a ``synspike`` or ``spike_at`` of their own, without
     delays, and where delays out of range count as a spike in every step.
     """
-    if not isinstance(connection, WeightedConnection) or torch.compiler.is_compiling() or not connection.delayedby:
+    if not has_correlations(connection) or torch.compiler.is_compiling() or not connection.delayedby:
         return None
     synapse = connection._modules["synapse_"]
     if not isinstance(synapse, SpikeMixin) or "spike_at" in vars(synapse) or "delay_" not in connection._parameters:
@@ -67,7 +67,7 @@ def looked_up(
         back: by how many steps the newest is ignored.
     """
     data, delay = record._data, connection._parameters.get("delay_")
-    known = isinstance(connection, WeightedConnection) and delay is not None and data.dtype in _KERNELS
+    known = has_correlations(connection) and delay is not None and data.dtype in _KERNELS
     if not known or torch.compiler.is_compiling() or data.requires_grad or not runs_native(data, "correlate_dense"):
         return None
     how = DelayedCurrent(_Times(record, connection.delayedby), mode, time_constant, tolerance, 0.0, 1.0)
@@ -194,6 +194,11 @@ def correlated(post: Tensor, pre: Sent, scale: float) -> Tensor | None:
         return ops.correlate_conv2d(post, *arguments, kernel=connection.kernel, scale=scale, **geometry)
     op = ops.correlate_direct if kind == "direct" else ops.correlate_dense
     return op(post.flatten(1), *arguments, scale=scale)
+
+
+def has_correlations(connection: Connection) -> bool:
+    """Whether the ops of learning rules know how its synapses are arranged."""
+    return isinstance(connection, WeightedConnection) and connection._has_correlations
 
 
 def kind_of(connection: Connection) -> str:

@@ -295,7 +295,7 @@ def arriving(
         return found if late is None else found.masked_fill(late, nothing)
 
     def arrived() -> Tensor:
-        # what a convolution sees of its synapse, which has one element a pixel
+        # where the synapse has one element for several that the connection sees
         return connection._past(look_up) if hasattr(connection, "_past") else look_up(connection.selector)
 
     how = INTERPOLATIONS.get(type(reducer))
@@ -326,7 +326,7 @@ def _in_range(selector: Tensor, longest: float, tolerance: float) -> tuple[Tenso
 
 def seen(connection: Connection, data: Tensor) -> Tensor:
     """What the connection sees of data that has the shape of its synapse, with no delay."""
-    return connection._windows.unfold(data) if hasattr(connection, "_windows") else data
+    return connection._seen(data) if hasattr(connection, "_seen") else data
 
 
 def deviation(cell: Cell, rates: Tensor, target: float | Tensor) -> Tensor:

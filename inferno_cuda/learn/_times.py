@@ -10,9 +10,8 @@ from torch import Tensor
 
 from .. import ops
 from ..neural import Connection
-from ..neural.connections._base import WeightedConnection
 from ..ops.backend import runs_native
-from ._sent import Sent, kind_of
+from ._sent import Sent, has_correlations, kind_of
 
 Rate = tuple[float, float]
 
@@ -109,7 +108,7 @@ def timed(
 
     Arguments are those of :class:`TimePairs`.
     """
-    ours = isinstance(connection, WeightedConnection) and post.dtype in (torch.float32, torch.float64)
+    ours = has_correlations(connection) and post.dtype in (torch.float32, torch.float64)
     if not ours or not (isinstance(pre, Sent) or pre.shape[1:] == connection.synapse.shape):
         return generic()
     if not runs_native(post, f"spike_time_pairs_{kind_of(connection)}"):

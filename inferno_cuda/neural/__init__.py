@@ -2,7 +2,7 @@
 
 from . import functional
 from .base import Connection, InfernoNeuron, InfernoSynapse, Neuron, Synapse, SynapseConstructor
-from .connections import Conv2D, LinearDense, LinearDirect, LinearLateral
+from .connections import Conv2D, LinearDense, LinearDirect, LinearLateral, SparseConnection
 from .encoders import HomogeneousPoissonApproxEncoder, HomogeneousPoissonEncoder, PoissonIntervalEncoder
 from .hooks import Clamping, Normalization
 from .modeling import Accumulator, Deferred, Updatable, Updater
@@ -44,6 +44,7 @@ __all__ = [
     "RecurrentSerial",
     "Serial",
     "SingleExponentialCurrent",
+    "SparseConnection",
     "Synapse",
     "SynapseConstructor",
     "Updatable",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -80,6 +81,21 @@ def run_native(series, weight, bias, slot, factor, options: RunOptions) -> torch
     return _raw_run(_laid_out(series), weight.contiguous(), bias, slot, factor, *options[:5])
 
 
+class Kernels(NamedTuple):
+    """What makes the gradients of a map of inputs to outputs.
+
+    Attributes:
+        laid_out: brings a sequence [times, B, rest] to the layout that they take.
+        series: (grad, weight, slot, factor, options) to the gradient of the series.
+        taps: (grad, series, weight, slot, newer, options) to the correlations of each synapse with the samples at its
+            age, and if newer, with those after it.
+    """
+
+    laid_out: Callable[[torch.Tensor], torch.Tensor]
+    series: Callable[..., torch.Tensor]
+    taps: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+
+
 class _Ends(NamedTuple):
     """Correlations with the samples at both ends of the interval of each delay, and the blend towards the newer."""
 
@@ -88,44 +104,53 @@ class _Ends(NamedTuple):
     blend: torch.Tensor
 
 
-def _correlate(grad, series, weight, slot, newer, options: RunOptions):
+def _series(grad, weight, slot, factor, options: RunOptions):
+    return _raw_series(grad, weight, slot, factor, options.slots, options.linear, options.geometry)
+
+
+def _taps(grad, series, weight, slot, newer, options: RunOptions):
     o = options
     return _raw_taps(grad, series, weight, slot, o.slots, newer, o.scale, o.overbound, o.geometry)
 
 
-def _ends(grad, series, weight, slot, factor, options: RunOptions) -> _Ends:
+CONVOLUTION = Kernels(_laid_out, _series, _taps)
+
+
+def _ends(grad, series, weight, slot, factor, options: RunOptions, kernels: Kernels) -> _Ends:
     # at age 0 there is no newer sample: the interval is that from age 1, with all the weight on its newer end
     newest = slot == 0
     blend = slot.new_zeros(slot.shape, dtype=weight.dtype) if factor is None else factor
-    older, newer = _correlate(grad, series, weight, slot.masked_fill(newest, 1), True, options)
+    older, newer = kernels.taps(grad, series, weight, slot.masked_fill(newest, 1), True, options)
     return _Ends(older, newer, blend.to(older.dtype).masked_fill(newest, 1.0))
 
 
-def _linear_gradients(grad, series, weight, slot, factor, options: RunOptions):
-    older, newer, blend = _ends(grad, series, weight, slot, factor, options)
+def _linear_gradients(grad, series, weight, slot, factor, options: RunOptions, kernels: Kernels):
+    older, newer, blend = _ends(grad, series, weight, slot, factor, options, kernels)
     # not by products with 0: what is not looked at may be infinite
     blended = torch.where(blend < 1, older * (1 - blend) + newer * blend, newer)
     grad_weight = torch.where(blend > 0, blended, older)
     return grad_weight, (older - newer) / (options.slope_unit or 1.0)
 
 
-def gradients(grad, series, weight, slot, factor, options: RunOptions, wants: tuple[bool, bool, bool]):
+def gradients(
+    grad, series, weight, slot, factor, options: RunOptions, wants: tuple[bool, bool, bool], kernels=CONVOLUTION
+):
     """Gradients with respect to series, weight and the delays; None for those that are not wanted.
 
     grad: [T, B, outputs]; series: [slots - 1 + T, B, inputs]. wants: for the three of them.
     """
     wants_series, wants_weight, wants_delay = wants
-    weight, grad = weight.contiguous(), _laid_out(grad)
+    weight, grad = weight.contiguous(), kernels.laid_out(grad)
     grad_series = grad_weight = grad_delay = None
     if wants_series:
-        grad_series = _raw_series(grad, weight, slot, factor, options.slots, options.linear, options.geometry)
+        grad_series = kernels.series(grad, weight, slot, factor, options)
     if wants_weight or wants_delay:
-        series = _laid_out(series)
+        series = kernels.laid_out(series)
         if (options.linear or (wants_delay and options.slope_linear)) and options.slots > 1:
             blend = factor if options.linear else None
-            grad_weight, per_weight = _linear_gradients(grad, series, weight, slot, blend, options)
+            grad_weight, per_weight = _linear_gradients(grad, series, weight, slot, blend, options, kernels)
         else:
-            older, _ = _correlate(grad, series, weight, slot, False, options)
+            older, _ = kernels.taps(grad, series, weight, slot, False, options)
             grad_weight = older if factor is None or options.linear else older * factor
             per_weight = torch.zeros_like(older) if options.slope_linear else grad_weight / (options.slope_unit or 1.0)
         if wants_delay:

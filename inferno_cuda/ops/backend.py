@@ -27,6 +27,9 @@ OPS = (
     "delayed_dense_run",
     "delayed_direct_run",
     "delayed_conv2d_run",
+    "delayed_sparse",
+    "delayed_sparse_run",
+    "sparse_sum",
     "layer_run",
     "trace_push",
     "correlate_dense",
@@ -38,6 +41,10 @@ OPS = (
     "spike_time_pairs_conv2d",
     "eligibility_step",
     "eligibility_sum",
+    "rows",
+    "simulate",
+    "connect",
+    "draw",
 )
 
 

@@ -45,7 +45,7 @@ class _DelayedRun(torch.autograd.Function):
         return grad_series, grad_weight, grad_bias, grad_shift, None, None, None
 
 
-def _planned(delay, plan, weight, timing) -> DelayPlan:
+def planned(delay, plan, weight, timing) -> DelayPlan:
     """The plan of the delays, which gradients pass to them where they want any."""
     if delay.shape != weight.shape or delay.device != weight.device:
         raise ValueError(
@@ -70,7 +70,7 @@ def _run(op, series, weight, delay, plan, bias, scale, timing, geometry):
             f"series had {series.shape[0]} observations; it must have slots - 1 = {slots - 1} of the past, and then "
             "one a step"
         )
-    plan = _planned(delay, plan, weight, timing)
+    plan = planned(delay, plan, weight, timing)
     check_plan(plan, weight, slots)
     factor, slope = plan.factor, plan.slope
     compute = torch.float64 if weight.dtype == torch.float64 else torch.float32

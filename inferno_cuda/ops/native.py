@@ -19,9 +19,12 @@ _OPERATORS = (
     *("history_push_", "history_gather", "history_look_up", "delay_plan"),
     *("delayed_dense", "delayed_direct", "delayed_conv2d"),
     *("delayed_run", "delayed_run_series", "delayed_run_taps", "layer_run"),
+    *("sparse_sum", "sparse_sum_transposed", "sparse_taps"),
     *("trace_push_", "trace_push_packed_"),
     *("correlate", "apply_updates_", "apply_outers_"),
     *("spike_pairs", "eligibility_step_", "eligibility_sum"),
+    *("rows_count_", "rows_fill_", "rows_sort_", "large_pages_", "simulate"),
+    *("connect_", "bernoulli_", "draw_"),
 )
 
 

@@ -3,6 +3,7 @@
 from .delayed_run import DENSE, DIRECT, Geometry, Slope, delay_shift, delayed_run
 from .delayed_sum import delayed_conv2d, delayed_dense, delayed_direct, ring_series
 from .exponential import exp
+from .generate import DISTRIBUTIONS, RULES, Wiring, connect, connect_pairs, draw
 from .history import Lookup, delay_plan, history_gather, history_push, history_push_, lookup
 from .integrate_fire import CHARGE_MODELS, ChargeModel, Fired, integrate_fire, integrate_fire_step
 from .learning import eligibility_step_, eligibility_sum, spike_pairs
@@ -26,34 +27,50 @@ from .neuron import (
 )
 from .neuron_run import NeuronRun, neuron_run, smooth_threshold, surrogate_threshold, threshold_rule
 from .plasticity import Delays, compute_dtype, correlate, product_of_floats
+from .rows import rows_count_, rows_fill_, rows_sort_, rows_synapses
+from .simulate import Group, simulate, sorted_synapses
+from .sparse_sum import Links, delayed_sparse, sparse_run
+from .spiking import COMMON_NUMBERS, SPIKING_FORMS, SpikingForm, spiking_step
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
 from .trace import TRACES, round_target, trace_events, trace_push, trace_push_, trace_step
 from .updates import Limit, OuterProduct, apply_outers_, apply_updates_
+from .words import below, normal_quantile, permuted, philox, poisson_count, poisson_table, uniform
 
 __all__ = [
     "CHARGE_MODELS",
+    "COMMON_NUMBERS",
     "DENSE",
     "DIRECT",
+    "DISTRIBUTIONS",
     "MODELS",
+    "RULES",
+    "SPIKING_FORMS",
     "SURROGATES",
     "TRACES",
     "ChargeModel",
     "Delays",
     "Fired",
     "Geometry",
+    "Group",
     "Limit",
+    "Links",
     "Lookup",
     "NeuronModel",
     "NeuronRun",
     "OuterProduct",
     "Slope",
+    "SpikingForm",
     "SurrogateForm",
+    "Wiring",
     "adapt_samples",
     "apply_outers_",
     "apply_updates_",
+    "below",
     "compute_dtype",
+    "connect",
+    "connect_pairs",
     "correlate",
     "current_adaptation",
     "current_constants",
@@ -62,7 +79,9 @@ __all__ = [
     "delayed_conv2d",
     "delayed_dense",
     "delayed_direct",
+    "delayed_sparse",
     "delayed_run",
+    "draw",
     "eligibility_step_",
     "eligibility_sum",
     "exp",
@@ -79,14 +98,27 @@ __all__ = [
     "lookup",
     "neuron_run",
     "neuron_step",
+    "normal_quantile",
+    "permuted",
+    "philox",
+    "poisson_count",
+    "poisson_table",
     "product_of_floats",
     "quadratic_membrane",
     "reduce_batch",
     "ring_series",
     "round_target",
+    "rows_count_",
+    "rows_fill_",
+    "rows_sort_",
+    "rows_synapses",
+    "simulate",
     "smooth_threshold",
+    "sorted_synapses",
+    "sparse_run",
     "spike_count",
     "spike_pairs",
+    "spiking_step",
     "step_threshold",
     "sum_kinds",
     "surrogate_derivative",
@@ -103,4 +135,5 @@ __all__ = [
     "trace_push",
     "trace_push_",
     "trace_step",
+    "uniform",
 ]

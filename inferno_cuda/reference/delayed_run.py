@@ -69,7 +69,7 @@ def rows(tensor):
     return tensor.unsqueeze(1) if tensor.ndim == 1 else tensor.flatten(1)
 
 
-class _Inputs:
+class Inputs:
     """What the terms of every output see of a series [times, B, inputs]."""
 
     def __init__(self, series, weight, slots, scale, overbound, geometry):
@@ -128,6 +128,19 @@ def _slope(inputs, slope, age, value, j):
     return torch.where(inside, (inputs.at(older, j) - inputs.at(older - 1, j)) / slope.unit, 0.0)
 
 
+def term_of(inputs, j, weight, age, factor, linear, slope, shift):
+    """Term j of every output, [T, B, Ho, Wo, outputs], from what is of its synapses [outputs]."""
+    value = inputs.at(age, j)
+    if factor is not None and linear:
+        newer = inputs.at(torch.where(factor > 0, age - 1, age), j)
+        value = torch.where(factor > 0, value + (newer - value) * factor, value)
+    coefficient = weight if factor is None or linear else weight * factor
+    term = coefficient * value
+    if slope is None:
+        return term
+    return term + coefficient * (_slope(inputs, slope, age, value, j) * shift)
+
+
 def delayed_run(series, weight, bias, slot, factor, *, slots, linear, scale, overbound, geometry=DENSE, slope=None):
     """The delayed sums of every step: ``y[t, b, o] = bias[o] + sum_j weight[o, j] * z[t, b, o, j]``.
 
@@ -142,22 +155,15 @@ def delayed_run(series, weight, bias, slot, factor, *, slots, linear, scale, ove
     Returns:
         ``[T, B, outputs]``; outputs are (filter, row, column) for a convolution.
     """
-    inputs = _Inputs(series, weight, slots, scale, overbound, geometry)
+    inputs = Inputs(series, weight, slots, scale, overbound, geometry)
     compute = inputs.channels.dtype
     weights, ages = rows(weight).to(compute), rows(slot).long()
     factors = None if factor is None else rows(factor)
     total = None
+    shifts = None if slope is None else rows(slope.shift)
     for j in range(weights.shape[1]):
-        age = ages[:, j]
-        value = inputs.at(age, j)
-        if factors is not None and linear:
-            blend = factors[:, j]
-            newer = inputs.at(torch.where(blend > 0, age - 1, age), j)
-            value = torch.where(blend > 0, value + (newer - value) * blend, value)
-        coefficient = weights[:, j] if factors is None or linear else weights[:, j] * factors[:, j]
-        term = coefficient * value
-        if slope is not None:
-            term = term + coefficient * (_slope(inputs, slope, age, value, j) * rows(slope.shift)[:, j])
+        factor, shift = (None if values is None else values[:, j] for values in (factors, shifts))
+        term = term_of(inputs, j, weights[:, j], ages[:, j], factor, linear, slope, shift)
         term = inputs.inside(term, j)
         total = (0.0 if total is None else total) + term  # sums begin at 0: there are none of -0
     if total is None:

@@ -2,6 +2,7 @@
 // of items, and `emulated` the CUDA kernels over the CPU stand-in for CUDA. Strides are passed on as they are.
 #include "bindings.h"
 
+#include "core/draw.h"
 #include "core/exp.h"
 #include "core/history.h"
 #include "cuda_emu.h"
@@ -39,6 +40,9 @@ PYBIND11_MODULE(inferno_core_py, m) {
 
   m.def("exp", py::vectorize([](double x) { return exp_portable(x); }));
   m.def("exp_float", py::vectorize([](float x) { return exp_portable(x); }));
+  m.def("log", py::vectorize([](double x) { return log_portable(x); }));
+  m.def("sqrt", py::vectorize([](double x) { return sqrt_portable(x); }));
+  m.def("normal_quantile", py::vectorize([](double u) { return normal_quantile(u); }));
   m.def("round_even", py::vectorize([](double x) { return round_even(x); }));
   m.def("half_to_float", py::vectorize([](uint16_t x) { return half_to_float({x}); }));
   m.def("float_to_half", py::vectorize([](float x) { return float_to_half(x).bits; }));
@@ -49,7 +53,7 @@ PYBIND11_MODULE(inferno_core_py, m) {
 
   py::module_ cpu = m.def_submodule("cpu"), emulated = m.def_submodule("emulated");
   for (const auto define : {define_neurons, define_neuron_run, define_history, define_connections, define_synapses,
-                            define_integrate_fire, define_trace}) {
+                            define_integrate_fire, define_trace, define_generate}) {
     define(cpu, false);
     define(emulated, true);
   }

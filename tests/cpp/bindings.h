@@ -61,3 +61,5 @@ void define_connections(py::module_& m, bool emulated);
 void define_synapses(py::module_& m, bool emulated);
 void define_integrate_fire(py::module_& m, bool emulated);
 void define_trace(py::module_& m, bool emulated);
+void define_simulate(py::module_& m, bool emulated);
+void define_generate(py::module_& m, bool emulated);

@@ -45,6 +45,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         bias_init: makes the initial biases from uniform ones in [0, 1).
         delay_init: makes the initial delays from zeros.
         mask: 0 where weights and delays are to stay 0, otherwise 1; becomes the buffer ``mask``. None: 1 everywhere.
+        biases: number of biases; None for the first size of ``weight_shape``.
 
     Raises:
         ValueError: if ``step_time`` is not positive, ``delay`` is negative, ``batch_size`` is not a positive integer,
@@ -53,6 +54,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
     """
 
     _fused_op: str
+    _has_correlations = True  # the ops of learning rules, such as correlate_dense, know its arrangement of synapses
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         bias_init: Init | None,
         delay_init: Init | None,
         mask: torch.Tensor | None = None,
+        biases: int | None = None,
     ) -> None:
         step_time = _check.step("step_time", step_time)
         delay = None if delay is None else _check.span("delay", delay)
@@ -86,7 +89,7 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         WeightBiasDelayMixin.__init__(
             self,
             weight,
-            torch.rand(weight_shape[0]) if bias else None,
+            torch.rand(weight_shape[0] if biases is None else biases) if bias else None,
             None if delay is None else torch.zeros(weight_shape),
         )
         if weight_init is not None:

@@ -160,6 +160,10 @@ class Conv2D(WeightedConnection):
         delays = self._delays()[..., tap[0], tap[1]].t()
         return delays[None, :, None, None, :].expand(self.batchsz, -1, self.height, self.width, -1)
 
+    def _seen(self, data: torch.Tensor) -> torch.Tensor:
+        """What each window sees of data that has the shape of ``synapse``: ``(B, C, H, W)`` to ``(B, N, L)``."""
+        return self._windows.unfold(data)
+
     def _past(self, look_up: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """What every tap sees, ``(B, N, L, F)``; tap by tap, so that little more than the result is needed."""
         batch, places = self.batchsz, self.outheight * self.outwidth

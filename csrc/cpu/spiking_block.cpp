@@ -1,0 +1,65 @@
+#include "cpu/spiking_block.h"
+
+#include "cpu/clones.h"
+
+namespace inferno {
+namespace {
+
+template <bool Shared, class Model, class C>
+INFERNO_HD void step_all(const SpikingBlock<C>& b) {
+  const C* const numbers = b.numbers;
+  const int64_t stride = b.stride, count = b.count;
+  const SpikingNumbers<Model, C> shared = spiking_numbers<Model, C>(numbers, stride, 0);
+  C* x[Model::variables];
+  for (int k = 0; k < Model::variables; ++k) x[k] = b.x[k];
+  const C* arrivals[Model::ports];
+  for (int p = 0; p < Model::ports; ++p) arrivals[p] = b.arrivals[p];
+  int16_t* const refrac = b.refrac;
+  uint8_t* const fired = b.fired;
+  const C* const drive = b.drive;
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) {
+    C state[Model::variables], arrived[Model::ports];
+    for (int k = 0; k < Model::variables; ++k) state[k] = x[k][i];
+    for (int p = 0; p < Model::ports; ++p) arrived[p] = arrivals[p][i];
+    int32_t left = refrac[i];
+    const int32_t fire =
+        Shared ? spiking_step(shared, state, left, arrived, drive[i])
+               : spiking_step(spiking_numbers<Model, C>(numbers, stride, i), state, left, arrived, drive[i]);
+    for (int k = 0; k < Model::variables; ++k) x[k][i] = state[k];
+    refrac[i] = int16_t(left);
+    fired[i] = uint8_t(fire);
+  }
+}
+
+#define INFERNO_STEP(M, C)                                                    \
+  INFERNO_CLONES void step_block(const M<C>*, const SpikingBlock<C>& b) {     \
+    b.stride == 1 ? step_all<true, M<C>, C>(b) : step_all<false, M<C>, C>(b); \
+  }
+#define INFERNO_ENTRY(M) INFERNO_STEP(M, float) INFERNO_STEP(M, double)
+INFERNO_SPIKING_MODELS(INFERNO_ENTRY)
+#undef INFERNO_ENTRY
+#undef INFERNO_STEP
+
+}  // namespace
+
+void step_spiking_block(SpikingKind kind, const SpikingBlock<float>& block) {
+  dispatch_spiking<float>(kind, [&](auto model) { step_block(static_cast<const decltype(model)*>(nullptr), block); });
+}
+
+void step_spiking_block(SpikingKind kind, const SpikingBlock<double>& block) {
+  dispatch_spiking<double>(kind, [&](auto model) { step_block(static_cast<const decltype(model)*>(nullptr), block); });
+}
+
+#define INFERNO_TAKE(W, C)                                                        \
+  INFERNO_CLONES void take_sums(W* sums, C quantum, C* arrivals, int64_t count) { \
+    for (int64_t i = 0; i < count; ++i) arrivals[i] = C(sums[i]) * quantum;       \
+    for (int64_t i = 0; i < count; ++i) sums[i] = W(0);                           \
+  }
+INFERNO_TAKE(int32_t, float)
+INFERNO_TAKE(int32_t, double)
+INFERNO_TAKE(double, float)
+INFERNO_TAKE(double, double)
+#undef INFERNO_TAKE
+
+}  // namespace inferno

@@ -1,0 +1,84 @@
+#include "cpu/stimuli.h"
+
+#include <cstring>
+
+#include "core/stimuli.h"
+#include "cpu/clones.h"
+#include "cpu/philox_pairs.h"
+#include "cpu/spiking_block.h"
+
+namespace inferno {
+namespace {
+
+constexpr int64_t counters = spiking_block / 4 + 1;  // a block may begin within the words of a counter
+constexpr int64_t short_table = 64;
+
+struct Drawn {
+  uint32_t words[4 * counters];
+};
+
+INFERNO_CLONES void unpack(const uint64_t* first, const uint64_t* second, int64_t count, uint32_t* words) {
+  for (int64_t i = 0; i < count; ++i) {
+    words[4 * i] = uint32_t(first[i] >> 32);
+    words[4 * i + 1] = uint32_t(first[i]);
+    words[4 * i + 2] = uint32_t(second[i] >> 32);
+    words[4 * i + 3] = uint32_t(second[i]);
+  }
+}
+
+// Returns the word of the first neuron, which those of the others follow.
+const uint32_t* draw(const RandomWords& w, Drawn& drawn) {
+  int64_t index[counters];
+  uint64_t first[counters], second[counters];
+  const int64_t begin = w.first / 4, count = (w.last + 3) / 4 - begin;
+  for (int64_t i = 0; i < count; ++i) index[i] = w.moment * ((w.neurons + 3) / 4) + begin + i;
+  philox_pairs(w.seed, w.stream, w.trial, index, count, first, second);
+  unpack(first, second, count, drawn.words);
+  return drawn.words + w.first % 4;
+}
+
+typedef int32_t Eight __attribute__((vector_size(32)));
+
+// How many entries of a table each word reaches. Signed numbers, which vectors compare at once.
+INFERNO_CLONES void count_short(const uint32_t* words, int64_t count, const int32_t* table, int32_t entries,
+                                int32_t* counts) {
+  constexpr int64_t lanes = 8, vectors = 4;
+  int64_t i = 0;
+  for (; i + lanes * vectors <= count; i += lanes * vectors) {
+    Eight word[vectors], reached[vectors];
+    for (int64_t v = 0; v < vectors; ++v) {
+      std::memcpy(&word[v], words + i + lanes * v, sizeof(Eight));
+      word[v] ^= INT32_MIN;
+      reached[v] = Eight{};
+    }
+    for (int32_t k = 0; k < entries; ++k)
+      for (int64_t v = 0; v < vectors; ++v) reached[v] -= word[v] >= table[k];
+    for (int64_t v = 0; v < vectors; ++v) std::memcpy(counts + i + lanes * v, &reached[v], sizeof(Eight));
+  }
+  for (; i < count; ++i) {
+    counts[i] = 0;
+    for (int32_t k = 0; k < entries; ++k) counts[i] += int32_t(words[i] ^ 0x80000000u) >= table[k];
+  }
+}
+
+}  // namespace
+
+void draw_counts(const RandomWords& w, const int64_t* table, int64_t entries, int32_t* counts) {
+  Drawn drawn;
+  const uint32_t* words = draw(w, drawn);
+  while (entries > 0 && table[entries - 1] >= int64_t(1) << 32) --entries;  // no word reaches those
+  if (entries <= short_table) {
+    int32_t entry[short_table];
+    for (int64_t k = 0; k < entries; ++k) entry[k] = int32_t(uint32_t(table[k]) ^ 0x80000000u);
+    return count_short(words, w.last - w.first, entry, int32_t(entries), counts);
+  }
+  for (int64_t i = 0; i < w.last - w.first; ++i) counts[i] = poisson_count(table, int32_t(entries), words[i]);
+}
+
+void draw_normals(const RandomWords& w, double mean, double std, double* values) {
+  Drawn drawn;
+  const uint32_t* words = draw(w, drawn);
+  for (int64_t i = 0; i < w.last - w.first; ++i) values[i] = noise_of(words[i], mean, std);
+}
+
+}  // namespace inferno

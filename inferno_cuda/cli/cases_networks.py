@@ -1,0 +1,77 @@
+"""The cases of the suite of networks: models of growing size, with a delay on every synapse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .. import sim
+
+_DELAYS = sim.Uniform(0.5, 2.5)  # ms
+
+
+@dataclass(frozen=True)
+class NetworkCase:
+    """A network that is built, compared and timed.
+
+    Attributes:
+        name: for ``--cases``.
+        what: for the table.
+        build: makes it from options of :class:`~inferno_cuda.sim.Network`.
+        settle: ms before the time that is measured.
+        duration: ms that are measured.
+        exact: ms in which spikes must be NEST's one by one; 0 where input is random, so that rates alone can agree.
+        peer: whether NEST runs it, too.
+        large: whether it is left out of quick runs.
+    """
+
+    name: str
+    what: str
+    build: Callable[..., sim.Network]
+    settle: float
+    duration: float
+    exact: float = 0.0
+    peer: bool = False
+    large: bool = False
+
+
+def _microcircuit(scale: float, drive: str = "dc") -> Callable[..., sim.Network]:
+    # with all their synapses neurons get what they get at full scale, and a constant current keeps them going
+    return lambda **options: sim.models.microcircuit(scale, drive, in_degree_scale=1.0, **options)
+
+
+def _brunel(excitatory: int) -> Callable[..., sim.Network]:
+    def build(**options: Any) -> sim.Network:
+        # with weights like this the working point of 10,000 excitatory neurons stays
+        return sim.models.brunel(
+            "asynchronous irregular", excitatory=excitatory, weight=1000 / excitatory, delay=_DELAYS, **options
+        )
+
+    return build
+
+
+def _vogels_abbott(kind: str, size: int) -> Callable[..., sim.Network]:
+    return lambda **options: sim.models.vogels_abbott(kind, size, delay=_DELAYS, **options)
+
+
+NETWORKS = (
+    NetworkCase("microcircuit-0.03", "microcircuit, scale 0.03", _microcircuit(0.03), 100.0, 500.0, 50.0, True),
+    NetworkCase("microcircuit-0.1", "microcircuit, scale 0.1", _microcircuit(0.1), 100.0, 500.0, 0.0, True),
+    NetworkCase("microcircuit-0.3", "microcircuit, scale 0.3", _microcircuit(0.3), 100.0, 500.0, large=True),
+    NetworkCase("microcircuit-1", "microcircuit, full scale", _microcircuit(1.0), 100.0, 2000.0, large=True),
+    NetworkCase(
+        "microcircuit-1-poisson",
+        "microcircuit, full scale, Poisson",
+        _microcircuit(1.0, "poisson"),
+        *(100.0, 2000.0),
+        large=True,
+    ),
+    NetworkCase("brunel-12500", "Brunel, AI, 12,500 neurons", _brunel(10000), 100.0, 200.0, 0.0, True),
+    NetworkCase("brunel-25000", "Brunel, AI, 25,000 neurons", _brunel(20000), 100.0, 200.0, large=True),
+    NetworkCase("cuba-4000", "Vogels-Abbott, CUBA, 4,000", _vogels_abbott("cuba", 4000), 100.0, 1000.0, 50.0, True),
+    NetworkCase("cuba-16000", "Vogels-Abbott, CUBA, 16,000", _vogels_abbott("cuba", 16000), 100.0, 500.0, 50.0, True),
+    NetworkCase("cuba-64000", "Vogels-Abbott, CUBA, 64,000", _vogels_abbott("cuba", 64000), 100.0, 200.0, large=True),
+    NetworkCase("coba-4000", "Vogels-Abbott, COBA, 4,000", _vogels_abbott("coba", 4000), 100.0, 1000.0),
+    NetworkCase("coba-16000", "Vogels-Abbott, COBA, 16,000", _vogels_abbott("coba", 16000), 100.0, 500.0),
+)

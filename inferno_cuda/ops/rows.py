@@ -1,0 +1,194 @@
+"""Synapses of a large sparse network, kept as rows: what a spike sends lies side by side, sorted by delay."""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import torch
+
+from .. import reference
+from .common import shape_text
+
+MAX_SLOTS = 65536  # of a partition: they are kept in 2 bytes
+PARTS = ("segments", "delay", "begin", "slot", "weight")
+
+
+class Synapses(NamedTuple):
+    """Synapses as arrays of one length: int32 ``source``, ``target`` and ``delay`` in steps, float64 ``weight``."""
+
+    source: torch.Tensor
+    target: torch.Tensor
+    delay: torch.Tensor
+    weight: torch.Tensor
+
+
+def partition(neurons: int, ports: int = 1, threads: int | None = None) -> torch.Tensor:
+    """Ranges of targets that threads own: int64 ``[P + 1]``, where each of P begins and the last ends.
+
+    Args:
+        neurons: how many there are.
+        ports: 1 or 2, the most of any neuron.
+        threads: as many ranges, or more where 65,536 slots would not hold one; None: torch's number of threads.
+    """
+    check_ports(ports, neurons)
+    threads = torch.get_num_threads() if threads is None else threads
+    if threads < 1:
+        raise ValueError(f"threads was {threads}; it must be at least 1")
+    smallest = -(-neurons * int(ports) // MAX_SLOTS)
+    count = max(1, min(threads, neurons), smallest)
+    while neurons > 0 and max(_sizes(neurons, count)) * ports > MAX_SLOTS:
+        count += 1
+    return torch.tensor([neurons * p // count for p in range(count + 1)])
+
+
+def _sizes(neurons: int, count: int) -> list[int]:
+    return [neurons * (p + 1) // count - neurons * p // count for p in range(count)]
+
+
+def check_ports(ports, neurons: int) -> None:
+    if isinstance(ports, torch.Tensor):
+        if ports.dtype != torch.uint8 or ports.shape != (neurons,):
+            text = f"{ports.dtype} of shape {shape_text(ports.shape)}"
+            raise ValueError(f"ports was {text}; it must be 1, 2 or uint8 of shape ({neurons},)")
+        if neurons and not bool(((ports == 1) | (ports == 2)).all()):
+            raise ValueError("ports had values other than 1 and 2")
+    elif ports not in (1, 2):
+        raise ValueError(f"ports was {ports!r}; it must be 1, 2 or a uint8 tensor of one value per neuron")
+
+
+def check_bounds(bounds: torch.Tensor, neurons: int, ports: int) -> torch.Tensor:
+    if bounds.dtype != torch.int64 or bounds.ndim != 1 or len(bounds) < 2:
+        raise ValueError(f"bounds was {bounds.dtype} of shape {shape_text(bounds.shape)}; it must be int64 [P + 1]")
+    numbers = bounds.tolist()
+    ordered = all(a <= b for a, b in itertools.pairwise(numbers))
+    if numbers[0] != 0 or numbers[-1] != neurons or not ordered:
+        raise ValueError(f"bounds was {numbers}; it must ascend from 0 to the number of neurons, {neurons}")
+    widest = max(b - a for a, b in itertools.pairwise(numbers))
+    if widest * ports > MAX_SLOTS:
+        raise ValueError(f"bounds had a range of {widest} neurons; with {ports} ports at most {MAX_SLOTS // ports} fit")
+    return bounds.cpu()
+
+
+class Rows:
+    """The synapses of a network, ready to be simulated; made by :class:`RowsBuilder`, :func:`rows` or from tensors.
+
+    Attributes:
+        neurons: how many sources and targets there are.
+        bounds: int64 ``[P + 1]``, the ranges of targets.
+        ports: uint8 ``[neurons]``, 2 where negative weights are summed apart.
+        wide: whether weights are kept as float64, otherwise as int32 multiples of the quantum.
+        quantum: a power of two of which all weights are multiples, so that their sums are exact.
+        min_delay: the shortest delay, steps; 1 where there are no synapses.
+        max_delay: the longest delay, steps; 1 where there are no synapses.
+        count: number of synapses.
+        nbytes: bytes of all tensors.
+    """
+
+    def __init__(self, tensors: dict[str, torch.Tensor]):
+        self._tensors = tensors
+        self.bounds, self.ports = tensors["bounds"], tensors["ports"]
+        self.neurons = len(self.ports)
+        self.quantum = float(tensors["quantum"])
+        self.parts = [tuple(tensors[f"{name}.{p}"] for name in PARTS) for p in range(len(self.bounds) - 1)]
+        self.wide = self.parts[0][4].dtype == torch.float64
+        self.count = sum(len(part[3]) for part in self.parts)
+        extremes = [(int(d.min()), int(d.max())) for d in (part[1].int() & 0xFFFF for part in self.parts) if len(d)]
+        self.min_delay = min((low for low, _ in extremes), default=1)
+        self.max_delay = max((high for _, high in extremes), default=1)
+        self.nbytes = sum(tensor.nbytes for tensor in tensors.values())
+
+    @property
+    def device(self) -> torch.device:
+        return self.parts[0][3].device
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All tensors by name; :meth:`from_tensors` takes them back."""
+        return dict(self._tensors)
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> Rows:
+        """Rows from what :meth:`tensors` gave.
+
+        Raises:
+            ValueError: tensors are missing, or do not fit each other.
+        """
+        for name in ("bounds", "ports", "quantum"):
+            if name not in tensors:
+                raise ValueError(f"tensors had no {name!r}")
+        bounds = tensors["bounds"].cpu()
+        check_bounds(bounds, len(tensors["ports"]), 1)
+        missing = [f"{name}.{p}" for p in range(len(bounds) - 1) for name in PARTS if f"{name}.{p}" not in tensors]
+        if missing:
+            raise ValueError(f"tensors had no {missing[0]!r}")
+        for p in range(len(bounds) - 1):
+            _check_part(p, *(tensors[f"{name}.{p}"] for name in PARTS), len(tensors["ports"]))
+        return cls({**tensors, "bounds": bounds})
+
+    def to(self, device: torch.device | str) -> Rows:
+        """The same rows on a device; these, if they are there."""
+        if torch.device(device) == self.device:
+            return self
+        kept = ("bounds", "quantum")
+        return Rows({name: t if name in kept else t.to(device) for name, t in self._tensors.items()})
+
+    def out_degrees(self) -> torch.Tensor:
+        """How many synapses each neuron sends its spikes through, int64 ``[neurons]``."""
+        total = torch.zeros(self.neurons, dtype=torch.int64, device=self.device)
+        for segments, _, begin, _, _ in self.parts:
+            total += begin.long()[segments.long()].diff()
+        return total
+
+    def synapses(self, sources: tuple[int, int] | None = None, targets: tuple[int, int] | None = None) -> Synapses:
+        """The synapses between two ranges ``(begin, end)`` of neurons; None: all.
+
+        Sorted by source, target, delay, and then in the order of their creation.
+        """
+        sources, targets = sources or (0, self.neurons), targets or (0, self.neurons)
+        columns = []
+        for p, part in enumerate(self.parts):
+            if int(self.bounds[p + 1]) <= targets[0] or int(self.bounds[p]) >= targets[1]:
+                continue
+            found = reference.rows_synapses(self.bounds, p, *_only(sources, *part), self.quantum)
+            keep = (found[1] >= targets[0]) & (found[1] < targets[1])
+            columns.append([column[keep] for column in found])
+        if not columns:
+            like = {"device": self.device}
+            empty = [torch.zeros(0, dtype=torch.int32, **like) for _ in range(3)]
+            return Synapses(*empty, torch.zeros(0, dtype=torch.float64, **like))
+        source, target, delay, weight = (torch.cat(column) for column in zip(*columns, strict=True))
+        # within a source and a target, memory is in the order of delays and of creation
+        order = torch.argsort(source.long() * self.neurons + target, stable=True)
+        return Synapses(source[order], target[order], delay[order], weight[order])
+
+    def __repr__(self) -> str:
+        kept = "float64" if self.wide else f"int32 multiples of {self.quantum:g}"
+        each = self.nbytes / self.count if self.count else 0.0
+        return (
+            f"Rows({self.count:,} synapses between {self.neurons:,} neurons, weights: {kept}, "
+            f"delays of {self.min_delay} to {self.max_delay} steps, {self.nbytes:,} bytes, {each:.1f} each)"
+        )
+
+
+def _only(sources, segments, delay, begin, slot, weight):
+    """A partition without the segments of other sources."""
+    low, high = sources
+    segments = segments.clone()
+    first, last = int(segments[low]), int(segments[high])
+    segments = segments.clamp(first, last) - first
+    begin = begin[first : last + 1]
+    span = slice(int(begin[0]), int(begin[-1])) if len(begin) else slice(0, 0)
+    return segments, delay[first:last], begin - span.start, slot[span], weight[span]
+
+
+def _check_part(p, segments, delay, begin, slot, weight, neurons):
+    kinds = (torch.int32, torch.int16, torch.int32, torch.int16)
+    for name, tensor, kind in zip(PARTS, (segments, delay, begin, slot), kinds, strict=False):
+        if tensor.dtype != kind or tensor.ndim != 1:
+            text = f"{tensor.dtype} of shape {shape_text(tensor.shape)}"
+            raise ValueError(f"{name}.{p} was {text}; it must be {kind} with one dimension")
+    if weight.dtype not in (torch.int32, torch.float64):
+        raise ValueError(f"weight.{p} was {weight.dtype}; it must be torch.int32 or torch.float64")
+    fits = len(segments) == neurons + 1 and len(begin) == len(delay) + 1 and slot.shape == weight.shape
+    if not fits or int(segments[-1]) != len(delay) or int(begin[-1]) != len(slot):
+        raise ValueError(f"tensors of partition {p} did not fit each other")

@@ -1,0 +1,294 @@
+"""Building the rows of a large sparse network, a chunk of synapses at a time."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import torch
+
+from .. import reference
+from .backend import runs_native
+from .common import shape_text
+from .native import status
+from .rows import PARTS, Rows, check_bounds, check_ports, partition
+
+MAX_DELAY = 65535  # steps
+_NARROW_LIMIT, _WIDE_LIMIT = 2.0**31 - 1, 2.0**53
+_COARSEST = 2.0**-16  # of the mean weight: what a quantum may be before weights are kept in 8 bytes
+
+if status.loaded:
+    _raw_count = torch.ops.inferno_cuda.rows_count_.default
+    _raw_fill = torch.ops.inferno_cuda.rows_fill_.default
+    _raw_sort = torch.ops.inferno_cuda.rows_sort_.default
+    _raw_large_pages = torch.ops.inferno_cuda.large_pages_.default
+
+
+def available_memory() -> int | None:
+    """Bytes that can be had without swapping, or None where the system does not say."""
+    try:
+        with open("/proc/meminfo") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    names = ("SC_AVPHYS_PAGES", "SC_PAGE_SIZE")
+    return math.prod(map(os.sysconf, names)) if set(names) <= set(os.sysconf_names) else None
+
+
+def _check_range(name: str, numbers: torch.Tensor, low: int, high: int, unit: str) -> None:
+    if len(numbers):
+        least, most = map(int, torch.aminmax(numbers))
+        if least < low or most > high:
+            raise ValueError(f"{name} was {least} to {most}{unit}; it must be {low} to {high}")
+
+
+def _check_weight(weight, like: torch.Tensor) -> torch.Tensor | float:
+    if not isinstance(weight, torch.Tensor):
+        weight = float(weight)
+        if not math.isfinite(weight):
+            raise ValueError(f"weight was {weight}; it must be finite")
+        return weight
+    if weight.dtype not in (torch.float32, torch.float64) or weight.shape != like.shape:
+        text = f"{weight.dtype} of shape {shape_text(weight.shape)}"
+        raise TypeError(f"weight was {text}; it must be a number, or float32 or float64 of shape ({len(like)},)")
+    if len(weight) and not all(map(math.isfinite, torch.aminmax(weight))):
+        raise ValueError("weight had values that are not finite")
+    return weight
+
+
+class RowsBuilder:
+    """Makes :class:`Rows` of synapses that come in chunks, twice: to be counted, and to be put in their places.
+
+    Beside the final tensors there are only one or two bytes a synapse for its delay, and one chunk. A chunk of about a
+    million synapses keeps all threads busy.
+
+    Args:
+        neurons: sources and targets are ``0..neurons - 1``.
+        bounds: the ranges of targets, see :func:`partition`.
+        ports: 1; 2 where negative weights are to be summed apart; or uint8 ``[neurons]`` of these.
+        max_delay: the largest delay, in steps.
+        wide: whether weights are kept as float64 and not as int32 multiples of the quantum; None: for float64, and
+            where the quantum would be more than 2^-16 of the mean weight.
+        dtype: of the state that is going to be simulated.
+
+    Raises:
+        ValueError, TypeError: an argument is out of its range.
+
+    Example:
+        >>> import torch
+        >>> from inferno_cuda import ops
+        >>> builder = ops.RowsBuilder(3, ops.partition(3), max_delay=4)
+        >>> source, target = torch.tensor([0, 0], dtype=torch.int32), torch.tensor([1, 2], dtype=torch.int32)
+        >>> builder.count(source, target, weight=0.5)
+        >>> builder.allocate()
+        >>> builder.fill(source, target, torch.tensor([4, 1]), 0.5)
+        >>> builder.finish().synapses().delay
+        tensor([4, 1], dtype=torch.int32)
+    """
+
+    def __init__(self, neurons, bounds, ports=1, max_delay=1, wide=None, dtype=torch.float32):
+        check_ports(ports, neurons)
+        if not 1 <= max_delay <= MAX_DELAY:
+            raise ValueError(f"max_delay was {max_delay}; it must be 1 to {MAX_DELAY} steps")
+        if dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"dtype was {dtype}; it must be torch.float32 or torch.float64")
+        if not isinstance(ports, torch.Tensor):
+            ports = torch.full((neurons,), ports, dtype=torch.uint8)
+        most = int(ports.max()) if neurons else 1
+        self.neurons, self.ports, self.max_delay = neurons, ports.cpu().contiguous(), max_delay
+        self.bounds = check_bounds(bounds, neurons, most)
+        self.wide = dtype == torch.float64 if wide is None else bool(wide)
+        self._may_widen = wide is None
+        parts = len(self.bounds) - 1
+        self._counts = torch.zeros(parts, neurons, dtype=torch.int64)
+        self._load = torch.zeros(2, neurons, dtype=torch.float64)
+        self._degree = torch.zeros(neurons, dtype=torch.int32)
+        self._nonzero = 0
+        self._slots = self._cursor = self._total = None
+        self._quantum = 1.0
+        self._filled = 0
+
+    @property
+    def synapses(self) -> int:
+        """Number of synapses that were counted."""
+        return int(self._counts.sum())
+
+    @property
+    def bytes(self) -> int:
+        """About as many bytes as the rows will take, exact but for segments, of which there may be fewer."""
+        count = self.synapses
+        segments = min(count, int(torch.clamp(self._counts, max=self.max_delay).sum()))
+        return count * (10 if self.wide else 6) + segments * 6 + self._counts.numel() * 4 + self.neurons
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most bytes that building takes, without chunks."""
+        delays = self.synapses * (1 if self.max_delay < 256 else 2)
+        return self.bytes + delays + self._counts.nbytes * 2 + self._load.nbytes * 2 + self._degree.nbytes
+
+    def _check_ends(self, source, target):
+        for name, ends in (("source", source), ("target", target)):
+            if ends.dtype != torch.int32 or ends.ndim != 1 or not ends.is_cpu:
+                text = f"{ends.dtype} of shape {shape_text(ends.shape)} on {ends.device}"
+                raise TypeError(f"{name} was {text}; it must be int32 with one dimension, on the CPU")
+        if source.shape != target.shape:
+            raise ValueError(f"target had {len(target)} elements; source has {len(source)}")
+        for name, ends in (("source", source), ("target", target)):
+            _check_range(name, ends, 0, self.neurons - 1, "")
+
+    def count(self, source: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | float) -> None:
+        """First pass: counts a chunk.
+
+        Args:
+            source, target: int32 ``[n]``.
+            weight: float32 or float64 ``[n]``, or a number that no weight of the chunk exceeds in magnitude, so that
+                weights need not be drawn twice.
+
+        Raises:
+            TypeError, ValueError: wrong dtypes, shapes or numbers of neurons; nothing was counted then.
+            RuntimeError: :meth:`allocate` was called before.
+        """
+        if self._slots is not None:
+            raise RuntimeError("count: the synapses were allocated already; count all of them before")
+        self._check_ends(source, target)
+        weight = _check_weight(weight, source)
+        bound, tensor = (0.0, weight) if isinstance(weight, torch.Tensor) else (abs(weight), None)
+        self._nonzero += int(weight.count_nonzero()) if tensor is not None else len(source) * (weight != 0)
+        count = _raw_count if runs_native(self._counts, "rows") else reference.rows_count_
+        chunk = source.contiguous(), target.contiguous(), None if tensor is None else tensor.contiguous(), bound
+        count(*chunk, self.bounds, self.ports, self._counts, self._load, self._degree)
+
+    def _choose_quantum(self) -> float:
+        limit = _WIDE_LIMIT if self.wide else _NARROW_LIMIT
+        # rounding may add half a quantum for each synapse
+        room = limit - self._degree.double() / 2
+        needed = float((self._load / room).max()) if self.neurons else 0.0
+        if needed == 0:
+            return 1.0
+        fraction, exponent = math.frexp(needed)
+        return math.ldexp(1.0, exponent - 1 if fraction == 0.5 else exponent)
+
+    def allocate(self, limit: int | None = None) -> None:
+        """Ends the first pass: chooses the quantum and takes the memory.
+
+        Args:
+            limit: bytes that may be taken; None: what the system has to give.
+
+        Raises:
+            MemoryError: it is not enough, and how much is; nothing was taken then.
+            ValueError: a range of targets has more than 2^31 - 1 synapses.
+        """
+        if self._slots is not None:
+            raise RuntimeError("allocate: was called already")
+        self._quantum = self._choose_quantum()
+        mean = float(self._load.sum()) / self._nonzero if self._nonzero else 0.0
+        if not self.wide and self._may_widen and self._quantum > _COARSEST * mean > 0:
+            self.wide = True
+            self._quantum = self._choose_quantum()
+        limit = available_memory() if limit is None else limit
+        if limit is not None and self.peak_bytes > limit:
+            raise MemoryError(
+                f"{self.synapses:,} synapses need {self.peak_bytes:,} bytes while they are built, {self.bytes:,} "
+                f"afterwards; {limit:,} are available"
+            )
+        sizes = self._counts.sum(1)
+        if int(sizes.max()) >= 2**31:
+            p = int(sizes.argmax())
+            raise ValueError(f"bounds: range {p} has {int(sizes[p]):,} synapses; make more ranges, of less than 2^31")
+        weight = torch.float64 if self.wide else torch.int32
+        delay = torch.uint8 if self.max_delay < 256 else torch.int16
+        self._slots, self._delays, self._weights = (
+            [torch.empty(size, dtype=dtype) for size in sizes.tolist()] for dtype in (torch.int16, delay, weight)
+        )
+        if runs_native(self._counts, "rows"):
+            for memory in (*self._slots, *self._delays, *self._weights):
+                _raw_large_pages(memory)
+        ends = torch.cumsum(self._counts, 1)
+        self._first = torch.cat([torch.zeros(len(ends), 1, dtype=torch.int64), ends], 1)
+        self._cursor = self._first[:, :-1].clone(memory_format=torch.contiguous_format)
+        self._total = torch.zeros(2, self.neurons, dtype=torch.float64 if self.wide else torch.int64)
+
+    def fill(self, source, target, delay, weight) -> None:
+        """Second pass: the same chunks in the same order, now with delays and weights.
+
+        Args:
+            source, target: int32 ``[n]``.
+            delay: int16 or int32 ``[n]``, 1 to max_delay steps.
+            weight: float32 or float64 ``[n]``, or a number.
+
+        Raises:
+            TypeError, ValueError: wrong dtypes, shapes or values; nothing was written then.
+            RuntimeError: :meth:`allocate` was not called yet, or there are more synapses than were counted.
+        """
+        if self._slots is None:
+            raise RuntimeError("fill: no memory was taken yet; call allocate() after all chunks were counted")
+        self._check_ends(source, target)
+        weight = _check_weight(weight, source)
+        if delay.dtype not in (torch.int16, torch.int32, torch.int64) or delay.shape != source.shape:
+            text = f"{delay.dtype} of shape {shape_text(delay.shape)}"
+            raise TypeError(f"delay was {text}; it must be int16 or int32 of shape ({len(source)},)")
+        _check_range("delay", delay, 1, self.max_delay, " steps")
+        if self._filled + len(source) > self.synapses:
+            raise RuntimeError(f"fill: more synapses than the {self.synapses:,} that were counted")
+        where = self.bounds, self.ports, self._cursor, self._total, self._slots, self._delays, self._weights
+        ends = source.contiguous(), target.contiguous(), delay.to(torch.int32).contiguous()
+        if runs_native(self._counts, "rows"):
+            each = isinstance(weight, torch.Tensor)
+            values = (weight.contiguous(), 0.0) if each else (None, weight)
+            _raw_fill(*ends, *values, self._quantum, *where)
+        else:
+            reference.rows_fill_(*ends, torch.as_tensor(weight).expand(len(source)), self._quantum, *where)
+        self._filled += len(source)
+
+    def finish(self) -> Rows:
+        """Sorts by delay; the builder is used up.
+
+        Raises:
+            RuntimeError: chunks differ from those that were counted, or weights exceed what was said of them.
+        """
+        if self._slots is None or self._filled != self.synapses:
+            raise RuntimeError(f"finish: {self._filled:,} synapses were filled in of {self.synapses:,} counted")
+        if not torch.equal(self._cursor, self._first[:, 1:]):
+            raise RuntimeError("finish: the chunks of the second pass were not those that were counted")
+        most = float(self._total.max()) if self.neurons else 0.0
+        limit = _WIDE_LIMIT * self._quantum if self.wide else _NARROW_LIMIT
+        if most > limit:
+            raise RuntimeError("finish: weights were larger than count() was told; sums of them might overflow")
+        tensors = {"bounds": self.bounds, "ports": self.ports}
+        tensors["quantum"] = torch.tensor(self._quantum, dtype=torch.float64)
+        for p in range(len(self._slots)):
+            slot, delay, weight = self._slots[p], self._delays[p], self._weights[p]
+            self._slots[p] = self._delays[p] = self._weights[p] = None
+            if runs_native(slot, "rows"):
+                segments = _raw_sort(self._first[p], slot, delay, weight, self.max_delay)
+            else:
+                segments = reference.rows_sort_(self._first[p], slot, delay, weight)
+            part = (*segments, slot, weight)
+            tensors |= {f"{name}.{p}": tensor for name, tensor in zip(PARTS, part, strict=True)}
+        self._filled = -1
+        return Rows(tensors)
+
+
+def rows(
+    source: torch.Tensor,
+    target: torch.Tensor,
+    delay: torch.Tensor,
+    weight: torch.Tensor | float,
+    *,
+    neurons: int,
+    ports: int | torch.Tensor = 1,
+    bounds: torch.Tensor | None = None,
+    wide: bool | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Rows:
+    """:class:`Rows` of explicit synapses: int32 ends, delays in steps, weights."""
+    most = int(ports.max()) if isinstance(ports, torch.Tensor) and neurons else ports
+    bounds = partition(neurons, most) if bounds is None else bounds
+    longest = int(delay.max()) if len(delay) else 1
+    builder = RowsBuilder(neurons, bounds, ports, max(longest, 1), wide, dtype)
+    builder.count(source, target, weight)
+    builder.allocate()
+    builder.fill(source, target, delay, weight)
+    return builder.finish()

@@ -1,0 +1,155 @@
+"""From projections to rows of synapses: in two passes, a chunk at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from tqdm import tqdm
+
+from .. import ops
+from ..neural.sequence._interrupt import Interrupt
+from ._projection import CHUNK, Projection
+from .distributions import Distribution
+
+if TYPE_CHECKING:
+    from .network import Network
+
+LONGEST_DELAY = 2**15 - 1  # steps
+_CHUNK_BYTES = 100 * CHUNK  # what the arrays of a chunk take, from random numbers to weights
+
+
+class Memory(NamedTuple):
+    """What a network takes, in bytes; made by :meth:`Network.memory_needed`.
+
+    Attributes:
+        neurons: how many there are.
+        synapses: how many there are; an expectation where a rule leaves it to chance.
+        rows: bytes of the synapses while the network runs.
+        state: bytes of the neurons' state.
+        building: the most bytes that are needed at one time, while the network is built.
+    """
+
+    neurons: int
+    synapses: int
+    rows: int
+    state: int
+    building: int
+
+    def __str__(self) -> str:
+        each = f" ({self.rows / self.synapses:.1f} each)" if self.synapses else ""
+        return (
+            f"{self.neurons:,} neurons take {size_text(self.state)}, {self.synapses:,} synapses "
+            f"{size_text(self.rows)}{each}; "
+            f"building needs {size_text(self.building)}"
+        )
+
+
+def size_text(size: float) -> str:
+    """Bytes for people."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+        size /= 1024
+    raise AssertionError
+
+
+def estimate(network: Network) -> Memory:
+    """Without drawing a synapse. Segments, of which there is one for each delay of a neuron, are an estimate.
+
+    Of a network that is built, synapses and their bytes are known.
+    """
+    ports = network._run.ports()
+    parts = len(ops.partition(network.size, int(ports.max()) if len(ports) else 1, network.threads)) - 1
+    synapses = segments = 0.0
+    for projection in network.projections:
+        synapses += projection.expected
+        segments += _segments(projection, parts)
+    wide = network.dtype == torch.float64
+    rows = int(synapses * (10 if wide else 6) + segments * 6 + parts * 4 * network.size + 9 * network.size)
+    state = network.trials * network.size * (4 * network.dtype.itemsize + 2 + 8)
+    if network._run.rows is not None:
+        synapses, rows = network._run.rows.count, network._run.rows.nbytes
+    building = rows + 2 * int(synapses) + (16 * parts + 40) * network.size + _CHUNK_BYTES
+    return Memory(network.size, int(synapses), rows, state, building + state)
+
+
+def _segments(projection: Projection, parts: int) -> float:
+    """Expected number of different delays, over the neurons of the source and the partitions."""
+    sources = len(projection.source)
+    each = projection.expected / max(sources, 1) / parts
+    delay, dt = projection._delay, projection.source.network.dt
+    if isinstance(delay, Distribution):
+        given = delay._parameters()
+        spread = {"constant": 0.0, "uniform": 0.0, "normal": 3.5 * given.get("std", 0)}.get(delay.kind, math.inf)
+        if delay.kind == "uniform":
+            spread = given["high"] - given["low"]
+        delays = 1 + spread / dt
+    else:
+        delays = 1 + float(delay.max() - delay.min()) / dt if delay.numel() else 1.0
+    if math.isinf(delays):
+        return sources * parts * each
+    return sources * parts * delays * -math.expm1(-each / delays)
+
+
+def refuse_what_does_not_fit(network: Network) -> None:
+    """Before anything is drawn or allocated.
+
+    Raises:
+        MemoryError: says how much is needed, and how much there is.
+    """
+    available = ops.available_memory()
+    needed = estimate(network)
+    if available is not None and needed.building > available:
+        raise MemoryError(
+            f"the network does not fit: {needed}, and {size_text(available)} are available. "
+            "Fewer neurons or synapses, or dtype=torch.float32 instead of float64, take less"
+        )
+
+
+def build(network: Network, progress: bool) -> ops.Rows:
+    """Draws all synapses twice: to count them, and to put them where they belong.
+
+    Raises:
+        MemoryError: if it will not fit.
+        ValueError: if a delay is too long.
+        KeyboardInterrupt: on Ctrl-C, between two chunks; nothing has changed then.
+    """
+    refuse_what_does_not_fit(network)
+    ports = network._run.ports()
+    longest = max((projection._longest() for projection in network.projections), default=1)
+    if longest > LONGEST_DELAY:
+        raise ValueError(f"a delay of {longest} steps was drawn, the longest one is {LONGEST_DELAY} steps")
+    bounds = ops.partition(network.size, int(ports.max()) if len(ports) else 1, network.threads)
+    builder = ops.RowsBuilder(network.size, bounds, ports, longest, dtype=network.dtype)
+    total = 2 * sum(projection._draws for projection in network.projections)
+    with Interrupt() as interrupt, _bar(total, progress) as bar:
+        for projection, part in _chunks(network, interrupt, bar):
+            bound = projection._weight_bound()
+            weights = projection._weights(part) if math.isinf(bound) else bound
+            builder.count(*projection._placed(part), weights)
+        builder.allocate()
+        for projection, part in _chunks(network, interrupt, bar):
+            delays, weights = projection._delays(part), projection._weights(part)
+            builder.fill(*projection._placed(part), delays, weights)
+        rows = builder.finish()
+    return rows.to(network.device)
+
+
+def _chunks(network: Network, interrupt: Interrupt, bar) -> Iterator:
+    for projection in network.projections:
+        left = projection._draws
+        for part in projection._parts():
+            interrupt.check()
+            yield projection, part
+            if bar is not None:
+                bar.update(min(CHUNK, left))
+            left -= CHUNK
+
+
+def _bar(total: int, progress: bool):
+    options = {"desc": "building", "unit": " synapses", "unit_scale": True, "leave": False}
+    return tqdm(total=total, **options) if progress else contextlib.nullcontext()

@@ -1,0 +1,89 @@
+"""Small networks that exercise everything at once, and ways to run them."""
+
+import torch
+
+import inferno_cuda
+from inferno_cuda import ops
+
+DT = 0.1
+STREAM = 1 << 31
+SIZE = 200
+
+
+def synapses(seed, neurons, count, max_delay, min_delay=1, dtype=torch.float32):
+    """Random source, target, delay, weight."""
+    rng = torch.Generator().manual_seed(seed)
+    ends = torch.randint(0, max(neurons, 1), (2, count), dtype=torch.int32, generator=rng)
+    delay = torch.randint(min_delay, max_delay + 1, (count,), dtype=torch.int32, generator=rng)
+    weight = (torch.randn(count, generator=rng, dtype=torch.float64) * 20 + 10).to(dtype)
+    return ends[0], ends[1], delay, weight
+
+
+def mixed_rows(parts=1, dtype=torch.float32, min_delay=1, wide=None):
+    """Rows of the network of :func:`mixed_populations`."""
+    ports = torch.ones(SIZE, dtype=torch.uint8)
+    ports[100:] = 2
+    bounds = ops.partition(SIZE, 2, parts)
+    given = synapses(1, SIZE, 20_000, 30, min_delay, dtype)
+    return ops.rows(*given, neurons=SIZE, ports=ports, bounds=bounds, wide=wide, dtype=dtype)
+
+
+def mixed_populations(dtype=torch.float32):
+    """Every model, numbers of neurons that fill no block, parameters that differ between neurons, all stimuli."""
+    make = {"dt": DT, "dtype": dtype}
+    each = torch.linspace(350, 450, 47, dtype=torch.float64)
+    table = ops.poisson_table(0.7)
+    sources = (ops.RandomSpikes(ops.poisson_table(0.05), STREAM + 8),)
+    driven = (ops.PoissonDrive(table, 20.0, STREAM), ops.NoiseCurrent(0.0, 100.0, 3, STREAM + 10))
+    noisy = (ops.NoiseCurrent(10.0, 200.0, 10, STREAM + 2),)
+    inhibited = (ops.PoissonDrive(table, -20.0, STREAM + 6, 1),)
+    return [
+        ops.spiking_population("generator", 0, 10, stimuli=sources, **make),
+        ops.spiking_population("iaf_psc_exp", 10, 53, current=400.0, stimuli=driven, **make),
+        ops.spiking_population("iaf_psc_alpha", 53, 80, current=400.0, t_ref=0.0, **make),
+        ops.spiking_population("iaf_psc_delta", 80, 100, current=400.0, V_min=-75.0, **make),
+        ops.spiking_population("iaf_cond_exp", 100, 147, current=each, V_th=each / 100 - 60, **make),
+        ops.spiking_population("iaf_psc_alpha", 147, 180, current=400.0, tau_syn_in=3.0, stimuli=noisy, **make),
+        ops.spiking_population("iaf_psc_exp", 180, SIZE, current=400.0, tau_syn_in=3.0, stimuli=inhibited, **make),
+    ]
+
+
+def run_mixed(rows, dtype=torch.float32, trials=2, threads=1, chunks=(120,)):
+    """Spikes, probed values, state and counts after runs of the given numbers of steps."""
+    populations = mixed_populations(dtype)
+    state = ops.SimulationState.zeros(populations, trials=trials, dtype=dtype)
+    counts = torch.zeros(trials, SIZE, dtype=torch.int64)
+    given = torch.tensor([[5, 3, -1], [5, 3, 0], [7, 4, trials - 1]])
+    spikes, probed = [], []
+    for steps in chunks:
+        options = {"seed": 2**63 + 5, "counts": counts, "threads": threads, "given": given}
+        probe = ops.Probe(torch.tensor([120, 15, 160, 90, 190]), 7)
+        start = torch.tensor([state.step, 0, 0], dtype=torch.int32)
+        out = ops.simulate(rows, populations, state, steps, record=True, probe=probe, **options)
+        spikes.append(out.spikes + start)
+        probed.append(out.probed)
+        given = None
+    return torch.cat(spikes), torch.cat(probed), state, counts
+
+
+def assert_runs_equal(run, expected):
+    for mine, other in zip(run[:2] + run[3:], expected[:2] + expected[3:], strict=True):
+        assert torch.equal(mine, other)
+    state, wanted = run[2], expected[2]
+    assert torch.equal(state.values, wanted.values)
+    assert torch.equal(state.refrac, wanted.refrac)
+    assert torch.equal(state.flight, wanted.flight)
+    assert state.step == wanted.step
+
+
+def summing_network(source, target, delay, weight, neurons, generators, parts, backend):
+    """Neurons whose voltage is the sum of all weights that arrived at them; those from 0 on are generators."""
+    with inferno_cuda.backend(backend):
+        bounds = ops.partition(neurons, 1, parts)
+        rows = ops.rows(source, target, delay, weight, neurons=neurons, bounds=bounds, dtype=torch.float64)
+    lasting = {"tau_m": 1e300, "V_th": 1e9, "C_m": 1.0}
+    populations = [
+        ops.spiking_population("generator", 0, generators, dt=DT, dtype=torch.float64),
+        ops.spiking_population("iaf_psc_delta", generators, neurons, dt=DT, dtype=torch.float64, **lasting),
+    ]
+    return rows, populations

@@ -1,0 +1,270 @@
+"""Networks of inferno_cuda.sim: populations, parameters, running, progress, interruptions."""
+
+import signal
+
+import numpy as np
+import pytest
+import torch
+from sim_cases import small, spikes
+
+import inferno_cuda
+from inferno_cuda import ops, sim
+
+
+def test_a_neuron_fires_as_its_equation_says(backend):
+    net = sim.Network(dtype=torch.float64)
+    neurons = net.population(2, "iaf_psc_exp", I_e=[500.0, 400.0], t_ref=3.0)
+    recorder, voltage = net.record_spikes(), net.record_voltage(neurons, every=1.0)
+    net.run(60.0)
+    # V(t) = E_L + R I (1 - exp(-t / tau)): the first step at whose end V >= V_th
+    resistance, tau = 10.0 / 250.0, 10.0
+    for k, current in enumerate((500.0, 400.0)):
+        first = int(np.ceil(-tau * np.log(1 - 15.0 / (resistance * current)) / 0.1))
+        period = first + 30  # as long as from rest, behind 3 ms of refractoriness
+        expected = [first + n * period for n in range(10) if first + n * period <= 600]
+        assert recorder.steps[recorder.neurons == k].tolist() == expected
+    assert voltage.times.tolist() == [float(t) for t in range(1, 61)]
+    exact = -70.0 + resistance * 500.0 * (1 - np.exp(-1.0 / tau))
+    assert voltage.values.shape == (60, 1, 2)
+    assert voltage.values[0, 0, 0].item() == pytest.approx(exact, abs=1e-9)
+    assert net.time == 60.0 and net.rates == {"iaf_psc_exp_0": pytest.approx(recorder.neurons.numel() / 2 / 0.06)}
+
+
+def test_a_spike_arrives_after_its_delay(backend):
+    """A spike at time t with delay d changes the potential of a delta neuron at t + d."""
+    net = sim.Network(dtype=torch.float64)
+    source = net.spike_source(3, [1.0, 1.0, 1.0], [0, 1, 2])
+    target = net.population(3, "iaf_psc_delta", E_L=0.0, V_th=10.0, V_reset=-1.0, tau_m=1e9)
+    net.connect(source, target, "one_to_one", weight=2.0, delay=[0.1, 0.5, 2.0])
+    voltage = net.record_voltage(target)
+    net.run(5.0)
+    moved = (voltage.values[:, 0] > 1.0).double().argmax(0)
+    assert voltage.times[moved].tolist() == pytest.approx([1.1, 1.5, 3.0])
+
+
+def test_the_same_seed_gives_the_same_spikes_in_any_chunks_and_threads(backend):
+    found = []
+    for threads, parts in ((1, [10.0]), (2, [3.0, 0.1, 6.9]), (4, [10.0])):
+        net = small(threads=threads)
+        recorder = net.record_spikes()
+        for duration in parts:
+            net.run(duration)
+        found.append(spikes(recorder))
+    assert len(found[0]) > 20
+    assert all(torch.equal(found[0], other) for other in found[1:])
+    assert not torch.equal(found[0], run_spikes(small(seed=4), 10.0))
+
+
+def run_spikes(net, duration=10.0):
+    recorder = net.record_spikes()
+    net.run(duration)
+    return spikes(recorder)
+
+
+def test_backends_agree(native):
+    found = []
+    for name in ("torch", "native"):
+        with inferno_cuda.backend(name):
+            found.append(run_spikes(small(dtype=torch.float32, trials=2), 8.0))
+    assert len(found[0]) > 20 and torch.equal(*found)
+
+
+@pytest.mark.cuda
+def test_a_gpu_gives_the_same_spikes_and_potentials(native):
+    found = []
+    for device in ("cpu", "cuda"):
+        net = small(dtype=torch.float32, trials=2, device=device)
+        voltage = net.record_voltage("exc", every=0.5)
+        net.step_current("inh", [2.0, 4.0], [50.0, 0.0])
+        found.append((run_spikes(net, 20.0).cpu(), voltage.values.cpu(), net["inh"].counts.cpu()))
+    assert len(found[0][0]) > 20
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_trials_are_independent_and_share_the_synapses(backend):
+    net = small(trials=3)
+    found = run_spikes(net)
+    each = [found[found[:, 2] == trial, :2] for trial in range(3)]
+    assert all(len(part) > 5 for part in each)
+    assert not torch.equal(each[0], each[1])
+    assert net["exc"].V_m.shape == (3, 30) and not torch.equal(*net["exc"].V_m[:2])
+    assert net["exc"].counts.shape == (3, 30)
+
+
+def test_splitting_a_projection_changes_nothing(backend):
+    generator = torch.Generator().manual_seed(1)
+    source, target = (torch.randint(20, (200,), generator=generator) for _ in range(2))
+    weight = 300.0 * torch.rand(200, generator=generator)
+    delay = 0.1 * torch.randint(1, 30, (200,), generator=generator)
+    found = []
+    for parts in ([slice(None)], [slice(0, 70), slice(70, None)]):
+        net = sim.Network(dtype=torch.float64)
+        neurons = net.population(20, V_m=torch.linspace(-70, -55.5, 20), I_e=600.0)
+        for part in parts:
+            net.connect(neurons, neurons, (source[part], target[part]), weight=weight[part], delay=delay[part])
+        found.append(run_spikes(net, 15.0))
+    assert len(found[0]) > 20 and torch.equal(*found)
+
+
+def test_permuting_neurons_permutes_spikes(backend):
+    generator = torch.Generator().manual_seed(2)
+    source, target = (torch.randint(20, (200,), generator=generator) for _ in range(2))
+    order = torch.randperm(20, generator=generator)
+    initial = torch.linspace(-70, -55.5, 20)
+    found = []
+    for place in (torch.arange(20), order):
+        net = sim.Network(dtype=torch.float32)
+        neurons = net.population(20, V_m=initial[place.argsort()], I_e=600.0)
+        net.connect(neurons, neurons, (place[source], place[target]), weight=200.0, delay=1.3)
+        recorder = net.record_spikes()
+        net.run(15.0)
+        pairs = torch.stack([recorder.steps, place.argsort()[recorder.neurons.long()]], 1)
+        found.append(sorted(map(tuple, pairs.tolist())))
+    assert len(found[0]) > 20 and found[0] == found[1]
+
+
+def test_parameters_are_attributes():
+    net = sim.Network()
+    neurons = net.population(4, "iaf_psc_exp", tau_m=[10.0, 20.0, 30.0, 40.0], C_m=sim.Uniform(200.0, 300.0))
+    assert neurons.tau_m.tolist() == [10.0, 20.0, 30.0, 40.0]
+    assert 200 < neurons.C_m.min() and neurons.C_m.max() < 300 and len(neurons.C_m.unique()) == 4
+    assert neurons.V_m.tolist() == [[-70.0] * 4]
+    neurons.E_L = -65.0
+    assert neurons.V_m.tolist() == [[-65.0] * 4]
+    neurons[1:3].set(I_e=5.0, V_m=-60.0)
+    neurons[3].current = 2.0
+    assert neurons.I_e.tolist() == [0, 5, 5, 0] and neurons.current.tolist() == [0, 0, 0, 2]
+    net.run(0.0)
+    assert neurons.V_m[0].tolist() == pytest.approx([-65.0, -60.0, -60.0, -65.0])
+    neurons.E_L = -66.0  # the potential stays where it is
+    assert neurons.V_m[0].tolist() == pytest.approx([-65.0, -60.0, -60.0, -65.0])
+
+
+def test_several_populations_are_set_at_once():
+    net = sim.Network()
+    first, second = net.population(2), net.population(3, "iaf_psc_delta")
+    (first + second).set(V_m=torch.arange(5) - 70.0, I_e=7.0)
+    assert first.V_m.tolist() == [[-70, -69]] and second.V_m.tolist() == [[-68, -67, -66]]
+    assert (first + second)[1:4].get("I_e").tolist() == [7.0] * 3
+    assert repr((first + second)[1:4]) == "<iaf_psc_exp_0[1:2]: 1 iaf_psc_exp + iaf_psc_delta_1[0:2]: 2 iaf_psc_delta>"
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda net: net.population(0), ValueError, "'size' of 0 must be positive"),
+        (lambda net: net.population(5, "iaf_psc"), ValueError, "there are iaf_psc_exp"),
+        (lambda net: net.population(5, taum=3.0), AttributeError, "Did you mean tau_m"),
+        (lambda net: net.population(5, tau_m=0.0), ValueError, "tau_m was 0.0; it must be positive"),
+        (lambda net: net.population(5, tau_m=[1.0, 2.0]), ValueError, "one value for each of 5 neurons"),
+        (lambda net: net.population(5, V_m="high"), TypeError, "'V_m' is a str"),
+        (lambda net: net.population(5, I_e=float("nan")), ValueError, "'I_e' has NaN"),
+        (lambda net: net.population(5, name="a"), ValueError, "not that of another population"),
+        (lambda net: setattr(net["a"], "tau_mm", 5.0), AttributeError, "Did you mean tau_m"),
+        (lambda net: net["b"], KeyError, "there are a"),
+        (lambda net: net["a"][::2], ValueError, "slices of neurons have step 1"),
+        (lambda net: net["a"][9], IndexError, "none of them is number 9"),
+        (lambda net: net.run(0.25), ValueError, "must be a multiple of the step of 0.1 ms"),
+        (lambda net: net.run(-1.0), ValueError, "must be nonnegative"),
+        (lambda net: net["a"] + net["a"], ValueError, "does not follow"),
+        (lambda net: sim.Network(dtype=torch.float16), ValueError, "'dtype' of torch.float16"),
+        (lambda net: sim.Network(seed=-1), ValueError, "'seed' of -1"),
+        (lambda net: sim.Network().run(1.0), ValueError, "has no neurons"),
+        (lambda net: net.record_spikes(sim.Network().population(3)), ValueError, "belongs to another network"),
+    ],
+)
+def test_refused(make, error, text):
+    net = sim.Network()
+    net.population(4, name="a")
+    before = repr(net)
+    with pytest.raises(error) as raised:
+        make(net)
+    assert text in str(raised.value)
+    assert repr(net) == before and len(net.populations) == 1
+
+
+def test_a_network_that_has_run_is_fixed():
+    net = sim.Network()
+    neurons = net.population(3, name="a")
+    net.build()
+    net.connect(neurons, neurons)  # before the first step it is built again
+    net.run(1.0)
+    with pytest.raises(RuntimeError, match="cannot be added at 1 ms"):
+        net.population(3)
+    with pytest.raises(RuntimeError, match="cannot be added at 1 ms"):
+        net.connect(neurons, neurons)
+    assert net.synapses().source.numel() == 9
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_allocated(monkeypatch):
+    net = sim.Network()
+    neurons = net.population(100_000)
+    net.connect(neurons, neurons, sim.FixedInDegree(100_000))
+    needed = net.memory_needed()
+    assert needed.synapses == 10**10 and needed.building > 6e10
+    monkeypatch.setattr(ops, "available_memory", lambda: 8 * 2**30)
+    with pytest.raises(MemoryError, match=r"10,000,000,000 synapses .* GiB.*8.0 GiB are available"):
+        net.run(1.0)
+    assert net.time == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_memory_is_estimated(dtype):
+    net = small(dtype=dtype)
+    big = sim.models.microcircuit(0.02, dtype=dtype)
+    for each in (net, big):
+        each.build()
+        rows = each._run.rows
+        assert each.memory_needed().rows == pytest.approx(rows.nbytes, rel=0.25)
+        assert each.memory_needed().synapses == pytest.approx(rows.count, rel=0.2)
+
+
+def test_ctrl_c_stops_at_a_step_and_running_goes_on(monkeypatch):
+    whole = run_spikes(small(), 30.0)
+    net = small()
+    recorder = net.record_spikes()
+    advance, calls = type(net._run).advance, []
+
+    def interrupted(runner, last):
+        calls.append(last)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return advance(runner, last)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(net._run), "advance", interrupted)
+        with pytest.raises(KeyboardInterrupt) as raised:
+            net.run(30.0)
+    assert 0 < net.time < 30 and "the network is at" in raised.value.__notes__[0]
+    net.run(30.0 - net.time)
+    assert torch.equal(spikes(recorder), whole)
+
+
+def test_progress_is_shown(capsys):
+    net = small()
+    net.run(5.0, progress=True)
+    shown = capsys.readouterr().err
+    assert "building" in shown and "5 of 5 ms, real-time factor" in shown and "s left" in shown
+
+
+def test_explain_and_repr(backend):
+    net = small()
+    assert repr(net).startswith("<network: 40 neurons in 2 populations, about")
+    said = net.explain()
+    assert f"runs on cpu with the {backend} backend" in said
+    assert "float64 multiples of" in said and "two sums of arriving weights" in said and "Poisson drive" in said
+    assert "FixedInDegree(indegree=8" in said
+    assert repr(net).startswith("<network: 40 neurons in 2 populations, 4")
+
+
+def test_rates_and_counts_start_anew_after_clear():
+    net = small()
+    recorder = net.record_spikes()
+    assert np.isnan(net.rates["exc"])
+    net.run(20.0)
+    before = len(recorder)
+    net.clear()
+    assert len(recorder) == 0 and int(net["exc"].counts.sum()) == 0
+    net.run(20.0)
+    assert before and len(recorder) == int((net["exc"] + net["inh"]).counts.sum())
+    assert net.rates["inh"] == pytest.approx(int(net["inh"].counts.sum()) / 10 / 0.02)
