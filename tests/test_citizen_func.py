@@ -137,8 +137,9 @@ def test_vmap_and_grad_of_synapse_run(model):
 
 
 def test_vmap_and_grad_of_delayed_runs():
-    series = torch.rand(3, 3 + 4, 2, 5, generator=torch.Generator().manual_seed(2))
-    weight, delay = torch.rand(4, 5) + 0.5, 2.9 * torch.rand(4, 5)
+    random = torch.Generator().manual_seed(2)
+    series = torch.rand(3, 3 + 4, 2, 5, generator=random)
+    weight, delay = torch.rand(4, 5, generator=random) + 0.5, 2.9 * torch.rand(4, 5, generator=random)
 
     def loss(series, weight):
         return loss_of(ops.delayed_dense_run(series, weight, delay, mode="linear", **GRID))
@@ -152,8 +153,12 @@ def test_vmap_and_grad_of_delayed_runs():
 
 
 def test_grad_with_respect_to_delays():
-    series, weight = torch.rand(3 + 4, 2, 5), torch.rand(4, 5) + 0.5
-    delay = 2.9 * torch.rand(4, 5)
+    """In float64: kernel and reference add in another order, and a sum may be far smaller than its terms."""
+    random = torch.Generator().manual_seed(3)
+    series, weight, delay = (
+        torch.rand(shape, generator=random, dtype=torch.float64) for shape in ((3 + 4, 2, 5), (4, 5), (4, 5))
+    )
+    weight, delay = weight + 0.5, 2.9 * delay
 
     def loss(delay):
         return loss_of(ops.delayed_dense_run(series, weight, delay, mode="linear", **GRID))
@@ -164,7 +169,7 @@ def test_grad_with_respect_to_delays():
     torch.testing.assert_close(found, delay.grad)
     assert found.any()
     with pytest.raises(RuntimeError, match="delay"):
-        vmap(loss)(torch.rand(3, 4, 5))
+        vmap(loss)(torch.rand(3, 4, 5, dtype=torch.float64))
 
 
 MODULES = {

@@ -69,6 +69,18 @@ def test_backends_agree(native):
     assert len(found[0]) > 20 and torch.equal(*found)
 
 
+@pytest.mark.cuda
+def test_a_gpu_gives_the_same_spikes_and_potentials(native):
+    found = []
+    for device in ("cpu", "cuda"):
+        net = small(dtype=torch.float32, trials=2, device=device)
+        voltage = net.record_voltage("exc", every=0.5)
+        net.step_current("inh", [2.0, 4.0], [50.0, 0.0])
+        found.append((run_spikes(net, 20.0).cpu(), voltage.values.cpu(), net["inh"].counts.cpu()))
+    assert len(found[0][0]) > 20
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 def test_trials_are_independent_and_share_the_synapses(backend):
     net = small(trials=3)
     found = run_spikes(net)

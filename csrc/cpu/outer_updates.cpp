@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "cpu/clones.h"
@@ -43,6 +44,17 @@ INFERNO_LINES(double, double)
 INFERNO_LINES(Half, float)
 INFERNO_LINES(BFloat16, float)
 #undef INFERNO_LINES
+
+#define INFERNO_SCALES(C)                                                          \
+  INFERNO_CLONES void scale_all(C* sums, C scale, int64_t count) {                 \
+    for (int64_t i = 0; i < count; ++i) sums[i] = sums[i] * scale;                 \
+  }                                                                                \
+  INFERNO_CLONES void add_scaled(const C* sums, C scale, int64_t count, C* side) { \
+    for (int64_t i = 0; i < count; ++i) side[i] = side[i] + sums[i] * scale;       \
+  }
+INFERNO_SCALES(float)
+INFERNO_SCALES(double)
+#undef INFERNO_SCALES
 
 template <class T>
 int64_t copy_counting(const T* from, int64_t stride, int64_t count, T* to) {
@@ -230,31 +242,52 @@ class OuterUpdate {
 
   std::vector<C>& side_of(const Product<T>& product) { return product.outer.negative ? neg_ : pos_; }
 
-  void change_all(int64_t count) {
+  // Makes both sides of what f adds to zeros for each product, of those alone that go by column if so asked. The first
+  // sum of a side becomes that side where it is.
+  template <class F>
+  void each_sum(int64_t count, bool by_column, F&& f) {
+    bool begun[2] = {false, false};
+    for (const Product<T>& product : products_) {
+      if (by_column && !product.by_column) continue;
+      bool& first = begun[product.outer.negative];
+      C* const side = side_of(product).data();
+      C* const sums = first ? sums_.data() : side;
+      std::fill_n(sums, count, C(0));
+      f(product, sums);
+      if (first)
+        add_scaled(sums, C(product.outer.scale), count, side);
+      else
+        scale_all(side, C(product.outer.scale), count);
+      first = true;
+    }
+    if (!begun[0]) std::fill_n(pos_.data(), count, C(0));
+    if (!begun[1]) std::fill_n(neg_.data(), count, C(0));
+  }
+
+  void change_all(C* param, int64_t count) {
     for (int64_t j = 0; j < count; j += update_block)
-      change_block(a_.upper, a_.lower, param_.data() + j, pos_.data() + j, neg_.data() + j,
-                   std::min(update_block, count - j), true);
+      change_block(a_.upper, a_.lower, param + j, pos_.data() + j, neg_.data() + j, std::min(update_block, count - j),
+                   true);
   }
 
   void change_row(int64_t o) {
     T* row = static_cast<T*>(a_.param) + o * a_.inputs;
-    std::fill(pos_.begin(), pos_.end(), C(0));
-    std::fill(neg_.begin(), neg_.end(), C(0));
-    for (const Product<T>& product : products_) {
-      std::fill(sums_.begin(), sums_.end(), C(0));
+    each_sum(a_.inputs, false, [&](const Product<T>& product, C* sums) {
       if (product.by_column)
         product.each_pair(o, [&](int64_t place, C value) {
-          C& sum = sums_[columns_[place]];
+          C& sum = sums[columns_[place]];
           sum = sum + value;
         });
       else
-        product.add_row(o, sums_.data());
-      std::vector<C>& side = side_of(product);
-      for (int64_t i = 0; i < a_.inputs; ++i) side[i] = side[i] + sums_[i] * C(product.outer.scale);
+        product.add_row(o, sums);
+    });
+    if constexpr (std::is_same_v<T, C>) {
+      change_all(row, a_.inputs);
+    } else {
+      for (int64_t i = 0; i < a_.inputs; ++i) param_[i] = load(row[i]);
+      change_all(param_.data(), a_.inputs);
+      for (int64_t i = 0; i < a_.inputs; ++i) row[i] = store<T>(param_[i]);
     }
-    for (int64_t i = 0; i < a_.inputs; ++i) param_[i] = load(row[i]);
-    change_all(a_.inputs);
-    for (int64_t i = 0; i < a_.inputs; ++i) row[i] = store<T>(param_[i]);
   }
 
   size_t pairs(int64_t o) const {
@@ -286,7 +319,7 @@ class OuterUpdate {
       for (int64_t j = 0; j < count; ++j) side[j] = side[j] + sums_[some_[j]] * C(product.outer.scale);
     }
     for (int64_t j = 0; j < count; ++j) param_[j] = load(row[columns_[some_[j]]]);
-    change_all(count);
+    change_all(param_.data(), count);
     for (int64_t j = 0; j < count; ++j) row[columns_[some_[j]]] = store<T>(param_[j]);
     for (const int64_t place : some_) met_[place] = 0;
   }
@@ -297,17 +330,9 @@ class OuterUpdate {
     if (width == 0) return;
     for (auto* values : {&param_, &pos_, &neg_, &sums_})
       if (int64_t(values->size()) < count) values->resize(count);
-    std::fill_n(pos_.begin(), count, C(0));
-    std::fill_n(neg_.begin(), count, C(0));
-    for (const Product<T>& product : products_) {
-      if (!product.by_column) continue;
-      std::fill_n(sums_.begin(), count, C(0));
-      product.add_columns(dense_, sums_.data());
-      std::vector<C>& side = side_of(product);
-      for (int64_t j = 0; j < count; ++j) side[j] = side[j] + sums_[j] * C(product.outer.scale);
-    }
+    each_sum(count, true, [&](const Product<T>& product, C* sums) { product.add_columns(dense_, sums); });
     each_row([](const T& weight, C& value) { value = load(weight); });
-    change_all(count);
+    change_all(param_.data(), count);
     each_row([](T& weight, const C& value) { weight = store<T>(value); });
     dense_.clear();
   }

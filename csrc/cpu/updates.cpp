@@ -12,11 +12,18 @@ void load_all(const void* from, int64_t begin, int64_t count, C* to) {
   for (int64_t i = 0; i < count; ++i) to[i] = !from ? C(0) : load(static_cast<const T*>(from)[begin + i]);
 }
 
+template <Power power, class C>
+INFERNO_HD void bound_all(const Bound& bound, const C* param, C* update, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) update[i] = bounded<power>(bound, param[i], update[i]);
+}
+
 template <class C>
 INFERNO_HD void bound_all(const Bound& bound, const C* param, C* update, int64_t count) {
-  dispatch_power(bound.power, [&](auto power) {
-    for (int64_t i = 0; i < count; ++i) update[i] = bounded<decltype(power)::value>(bound, param[i], update[i]);
-  });
+  // branches and not dispatch_power, which clones would call where it is compiled for any machine
+  if (bound.power == Power::one) bound_all<Power::one>(bound, param, update, count);
+  if (bound.power == Power::two) bound_all<Power::two>(bound, param, update, count);
+  if (bound.power == Power::three) bound_all<Power::three>(bound, param, update, count);
+  if (bound.power == Power::sharp) bound_all<Power::sharp>(bound, param, update, count);
 }
 
 template <class C>

@@ -66,7 +66,7 @@ def _sides(
     pairs: Sequence[Pair], sides: list[torch.Tensor], counts: list[int], weight: torch.Tensor, reduction: Reduction
 ) -> Sides | None:
     """The sides of an update from those of outer products; None where the terms are made sooner."""
-    batch, terms, events = len(sides[0]), [], 0.0
+    batch, terms, events = sides[0].shape[0], [], 0.0
     scale = 1.0 / batch if reduction in MEANS else 1.0
     for k, pair in enumerate(pairs):
         post, pre = sides[2 * k : 2 * k + 2]

@@ -41,6 +41,7 @@ class Readings:
         self._limits: list[tuple[float, float] | None] = []
         self._numbers: list[tuple] = []
         self._packed: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._slot: tuple[torch.Tensor, torch.Tensor] | None = None  # a ring without a past, and its one slot
 
     def _starts(self, step: tuple) -> bool:
         """Whether a step is another one than before: in one, hooks are given the same inputs and the same output."""
@@ -111,7 +112,7 @@ class Readings:
             numbers.append((paths.setdefault(monitor._observed_path, len(paths)), *how, buffer.dtype))
         tensors, limits = [], []
         for path in paths:
-            observed, between = _observed(module, path)
+            observed, between = self._observed(module, path)
             if observed is None or not observed.is_cpu or observed.requires_grad:
                 return False
             tensors.append(observed)
@@ -120,6 +121,33 @@ class Readings:
             self._limits, self._numbers = limits, numbers
             self._packed = pack_traces(limits, [Traced(*how) for how in numbers])
         return self._packed is not None and traces_push_plain(data, pointers, tensors, self._packed)
+
+    def _observed(self, module: nn.Module, path: Path) -> tuple[torch.Tensor | None, tuple[float, float] | None]:
+        """Spikes at a path, without a copy of them: a bool tensor; or another one, whose values lie between two where
+        spikes are, and these; None if they are neither.
+        """
+        owner, name = read(module, path[:-1]), path[-1]
+        how = getattr(type(owner), name, None)
+        if how is SpikeRefractoryMixin.spike:
+            limits = owner._spike_limits()
+            if limits is not None:
+                return owner._buffers["_refrac__data"], limits
+        elif how is Connection.synspike and not owner.delayedby:
+            synapse = owner._modules["synapse_"]
+            if getattr(type(synapse), "spike", None) is SpikeMixin.spike:
+                return self._newest(synapse), None
+        value = getattr(owner, name)
+        return (value if isinstance(value, torch.Tensor) and value.dtype == torch.bool else None), None
+
+    def _newest(self, synapse: nn.Module) -> torch.Tensor:
+        """The newest spikes of a synapse, a view."""
+        ring, held = synapse._buffers.get("_spike__data"), self._slot
+        if held is not None and held[0] is ring and held[1].data_ptr() == ring.data_ptr():
+            return held[1]
+        newest = synapse.spike_._newest()
+        alone = type(ring) is torch.Tensor and ring.shape[0] == 1 and ring.is_cpu
+        self._slot = (ring, newest) if alone else None
+        return newest
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Readings:
         return Readings()
@@ -133,21 +161,3 @@ def _observes(monitor: SpikeMonitor, module: nn.Module) -> bool:
     runs = monitor._trainexec if module.training else monitor._evalexec
     usual = monitor.filter_ is is_given and monitor.map_ is as_tuple
     return runs and usual and monitor._observed() is module
-
-
-def _observed(module: nn.Module, path: Path) -> tuple[torch.Tensor | None, tuple[float, float] | None]:
-    """Spikes at a path, without a copy of them: a bool tensor; or another one, whose values lie between two where
-    spikes are, and these; None if they are neither.
-    """
-    owner, name = read(module, path[:-1]), path[-1]
-    how = getattr(type(owner), name, None)
-    if how is SpikeRefractoryMixin.spike:
-        limits = owner._spike_limits()
-        if limits is not None:
-            return owner._buffers["_refrac__data"], limits
-    elif how is Connection.synspike and not owner.delayedby:
-        synapse = owner._modules["synapse_"]
-        if getattr(type(synapse), "spike", None) is SpikeMixin.spike:
-            return synapse.spike_._newest(), None
-    value = getattr(owner, name)
-    return (value if isinstance(value, torch.Tensor) and value.dtype == torch.bool else None), None

@@ -117,8 +117,9 @@ class Rule(IndependentCellTrainer):
             self._check_cell(name, "cells")
         monitors = self.monitor_pool_.monitors_._modules  # not through a ModuleDict, which takes several times longer
         for name, (cell, state) in self.named_cells:
-            named = cells is None or name in cells
-            if named and self.training and cell.training and cell.updater is not None:
+            if not (cells is None or name in cells) or not self.training or not cell.training:
+                continue
+            if cell.updater is not None:
                 yield cell, state, monitors[name]._modules if name in monitors else {}
 
     def _trained(self, state: Module) -> str:

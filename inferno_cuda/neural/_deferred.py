@@ -96,7 +96,9 @@ class Deferred:
 
     def fits(self, param: torch.Tensor) -> bool:
         """Whether it is an update of this parameter, by shape, dtype and device."""
-        return self.dtype == param.dtype and self.shape == param.shape and self.device == param.device
+        post, pre, _ = self.outers[0]  # read here, since a step asks this of every update
+        size = post.shape[1], pre.shape[1]
+        return self.dtype == param.dtype and param.shape == size and post.device == param.device
 
     def rows(self) -> torch.Tensor:
         """Numbers of the outputs whose row may not be 0, ascending, int64."""

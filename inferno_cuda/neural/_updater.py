@@ -170,15 +170,22 @@ class Updater(Module):
                 fused[name] = held, arguments
             else:
                 called.append(name)
-        with torch.no_grad():
-            values = self._called(called, kwargs) if called else {}
-            write = getattr(parent, "_update_parameter", lambda name, value: assign(parent, name, value))
-            for name, value in values.items():
-                write(name, value)
-            for name, (held, arguments) in fused.items():
-                ops.apply_updates_(held, **arguments)
-                if hasattr(parent, "_settle"):
-                    parent._settle(name)
+        if called or torch.is_grad_enabled():  # a context takes as long as a small update
+            with torch.no_grad():
+                self._write(parent, called, kwargs, fused)
+        else:
+            self._write(parent, called, kwargs, fused)
+
+    def _write(self, parent: Updatable, called: list[str], kwargs: dict[str, Any], fused: dict[str, tuple]) -> None:
+        """Writes parameters: those that accumulators are called for, and then those that take updates in place."""
+        values = self._called(called, kwargs) if called else {}
+        for name, value in values.items():
+            write = getattr(parent, "_update_parameter", None)
+            assign(parent, name, value) if write is None else write(name, value)
+        for name, (held, arguments) in fused.items():
+            ops.apply_updates_(held, **arguments)
+            if (settle := getattr(parent, "_settle", None)) is not None:
+                settle(name)
 
     def _called(self, names: list[str], kwargs: dict[str, Any]) -> dict[str, torch.Tensor]:
         """What calls of accumulators make of parameters, checked; nothing of those that stay."""

@@ -53,8 +53,12 @@ class WeakMap(Mapping):
         return name in self._entries
 
     def _living(self) -> dict[str, Any]:
-        found = ((name, ref()) for name, ref in self._entries.items())
-        return {name: value for name, value in found if value is not None}
+        living = {}
+        for name, weak in self._entries.items():
+            value = weak._ref()
+            if value is not None:
+                living[name] = value
+        return living
 
     def __getitem__(self, name: str) -> Any:
         return self._living()[name]

@@ -79,7 +79,8 @@ class Rows:
         ports: uint8 ``[neurons]``, 2 where negative weights are summed apart.
         wide: whether weights are kept as float64, otherwise as int32 multiples of the quantum.
         quantum: a power of two of which all weights are multiples, so that their sums are exact.
-        min_delay, max_delay: of all synapses, steps; both 1 where there are none.
+        min_delay: the shortest delay, steps; 1 where there are no synapses.
+        max_delay: the longest delay, steps; 1 where there are no synapses.
         count: number of synapses.
         most_ports: 1 or 2, the most of any neuron.
         repeats: int32 ``[neurons]``, how often each source may fire in a step; None: once.

@@ -133,7 +133,7 @@ class RowsBuilder:
 
     @property
     def bytes(self) -> int:
-        """About as many bytes as the rows will take: exact but for segments, of which there may be fewer."""
+        """About as many bytes as the rows will take, exact but for segments, of which there may be fewer."""
         count = self.synapses
         segments = min(count, int(torch.clamp(self._counts, max=self.max_delay).sum()))
         return count * (10 if self.wide else 6) + segments * 6 + self._counts.numel() * 4 + self.neurons

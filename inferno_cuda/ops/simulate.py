@@ -42,7 +42,7 @@ class SimulationState:
         return cls(values, refrac, torch.zeros(0, 3, dtype=torch.int64, device=device))
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All of it as tensors; :meth:`from_tensors` takes them back."""
+        """All of it as tensors; ``from_tensors`` takes them back."""
         fields = {"values": self.values, "refrac": self.refrac, "flight": self.flight}
         return fields | {"step": torch.tensor(self.step)}
 

@@ -67,7 +67,8 @@ class Population:
     Attributes:
         model: name of the model.
         ports: 1, or 2 where negative weights are summed apart from the others.
-        first, last: the range of neurons.
+        first: number of the first neuron.
+        last: number behind the last neuron.
         numbers: coefficients of a step, ``[K]`` or ``[K, last - first]``, in the dtype of the state.
         drive: constant current times gain, ``[1]`` or ``[last - first]``.
         offset: E_L in mV; the state holds voltages above it. A number, or float64 ``[last - first]``.

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import torch
 
-#: Numbers that every model has, in front of its own: mV of a pA in a step (conductance-based models: 1), V_th, V_reset
-#: and V_min in mV above E_L, and the refractory period in steps.
+#: Numbers that every model has before its own. The gain is in mV of a pA in a step (1 for conductance-based models),
+#: V_th, V_reset and V_min are in mV above E_L, and the refractory period is in steps.
 COMMON_NUMBERS = ("gain", "threshold", "reset", "lowest", "refractory")
 
 
@@ -83,7 +83,7 @@ _ALPHA = ("relax", "p31", "p32", "p21", "p11", "jump")
 _ALPHA_TWO = ("relax", *(f"{name}{kind}" for kind in ("_ex", "_in") for name in _ALPHA[1:]))
 _COND = ("leak", "e_ex", "e_in", "half_ex", "half_in", "p11_ex", "p11_in", "scale", "sixth")
 
-#: Models by name and number of ports. A generator has no dynamics: it fires as it is told.
+#: Models by name and number of ports. A generator has no dynamics, it fires as it is told.
 SPIKING_FORMS = {
     ("generator", 1): SpikingForm((), (), 1, None),
     ("iaf_psc_exp", 1): SpikingForm(("V", "I"), _EXP, 1, _psc_exp),

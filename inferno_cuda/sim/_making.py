@@ -143,8 +143,8 @@ class Making:
         Args:
             source: neurons they come from, or the name of a population.
             target: neurons they lead to, or the name of a population.
-            rule: which synapses there are: one of :mod:`.rules`, such as ``sim.FixedInDegree(100)``; its name in NEST,
-                or a dictionary as NEST has it; a pair of arrays ``(sources, targets)``, counted within the two
+            rule: which synapses there are: one of those of ``sim``, such as ``sim.FixedInDegree(100)``; its name in
+                NEST, or a dictionary as NEST has it; a pair of arrays ``(sources, targets)``, counted within the two
                 populations; a sparse matrix of scipy or torch, sources x targets. None: all to all. Arrays are read
                 when the network is built; do not change them before.
             weight: in pA (``iaf_psc_exp``, ``iaf_psc_alpha``), mV (``iaf_psc_delta``) or nS (``iaf_cond_exp``, where

@@ -118,17 +118,17 @@ class SpikeRecorder:
 
     @property
     def steps(self) -> torch.Tensor:
-        """Ends of the steps of the spikes, int64, ascending: step ``k`` is the time ``k * dt``."""
+        """Ends of the steps of the spikes, int64, ascending; step ``k`` ends at the time ``k * dt``."""
         return self._column(0)
 
     @property
     def times(self) -> torch.Tensor:
-        """Times of the spikes, ms, float64, ascending: a spike is at the end of its step."""
+        """Times of the spikes, ms, float64, ascending; a spike is at the end of its step."""
         return self.steps.double() * self._network.dt
 
     @property
     def neurons(self) -> torch.Tensor:
-        """Who spiked, int32: numbers within the network. :meth:`of` counts within a population."""
+        """Who spiked, int32, numbers within the network. :meth:`of` counts within a population."""
         return self._column(1)
 
     @property
@@ -144,7 +144,7 @@ class SpikeRecorder:
             trial: of which trial; None: of all.
 
         Returns:
-            times (ms, float64) and neurons (int64, counted from the first of ``neurons``), as :mod:`.statistics` takes
+            times (ms, float64) and neurons (int64, counted from the first of ``neurons``), as ``sim.statistics`` takes
             them.
 
         Raises:
@@ -193,7 +193,7 @@ class VoltageRecorder:
 
     @property
     def times(self) -> torch.Tensor:
-        """Times of the samples, ms, float64: the ends of steps, multiples of ``every`` steps."""
+        """Times of the samples, ms, float64, the ends of steps, multiples of ``every`` steps."""
         steps = [steps for steps, _ in self._parts]
         return (torch.cat(steps) if steps else torch.empty(0, dtype=torch.int64)).double() * self._network.dt
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 GENERATOR = "generator"
 _CALL = 0.1  # seconds of a call of the engine, between which progress is shown and Ctrl-C is heard
+_FEWEST = 10  # steps of a call, but where a current changes
 _SAMPLES = 1 << 26  # bytes of membrane potentials of a call
 
 
@@ -48,7 +49,7 @@ class Runner:
         self.counted_from = 0
         self._counts: torch.Tensor | None = None
         self._segments: list[_Segment] = []
-        self._steps_a_call = 1
+        self._steps_a_call, self._pace = _FEWEST, math.inf  # seconds of a step
 
     @property
     def step(self) -> int:
@@ -136,8 +137,8 @@ class Runner:
         network = self._network
         self._refresh()
         rows = _build.build(network, progress)
-        like = {"dtype": network.dtype, "device": network.device}
-        state = ops.SimulationState.zeros([s.op for s in self._segments], trials=network.trials, **like)
+        like = {"trials": network.trials, "dtype": network.dtype, "device": network.device}
+        state = ops.SimulationState.zeros([s.op for s in self._segments], **like)
         self._counts = torch.zeros(network.trials, network.size, dtype=torch.int64, device=network.device)
         self.rows, self.state = rows, state
         for population in network.populations:
@@ -249,10 +250,17 @@ class Runner:
             threads=network.threads,
         )
         self._keep(first, done, every)
-        seconds = time.perf_counter() - started
-        # single calls are not typical: the first ones, and those beside which the machine does something else
-        self._steps_a_call = max(1, steps // 2, int(min(4 * steps, steps * _CALL / max(seconds, 1e-9))))
+        self._choose_steps(steps, time.perf_counter() - started)
         return steps
+
+    def _choose_steps(self, steps: int, seconds: float) -> None:
+        """How many steps the next call makes.
+
+        One call that took long, beside which the machine did something else, must not make the next ones short: a call
+        has a cost of its own.
+        """
+        self._pace = min(seconds / steps, 1.5 * self._pace)
+        self._steps_a_call = max(_FEWEST, int(min(4 * steps, _CALL / max(self._pace, 1e-9))))
 
     def _recorded(self) -> torch.Tensor | None:
         recorders = self._network._spike_recorders

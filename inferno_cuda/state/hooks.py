@@ -236,6 +236,10 @@ class StateHook(Module, ContextualHook, ABC):
     def _act(self, module: nn.Module, *args: Any) -> None:
         self.hook(module)
 
+    def _run(self, side: str, module: nn.Module, *args: Any) -> None:
+        if self._trainexec if module.training else self._evalexec:  # what _runs_in and _call come down to
+            self._act(module, *args)
+
     def register(self) -> None:
         """Register to :attr:`module`. Does nothing if the hook already is."""
         if not self.registered:

@@ -284,7 +284,6 @@ class LinearLateral(MatrixConnection):
         super()._replace(name, value if name == "bias_" else self._masked(value))
 
     def _settled_in_place(self, name: str) -> torch.Tensor | None:
-        """The tensor of a parameter, where setting it is to write this tensor and to settle it; otherwise None."""
         kind, setters = type(self), (LinearLateral.weight, LinearLateral.bias, LinearLateral.delay)
         plain = kind._replace is LinearLateral._replace and getattr(kind, name, None) in setters
         plain = plain and kind._update_parameter is WeightedConnection._update_parameter
@@ -292,7 +291,6 @@ class LinearLateral(MatrixConnection):
 
     @torch.no_grad()
     def _settle(self, name: str) -> None:
-        """Makes what was written to a parameter in place what setting it would have made of it."""
         if name != "bias":
             held = self._parameters[f"{name}_"]
             held.masked_fill_(self.mask.to(held.device) == 0, 0)

@@ -246,6 +246,13 @@ class WeightBiasDelayMixin(WeightBiasMixin):
         plain = plain and getattr(kind, name, None) in setters
         return self._parameters.get(f"{name}_") if plain else None
 
+    def _settled_in_place(self, name: str) -> torch.Tensor | None:
+        """The tensor of a parameter, where setting it is to write this tensor and to settle it; otherwise None."""
+        return self._written_in_place(name)
+
+    def _settle(self, name: str) -> None:
+        """Makes what was written to a parameter in place what setting it would have made of it."""
+
     def _update_parameter(self, name: str, value: torch.Tensor) -> None:
         delay = self._held("delay_") if name == "delay" else None
         if delay is not None:

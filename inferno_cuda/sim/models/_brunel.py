@@ -36,7 +36,7 @@ def brunel(
     Poisson spikes at ``eta`` times the rate that takes its mean potential to the threshold.
 
     Args:
-        regime: one of :data:`BRUNEL_REGIMES`; None: ``g`` and ``eta`` say it.
+        regime: one of ``BRUNEL_REGIMES``; None: ``g`` and ``eta`` say it.
         g: how much stronger inhibitory synapses are than excitatory ones; replaces that of the regime.
         eta: external rate over that threshold rate; replaces that of the regime.
         excitatory: number of excitatory neurons, a multiple of 40. With fewer of them each neuron has fewer inputs, and
