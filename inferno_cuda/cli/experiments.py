@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from .. import ops, surrogate, testing
-from . import experiments_generate, experiments_networks, experiments_plasticity
+from . import experiments_generate, experiments_networks, experiments_plasticity, experiments_sparse
 
 SLOTS, BATCH, INPUTS, OUTPUTS, DEPTH = 7, 5, 37, 19, 3
 STEPS = 4  # of a sequence with a past
@@ -314,4 +314,5 @@ EXPERIMENTS: dict[str, tuple[Experiment, tuple[torch.dtype, ...]]] = {
     **experiments_plasticity.EXPERIMENTS,
     **experiments_generate.EXPERIMENTS,
     **experiments_networks.EXPERIMENTS,
+    **experiments_sparse.EXPERIMENTS,
 }
