@@ -6,9 +6,11 @@
 # make bench   times the ops here
 # make wheel   builds dist/*.whl
 # PYTHON and TORCH pick the interpreter and the torch that .venv is made with: make TORCH=torch==2.10.0 setup
+# JOBS is how many processes run pytest: make JOBS=8 test
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -83,7 +85,7 @@ docs: setup $(VENV)/docs.stamp
 	$(BIN)/python -m sphinx -q -E -W -j auto --keep-going -b html docs build/docs
 
 pytest: setup core
-	INFERNO_REQUIRE_CORE_PY=1 $(BIN)/python -m pytest -q
+	INFERNO_REQUIRE_CORE_PY=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 bench: setup
 	$(BIN)/python -m inferno_cuda bench

@@ -290,7 +290,7 @@ def test_values_are_read_where_they_lie():
         ({"spike_grad": lambda x: (x > 0).float()}, "none of snntorch.surrogate"),
         ({"spike_grad": surrogate.LSO()}, "none of snntorch.surrogate"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
 def test_refused(options, reason):
     (row,) = inferno_cuda.accelerate(snn.Leaky(0.9, **options))
