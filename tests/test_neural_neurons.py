@@ -112,7 +112,9 @@ def test_adapt_and_mode(backend, theirs, name, adapt, training):
 
 
 @pytest.mark.parametrize("name", ADAPTIVE)
-@pytest.mark.parametrize("reduction", [None, torch.mean, torch.sum, torch.amax], ids=lambda r: getattr(r, "__name__", "none"))
+@pytest.mark.parametrize(
+    "reduction", [None, torch.mean, torch.sum, torch.amax], ids=lambda chosen: getattr(chosen, "__name__", "none")
+)
 def test_batch_reductions(backend, theirs, name, reduction):
     a, b = (make(name, library=n, batch_size=3, batch_reduction=reduction) for n in (ours, theirs))
     for x in currents(60, 3, 4, 5):
