@@ -53,7 +53,7 @@ PYBIND11_MODULE(inferno_core_py, m) {
 
   py::module_ cpu = m.def_submodule("cpu"), emulated = m.def_submodule("emulated");
   for (const auto define : {define_neurons, define_neuron_run, define_history, define_connections, define_synapses,
-                            define_integrate_fire, define_trace, define_generate}) {
+                            define_integrate_fire, define_trace, define_simulate, define_generate}) {
     define(cpu, false);
     define(emulated, true);
   }
