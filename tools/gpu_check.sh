@@ -95,7 +95,7 @@ grep -q "$work/site" <("$python" -c 'import inferno_cuda; print(inferno_cuda.__f
 }
 
 if [ "$gpu" = none ]; then
-  part check 120 "$python" -m inferno_cuda check --device cpu
+  part check 300 "$python" -m inferno_cuda check --device cpu
   for name in tests training plasticity networks bench memcheck racecheck; do note "$name" "left out" 0 "no GPU here"; done
   summary
   echo "no GPU here: the CUDA tests, compute-sanitizer and the CUDA timings were left out"
