@@ -23,7 +23,7 @@ class Distribution:
 
     def _parameters(self) -> dict[str, Any]:
         """Those of ``ops.draw``."""
-        raise NotImplementedError(f"{type(self).__name__} is no distribution that can be drawn: use one of its subclasses")
+        raise NotImplementedError(f"{type(self).__name__} cannot be drawn: use a subclass such as Normal")
 
 
 @dataclass(frozen=True)
