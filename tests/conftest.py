@@ -28,6 +28,16 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs a GPU"))
 
 
+@pytest.fixture(scope="module")
+def repaired_inferno():
+    """What a trainer's tests compare with; other tests see inferno-ai as it is."""
+    pytest.importorskip("inferno.learn")
+    from learn_cases import repaired
+
+    with pytest.MonkeyPatch.context() as patch:
+        yield repaired(patch)
+
+
 @pytest.fixture(params=["torch", "native"])
 def backend(request):
     """Runs the test under each backend."""

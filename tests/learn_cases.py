@@ -19,8 +19,8 @@ OURS = SimpleNamespace(
 LONGEST = 3.0  # ms, of the delays
 
 
-def oracle():
-    """The modules of inferno-ai, with two of its defects out of the way, without which nothing could be compared."""
+def repaired(patch):
+    """The modules of inferno-ai, without some defects that nothing could be compared with, while `patch` lasts."""
     import inferno.extra
     import inferno.functional
     import inferno.learn
@@ -32,10 +32,11 @@ def oracle():
         data = data.unsqueeze(1) if data.ndim == 3 else data.movedim(3, 1)
         return data.unflatten(2, (self.channels, *self.kernel))
 
-    inferno.neural.Conv2D.presyn_receptive = presyn_receptive
-    inferno.observe.StateMonitor.interpolate = property(lambda self: self.reducer.interpolate)  # D-38
+    interpolate = property(lambda self: self.reducer.interpolate)  # D-38
+    patch.setattr(inferno.neural.Conv2D, "presyn_receptive", presyn_receptive)
+    patch.setattr(inferno.observe.StateMonitor, "interpolate", interpolate, raising=False)
     for name in ("StableSTDP", "StableTripletSTDP"):
-        setattr(inferno.learn, name, getattr(two_factor_stdp, name))
+        patch.setattr(inferno.learn, name, getattr(two_factor_stdp, name), raising=False)
     return SimpleNamespace(
         learn=inferno.learn, neural=inferno.neural, extra=inferno.extra, functional=inferno.functional
     )

@@ -32,12 +32,9 @@ def made_for(lib, param, connection="dense", batch=2):
 @pytest.mark.parametrize("reduction", [None, torch.sum, lambda terms, dim: torch.amax(terms, dim)])
 @pytest.mark.parametrize("connection", ["dense", "direct", "lateral", "conv"])
 @pytest.mark.parametrize("param", PARAMS)
-def test_beside_inferno_with_its_sign(param, connection, reduction):
-    pytest.importorskip("inferno.learn")
-    from learn_cases import oracle
-
+def test_beside_inferno_with_its_sign(param, connection, reduction, repaired_inferno):
     ends = []
-    for lib, also in ((OURS, {"legacy_sign": True}), (oracle(), {})):
+    for lib, also in ((OURS, {"legacy_sign": True}), (repaired_inferno, {})):
         made = made_for(lib, param, connection)
         trainer = lib.learn.LinearHomeostasis(0.01, 0.3, param, reduction, **also)
         trainer.register_cell("cell", made.cell)

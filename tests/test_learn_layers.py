@@ -43,12 +43,9 @@ def recurrent(lib):
 
 
 @pytest.mark.parametrize("name", ["STDP", "TripletSTDP", "MSTDPET", "KernelSTDP"])
-def test_recurrent_layers_beside_inferno(name):
-    pytest.importorskip("inferno.learn")
-    from learn_cases import oracle
-
+def test_recurrent_layers_beside_inferno(name, repaired_inferno):
     weights = []
-    for lib in (OURS, oracle()):
+    for lib in (OURS, repaired_inferno):
         made, trainer = recurrent(lib), rule(lib, name)
         for (connection, neuron), cell in made.named_cells:
             trainer.register_cell(f"{connection}_{neuron}", cell)
@@ -67,12 +64,9 @@ def test_recurrent_layers_beside_inferno(name):
 
 @pytest.mark.parametrize("delay", [None, LONGEST])
 @pytest.mark.parametrize("name", ["STDP", "TripletSTDP"])
-def test_layers_that_fire_by_themselves_beside_inferno(name, delay):
-    pytest.importorskip("inferno.learn")
-    from learn_cases import oracle
-
+def test_layers_that_fire_by_themselves_beside_inferno(name, delay, repaired_inferno):
     weights = []
-    for lib in (OURS, oracle()):
+    for lib in (OURS, repaired_inferno):
         made = lib.neural.Serial(dense(lib, 8, 5, 4, delay=delay), lif(lib, 5))
         trainer = rule(lib, name, delayed=True)
         trainer.register_cell("cell", made.cell)

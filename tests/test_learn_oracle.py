@@ -4,18 +4,9 @@ import pytest
 import torch
 from learn_cases import RULES, every_pair, grid, learn_beside
 
-pytest.importorskip("inferno.learn")
 
-
-@pytest.fixture(scope="module")
-def theirs():
-    from learn_cases import oracle
-
-    return oracle()
-
-
-def check(theirs, case, steps=200):
-    (ours, expected), before = learn_beside(theirs, case, steps)
+def check(repaired_inferno, case, steps=200):
+    (ours, expected), before = learn_beside(repaired_inferno, case, steps)
     changed = False
     for one, other, start in zip(ours, expected, before, strict=True):
         if start is not None:
@@ -32,19 +23,19 @@ PAIRS = every_pair(grid())
 
 
 @pytest.mark.parametrize("case", PAIRS, ids=label)
-def test_every_pair_of_choices(theirs, case):
-    check(theirs, case, steps=25)
+def test_every_pair_of_choices(repaired_inferno, case):
+    check(repaired_inferno, case, steps=25)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", PAIRS, ids=label)
-def test_every_pair_of_choices_for_long(theirs, case):
-    check(theirs, case)
+def test_every_pair_of_choices_for_long(repaired_inferno, case):
+    check(repaired_inferno, case)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
-def test_every_combination(theirs, name):
+def test_every_combination(repaired_inferno, name):
     for case in grid():
         if case[0] == name:
-            check(theirs, case, steps=25)
+            check(repaired_inferno, case, steps=25)

@@ -11,13 +11,6 @@ pytest.importorskip("inferno.learn")
 DELAYED = [False, True]
 
 
-@pytest.fixture(scope="module")
-def theirs():
-    from learn_cases import oracle
-
-    return oracle()
-
-
 def parameters(function):
     return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()]
 
@@ -34,14 +27,14 @@ def registered(lib, name, delayed, **overrides):
     return made, trainer, trainer.register_cell("cell", made.cell, **overrides)
 
 
-def test_names(theirs):
-    assert set(theirs.learn.__all__) <= set(OURS.learn.__all__)
+def test_names(repaired_inferno):
+    assert set(repaired_inferno.learn.__all__) <= set(OURS.learn.__all__)
     assert {"StableSTDP", "StableTripletSTDP", "EligibilityTraceReducer"} <= set(OURS.learn.__all__)
 
 
 @pytest.mark.parametrize("name", sorted({name.split()[0] for name in RULES} | {"LinearHomeostasis"}))
-def test_signatures(theirs, name):
-    ours, other = getattr(OURS.learn, name), getattr(theirs.learn, name)
+def test_signatures(repaired_inferno, name):
+    ours, other = getattr(OURS.learn, name), getattr(repaired_inferno.learn, name)
     added = {"legacy_sign"} if name == "LinearHomeostasis" else set()
     assert [p for p in parameters(ours.__init__) if p[0] not in added] == parameters(other.__init__)
     assert parameters(ours.register_cell) == parameters(other.register_cell)
@@ -49,16 +42,17 @@ def test_signatures(theirs, name):
 
 
 @pytest.mark.parametrize("method", ["add_cell", "get_cell", "del_cell", "add_monitor", "get_monitor", "del_monitor"])
-def test_signatures_of_the_base(theirs, method):
-    assert parameters(getattr(OURS.learn.CellTrainer, method)) == parameters(getattr(theirs.learn.CellTrainer, method))
+def test_signatures_of_the_base(repaired_inferno, method):
+    ours, theirs = (getattr(lib.learn.CellTrainer, method) for lib in (OURS, repaired_inferno))
+    assert parameters(ours) == parameters(theirs)
 
 
 @pytest.mark.parametrize("delayed", DELAYED)
 @pytest.mark.parametrize("name", RULES)
-def test_attributes_states_monitors_keys(theirs, name, delayed):
+def test_attributes_states_monitors_keys(repaired_inferno, name, delayed):
     if delayed and not RULES[name][3]:
         delayed = False
-    pairs = [registered(lib, name, delayed) for lib in (OURS, theirs)]
+    pairs = [registered(lib, name, delayed) for lib in (OURS, repaired_inferno)]
     (ours, other) = ((trainer, unit) for _, trainer, unit in pairs)
     mine = {k: v for k, v in plain(ours[0]).items() if k not in ("cells_", "_configured")}
     assert mine == {k: v for k, v in plain(other[0]).items() if k != "cells_"}
@@ -90,9 +84,9 @@ def test_attributes_states_monitors_keys(theirs, name, delayed):
     pairs[0][1].load_state_dict(other)
 
 
-def test_homeostasis_keys(theirs):
+def test_homeostasis_keys(repaired_inferno):
     keys = []
-    for lib in (OURS, theirs):
+    for lib in (OURS, repaired_inferno):
         made = layer(lib)
         trainer = lib.learn.LinearHomeostasis(0.1, 0.5, "weight")
         unit = trainer.register_cell("cell", made.cell)
