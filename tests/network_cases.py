@@ -19,13 +19,13 @@ def synapses(seed, neurons, count, max_delay, min_delay=1, dtype=torch.float32):
     return ends[0], ends[1], delay, weight
 
 
-def mixed_rows(parts=1, dtype=torch.float32, min_delay=1, wide=None):
+def mixed_rows(parts=1, dtype=torch.float32, min_delay=1, weight_bits=None):
     """Rows of the network of :func:`mixed_populations`."""
     ports = torch.ones(SIZE, dtype=torch.uint8)
     ports[100:] = 2
     bounds = ops.partition(SIZE, 2, parts)
     given = synapses(1, SIZE, 20_000, 30, min_delay, dtype)
-    options = {"wide": wide, "dtype": dtype, "repeats": 10}
+    options = {"weight_bits": weight_bits, "dtype": dtype, "repeats": 10}
     return ops.rows(*given, neurons=SIZE, ports=ports, bounds=bounds, **options)
 
 

@@ -40,7 +40,7 @@ def run_core(which, rows, dtype, trials, chunks, threads):
         fired = getattr(core, which).simulate(
             [tuple(tensor.numpy() for tensor in part) for part in rows.parts],
             rows.bounds.tolist(),
-            1.0 if rows.wide else rows.quantum,
+            1.0 if rows.weight_bits == 64 else rows.quantum,
             populations_of(populations),
             **{"values": state.values.numpy(), "refrac": state.refrac.numpy(), "counts": counts.numpy()},
             **{"flight": (state.flight.numpy() - start).astype(np.int32), "given": given},
@@ -58,13 +58,13 @@ def run_core(which, rows, dtype, trials, chunks, threads):
 
 
 @pytest.mark.parametrize("min_delay", [1, 6])
-@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("weight_bits", [16, 32, 64])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("which", core_py.BACKENDS)
-def test_engines_agree_with_the_reference(which, dtype, wide, min_delay):
+def test_engines_agree_with_the_reference(which, dtype, weight_bits, min_delay):
     trials, steps = 2, 40
     with inferno_cuda.backend("torch"):
-        rows = cases.mixed_rows(3, dtype, min_delay, wide)
+        rows = cases.mixed_rows(3, dtype, min_delay, weight_bits)
         expected = cases.run_mixed(rows, dtype, trials=trials, chunks=(steps,))
     for chunks in ((steps,), (11, 29)):
         cases.assert_runs_equal(run_core(which, rows, dtype, trials, chunks, 2), expected)

@@ -43,14 +43,14 @@ def networks(draw):
     return synapses, neurons, parts, cuts, torch.tensor(two).to(torch.uint8) + 1
 
 
-@given(network=networks(), wide=st.sampled_from([None, False, True]))
+@given(network=networks(), bits=st.sampled_from([None, 16, 32, 64]))
 @settings(max_examples=40, deadline=None)
-def test_every_synapse_is_kept_in_its_place(network, wide):
+def test_every_synapse_is_kept_in_its_place(network, bits):
     synapses, neurons, parts, cuts, ports = network
     made = {}
     for name in testing.backends():
         with inferno_cuda.backend(name):
-            made[name] = build(synapses, neurons, ops.partition(neurons, 2, parts), ports, cuts, wide=wide)
+            made[name] = build(synapses, neurons, ops.partition(neurons, 2, parts), ports, cuts, weight_bits=bits)
     rows = made["torch"]
     for other in made.values():
         for name, tensor in rows.tensors().items():
@@ -82,6 +82,18 @@ def test_six_bytes_a_synapse(backend):
     assert rows.nbytes / count < 6.5
 
 
+def test_four_bytes_a_synapse_with_weights_of_16_bits(backend):
+    neurons, count = 300, 60_000
+    synapses = cases.synapses(0, neurons, count, 3)
+    rows = build(synapses, neurons, ops.partition(neurons, 1, 2), weight_bits=16)
+    assert rows.nbytes / count < 4.5
+    largest = float(synapses[3].abs().max())
+    assert largest / 2**15 <= rows.quantum < largest / 2**13
+    again = ops.Rows.from_tensors({name: t.clone() for name, t in rows.tensors().items()})
+    for mine, other in zip(again.synapses(), rows.synapses(), strict=True):
+        assert torch.equal(mine, other)
+
+
 @pytest.mark.parametrize("ports", [1, 2])
 @pytest.mark.parametrize("neurons", [1, 2, 7, 65_536, 65_537, 200_000])
 @pytest.mark.parametrize("threads", [1, 3, 16])
@@ -92,6 +104,34 @@ def test_partition(neurons, threads, ports):
     assert int(sizes.max()) * ports <= 65_536
     assert int(sizes.max() - sizes.min()) <= 1
     assert len(sizes) >= min(threads, neurons)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_partition_shares_work(threads):
+    work = torch.cat([torch.zeros(3000), torch.full((1000,), 5.0), torch.full((50_000,), 1.0)])
+    bounds = ops.partition(len(work), 1, threads, work)
+    shares = torch.stack([work[a:b].sum() for a, b in itertools.pairwise(bounds.tolist())])
+    assert float(shares.max()) < 1.03 * float(shares.mean())
+    assert bounds[0] == 0 and bounds[-1] == len(work) and len(shares) == threads
+
+
+@given(work=st.lists(st.sampled_from([0.0, 1.0, 1e-9, 1e9]), min_size=1, max_size=40), threads=st.integers(1, 50))
+def test_a_partition_by_work_leaves_no_range_empty(work, threads):
+    bounds = ops.partition(len(work), 1, threads, torch.tensor(work))
+    assert len(bounds) == min(threads, len(work)) + 1
+    assert bounds[0] == 0 and bounds[-1] == len(work) and bool((bounds.diff() > 0).all())
+
+
+def test_a_partition_by_work_has_no_more_slots_than_there_are():
+    work = torch.zeros(200_000)
+    work[-1] = 1.0
+    assert int(ops.partition(len(work), 2, 1, work).diff().max()) <= 32_768
+
+
+@pytest.mark.parametrize("work", [torch.ones(3), torch.full((4,), -1.0), torch.tensor([1.0, 2.0, torch.nan, 1.0])])
+def test_work_that_is_refused(work):
+    with pytest.raises(ValueError, match="work"):
+        ops.partition(4, 1, 2, work)
 
 
 def test_sums_cannot_overflow_and_the_quantum_is_as_fine_as_that_allows(backend):
@@ -108,11 +148,14 @@ def test_a_quantum_that_would_be_too_coarse_makes_weights_wide(backend):
     ends = torch.arange(100_000, dtype=torch.int32) % 50
     weight = torch.full((100_000,), 1e-3)
     options = {"neurons": 50, "bounds": ops.partition(50, 1, 1)}
-    assert not ops.rows(ends, ends, ends + 1, weight, **options).wide
-    assert ops.rows(ends, ends, ends + 1, weight, dtype=torch.float64, **options).wide
+    assert ops.rows(ends, ends, ends + 1, weight, **options).weight_bits == 32
+    assert ops.rows(ends, ends, ends + 1, weight, dtype=torch.float64, **options).weight_bits == 64
     weight[7] = 1e6
-    assert ops.rows(ends, ends, ends + 1, weight, **options).wide
-    assert not ops.rows(ends, ends, ends + 1, weight, wide=False, **options).wide
+    assert ops.rows(ends, ends, ends + 1, weight, **options).weight_bits == 64
+    assert ops.rows(ends, ends, ends + 1, weight, weight_bits=32, **options).weight_bits == 32
+    weight[7] = 1e3
+    with pytest.raises(ValueError, match="weight_bits was 16; weights of 1000 at most .* need 32 bits"):
+        ops.rows(ends, ends, ends + 1, weight, weight_bits=16, **options)
 
 
 def test_a_bound_stands_for_weights_in_the_first_pass(backend):
@@ -205,6 +248,20 @@ def test_weights_above_their_bound_are_noticed(backend):
         builder.finish()
 
 
+@pytest.mark.parametrize("factor", [2.0, 1e4, 1e300])
+def test_one_weight_above_its_bound_is_noticed(backend, factor):
+    """Its sum may be in range even so."""
+    ends = torch.arange(100, dtype=torch.int32)
+    weight = torch.full((100,), 1.0, dtype=torch.float64)
+    builder = ops.RowsBuilder(100, ops.partition(100, 1, 2), weight_bits=16)
+    builder.count(ends, ends, weight)
+    builder.allocate()
+    weight[3] *= factor
+    builder.fill(ends, ends, torch.ones_like(ends), weight)
+    with pytest.raises(RuntimeError, match="larger than count"):
+        builder.finish()
+
+
 def test_other_synapses_in_the_second_pass_are_noticed():
     source, target, delay, weight = cases.synapses(8, 20, 100, 5)
     builder = ops.RowsBuilder(20, ops.partition(20, 1, 2), max_delay=5)
@@ -222,6 +279,8 @@ def test_bad_partitions_are_refused():
         ops.RowsBuilder(10, torch.tensor([0, 6, 4, 10]))
     with pytest.raises(ValueError, match="max_delay was 0"):
         ops.RowsBuilder(10, ops.partition(10), max_delay=0)
+    with pytest.raises(ValueError, match="weight_bits was 8; it must be 16, 32, 64 or None"):
+        ops.RowsBuilder(10, ops.partition(10), weight_bits=8)
     with pytest.raises(ValueError, match="ports was 3"):
         ops.RowsBuilder(10, ops.partition(10), ports=3)
 

@@ -56,14 +56,14 @@ def test_every_spike_arrives_once_and_in_its_step(case, threads):
 
 
 @pytest.mark.parametrize("min_delay", [1, 6])
-@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("weight_bits", [16, 32, 64])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_backends_threads_and_interruptions_change_nothing(native, dtype, wide, min_delay):
+def test_backends_threads_and_interruptions_change_nothing(native, dtype, weight_bits, min_delay):
     with inferno_cuda.backend("torch"):
-        expected = cases.run_mixed(cases.mixed_rows(1, dtype, min_delay, wide), dtype)
+        expected = cases.run_mixed(cases.mixed_rows(1, dtype, min_delay, weight_bits), dtype)
     assert len(expected[0]) > 200
     for parts, threads in LAYOUTS:
-        rows = cases.mixed_rows(parts, dtype, min_delay, wide)
+        rows = cases.mixed_rows(parts, dtype, min_delay, weight_bits)
         for chunks in ((120,), (8, 0, 1, 53, 58)):
             run = cases.run_mixed(rows, dtype, threads=threads, chunks=chunks)
             cases.assert_runs_equal(run, expected)

@@ -4,6 +4,9 @@
 
 namespace inferno {
 
+// Of how many bits weights are kept in: multiples of the quantum as int16 or int32, or values as double.
+enum class WeightBits : int32_t { sixteen = 16, thirty_two = 32, sixty_four = 64 };
+
 // Ranges of targets, and how many sums of arriving weights a neuron has.
 struct TargetRanges {
   int64_t neurons, parts;
@@ -38,13 +41,14 @@ struct RowsTarget {
   int64_t count;  // synapses
   uint16_t* slot;
   void* delay;   // uint8_t or uint16_t
-  void* weight;  // int32_t or double
+  void* weight;  // int32_t or double; int16_t lie between the slots, behind the one that each belongs to
 };
 
 struct RowsFillArgs {
   TargetRanges ranges;
   SynapseChunk chunk;
-  bool wide, byte_delays;
+  WeightBits bits;
+  bool byte_delays;
   double quantum;
   int64_t* cursor;            // [parts, neurons], where the next synapse of a source goes
   void* total;                // [2, neurons], magnitudes in quanta by port: int64_t; wide: double, of values
@@ -53,7 +57,8 @@ struct RowsFillArgs {
 
 struct RowsSortArgs {
   int64_t neurons;
-  bool wide, byte_delays;
+  WeightBits bits;
+  bool byte_delays;
   const int64_t* first;  // [neurons + 1], synapses of a source
   RowsTarget target;
   int32_t max_delay;

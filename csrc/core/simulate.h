@@ -15,7 +15,32 @@ struct RowsPart {
   const int32_t* begin;     // [segments + 1], synapses
   const uint16_t* slot;     // [synapses]: port * (last - first) + target - first
   const void* weight;       // [synapses]: int32 multiples of the quantum, or double
+  const uint32_t* both;     // null, or [synapses] in place of these two: int16 multiples in the upper half, slots below
 };
+
+// The synapses of a part.
+template <class W>
+struct ApartSynapses {
+  const uint16_t* slots;
+  const W* weights;
+  INFERNO_HD uint16_t slot(uint32_t q) const { return slots[q]; }
+  INFERNO_HD W weight(uint32_t q) const { return weights[q]; }
+};
+
+struct PackedSynapses {
+  const uint32_t* both;
+  INFERNO_HD uint16_t slot(uint32_t q) const { return uint16_t(both[q]); }
+  INFERNO_HD int32_t weight(uint32_t q) const { return int32_t(both[q]) >> 16; }
+};
+
+// Calls f with the synapses of a part whose sums are of type W.
+template <class W, class F>
+INFERNO_HD void with_synapses(const RowsPart& part, F&& f) {
+  if (part.both)
+    f(PackedSynapses{part.both});
+  else
+    f(ApartSynapses<W>{part.slot, static_cast<const W*>(part.weight)});
+}
 
 enum class StimulusKind : int32_t { poisson, noise, spikes };
 
@@ -47,7 +72,7 @@ struct Spike {
 
 struct SimulateArgs {
   Scalar type;  // of the state: f32 or f64
-  bool wide;    // weights are double
+  bool wide;    // weights are double, and so are their sums
   double quantum;
   int64_t neurons, trials, variables, ports;
   int64_t parts_count, populations_count, flight_count, given_count;

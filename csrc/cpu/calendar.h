@@ -47,7 +47,11 @@ class Calendar {
     const int32_t last = part_.segments[spike.neuron + 1];
     for (int32_t s = part_.segments[spike.neuron]; s < last; ++s) {
       const int64_t step = int64_t(spike.step) + part_.delay[s];
-      if (step >= now) day(step).push_back({uint32_t(part_.begin[s]), uint32_t(part_.begin[s + 1]), spike.trial});
+      if (step < now) continue;
+      std::vector<Arrival>& list = day(step);
+      list.push_back({uint32_t(part_.begin[s]), uint32_t(part_.begin[s + 1]), spike.trial});
+      // lists are too many to stay in the first cache, and stores wait for each other
+      __builtin_prefetch(list.data() + list.size() + 4, 1);
     }
   }
 
@@ -55,26 +59,35 @@ class Calendar {
   std::vector<std::vector<Arrival>> days_;
 };
 
+template <class T>
+void fetch(const T* values, const Arrival& a) {
+  constexpr uint32_t a_line = 64 / sizeof(T);
+  for (uint32_t q = a.begin & ~(a_line - 1); q < a.end; q += a_line) __builtin_prefetch(values + q);
+}
+
+template <class W>
+void fetch(const ApartSynapses<W>& synapses, const Arrival& a) {
+  fetch(synapses.weights, a);
+  fetch(synapses.slots, a);
+}
+
+inline void fetch(const PackedSynapses& synapses, const Arrival& a) { fetch(synapses.both, a); }
+
 // Adds the weights of all arrivals to the sums [trials, slots]. Rows are read once and from all over memory, so each is
 // asked for some arrivals ahead.
 template <class W>
 void deliver(const RowsPart& part, const std::vector<Arrival>& arrivals, W* sums) {
-  constexpr size_t ahead = 8;
-  constexpr uint32_t weights_a_line = 64 / sizeof(W), slots_a_line = 32;
-  const uint16_t* slot = part.slot;
-  const W* weight = static_cast<const W*>(part.weight);
-  const auto fetch = [&](const Arrival& a) {
-    for (uint32_t q = a.begin & ~(weights_a_line - 1); q < a.end; q += weights_a_line) __builtin_prefetch(weight + q);
-    for (uint32_t q = a.begin & ~(slots_a_line - 1); q < a.end; q += slots_a_line) __builtin_prefetch(slot + q);
-  };
+  constexpr size_t ahead = 12;
   const size_t count = arrivals.size();
-  for (size_t k = 0; k < std::min(count, ahead); ++k) fetch(arrivals[k]);
-  for (size_t k = 0; k < count; ++k) {
-    if (k + ahead < count) fetch(arrivals[k + ahead]);
-    const uint32_t end = arrivals[k].end;
-    W* of_trial = sums + arrivals[k].trial * part.slots;
-    for (uint32_t q = arrivals[k].begin; q < end; ++q) of_trial[slot[q]] += weight[q];
-  }
+  with_synapses<W>(part, [&](const auto synapses) {
+    for (size_t k = 0; k < std::min(count, ahead); ++k) fetch(synapses, arrivals[k]);
+    for (size_t k = 0; k < count; ++k) {
+      if (k + ahead < count) fetch(synapses, arrivals[k + ahead]);
+      const uint32_t end = arrivals[k].end;
+      W* of_trial = sums + arrivals[k].trial * part.slots;
+      for (uint32_t q = arrivals[k].begin; q < end; ++q) of_trial[synapses.slot(q)] += synapses.weight(q);
+    }
+  });
 }
 
 }  // namespace inferno

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -33,6 +34,10 @@ struct Placed {
   int64_t synapse, part, at;
 };
 
+// How many elements of a type the slots, or weights, of neighbouring synapses are apart.
+template <class W>
+constexpr int64_t apart = std::is_same_v<W, int16_t> ? 2 : 1;
+
 template <class D, class W>
 class Filler {
  public:
@@ -60,9 +65,9 @@ class Filler {
   Placed place(int64_t i, int64_t part) {
     const int64_t at = a_.cursor[part * a_.ranges.neurons + a_.chunk.source[i]]++;
     const RowsTarget& to = a_.targets[part];
-    __builtin_prefetch(to.slot + at, 1);
+    __builtin_prefetch(to.slot + at * apart<W>, 1);
     __builtin_prefetch(static_cast<D*>(to.delay) + at, 1);
-    __builtin_prefetch(static_cast<W*>(to.weight) + at, 1);
+    if (apart<W> == 1) __builtin_prefetch(static_cast<W*>(to.weight) + at, 1);
     return {i, part, at};
   }
 
@@ -75,15 +80,25 @@ class Filler {
       const int64_t first = a_.ranges.bounds[part], width = a_.ranges.bounds[part + 1] - first;
       // to nearest, ties to even
       const double multiple = std::nearbyint(weight * inverse_);
-      const double value = std::is_same_v<W, double> ? multiple * a_.quantum : multiple;
-      static_cast<Total*>(a_.total)[port * a_.ranges.neurons + target] += Total(std::fabs(value));
+      const double value = kept(multiple);
+      // what does not fit is more than any total may be, so that it is noticed
+      Total& total = static_cast<Total*>(a_.total)[port * a_.ranges.neurons + target];
+      total = fits(multiple) ? total + Total(std::fabs(value)) : Total(too_much);
       const RowsTarget& to = a_.targets[part];
       if (at >= to.count) continue;  // not a synapse that was counted; the cursor tells
-      to.slot[at] = uint16_t(port * width + target - first);
+      to.slot[at * apart<W>] = uint16_t(port * width + target - first);
       static_cast<D*>(to.delay)[at] = D(a_.chunk.delay[i]);
-      static_cast<W*>(to.weight)[at] = W(value);
+      static_cast<W*>(to.weight)[at * apart<W>] = fits(multiple) ? W(value) : W(0);
     }
   }
+
+  static constexpr double too_much = 0x1p62;
+
+  static bool fits(double multiple) {
+    return std::is_same_v<W, double> || std::fabs(multiple) <= double(std::numeric_limits<W>::max());
+  }
+
+  double kept(double multiple) const { return std::is_same_v<W, double> ? multiple * a_.quantum : multiple; }
 
   const RowsFillArgs& a_;
   const double inverse_;
@@ -91,11 +106,13 @@ class Filler {
 
 // Calls f with values of the types of delays and weights.
 template <class F>
-void dispatch_rows(bool byte_delays, bool wide, F&& f) {
-  if (byte_delays)
-    wide ? f(uint8_t{}, double{}) : f(uint8_t{}, int32_t{});
-  else
-    wide ? f(uint16_t{}, double{}) : f(uint16_t{}, int32_t{});
+void dispatch_rows(bool byte_delays, WeightBits bits, F&& f) {
+  const auto with_delay = [&](auto delay) {
+    if (bits == WeightBits::sixteen) return f(delay, int16_t{});
+    if (bits == WeightBits::thirty_two) return f(delay, int32_t{});
+    f(delay, double{});
+  };
+  byte_delays ? with_delay(uint8_t{}) : with_delay(uint16_t{});
 }
 
 template <class D, class W>
@@ -119,8 +136,12 @@ class Sorter {
       out_.delay[segment] = delay[order_[k]];
       out_.begin[segment++] = int32_t(first + k);
     }
-    permute(a_.target.slot + first, count, slots_);
-    permute(static_cast<W*>(a_.target.weight) + first, count, weights_);
+    if constexpr (apart<W> == 2) {
+      permute(reinterpret_cast<uint32_t*>(a_.target.slot) + first, count, both_);
+    } else {
+      permute(a_.target.slot + first, count, slots_);
+      permute(static_cast<W*>(a_.target.weight) + first, count, weights_);
+    }
   }
 
  private:
@@ -141,6 +162,7 @@ class Sorter {
   const RowsSegments& out_;
   std::vector<int32_t> order_, places_;
   std::vector<uint16_t> slots_;
+  std::vector<uint32_t> both_;
   std::vector<W> weights_;
 };
 
@@ -164,12 +186,12 @@ void rows_count_cpu(const RowsCountArgs& a, int64_t begin, int64_t end) {
 }
 
 void rows_fill_cpu(const RowsFillArgs& a, int64_t begin, int64_t end) {
-  dispatch_rows(a.byte_delays, a.wide,
+  dispatch_rows(a.byte_delays, a.bits,
                 [&](auto delay, auto weight) { Filler<decltype(delay), decltype(weight)>(a).run(begin, end); });
 }
 
 void rows_count_segments_cpu(const RowsSortArgs& a, int32_t* counts, int64_t begin, int64_t end) {
-  dispatch_rows(a.byte_delays, a.wide, [&](auto type, auto) {
+  dispatch_rows(a.byte_delays, a.bits, [&](auto type, auto) {
     const auto* delay = static_cast<const decltype(type)*>(a.target.delay);
     std::vector<int64_t> last_seen(size_t(a.max_delay) + 1, -1);  // source that last had a delay
     for (int64_t source = begin; source < end; ++source) {
@@ -184,7 +206,7 @@ void rows_count_segments_cpu(const RowsSortArgs& a, int32_t* counts, int64_t beg
 }
 
 void rows_sort_cpu(const RowsSortArgs& a, const RowsSegments& out, int64_t begin, int64_t end) {
-  dispatch_rows(a.byte_delays, a.wide, [&](auto delay, auto weight) {
+  dispatch_rows(a.byte_delays, a.bits, [&](auto delay, auto weight) {
     Sorter<decltype(delay), decltype(weight)> sorter(a, out);
     for (int64_t source = begin; source < end; ++source) sorter.sort(source);
   });

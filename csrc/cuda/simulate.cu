@@ -19,12 +19,13 @@ struct Tables {
 template <class W>
 __device__ void send_segment(const RowsPart& part, int32_t segment, W* sums, int64_t neurons) {
   const int64_t width = part.last - part.first;
-  const W* weight = static_cast<const W*>(part.weight);
-  for (int32_t q = part.begin[segment] + int32_t(threadIdx.x % lanes); q < part.begin[segment + 1]; q += lanes) {
-    const int64_t slot = part.slot[q];
-    const int64_t port = slot >= width;
-    atomicAdd(sums + port * neurons + part.first + slot - port * width, weight[q]);
-  }
+  with_synapses<W>(part, [&](const auto synapses) {
+    for (int32_t q = part.begin[segment] + int32_t(threadIdx.x % lanes); q < part.begin[segment + 1]; q += lanes) {
+      const int64_t slot = synapses.slot(uint32_t(q));
+      const int64_t port = slot >= width;
+      atomicAdd(sums + port * neurons + part.first + slot - port * width, W(synapses.weight(uint32_t(q))));
+    }
+  });
 }
 
 // Adds what spikes first..last-1 send to the sums of the steps in which it arrives, from step `now` on.

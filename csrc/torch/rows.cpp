@@ -1,10 +1,17 @@
 #include "core/rows.h"
 
-#include "torch/common.h"
 #include "torch/large_pages.h"
+#include "torch/packed_synapses.h"
 
 namespace inferno {
 namespace {
+
+WeightBits weight_bits(const Tensor& weight) {
+  const ScalarType type = weight.scalar_type();
+  return type == ScalarType::Short ? WeightBits::sixteen
+         : type == ScalarType::Int ? WeightBits::thirty_two
+                                   : WeightBits::sixty_four;
+}
 
 const int32_t* ints_of(const Tensor& t, int64_t count, const char* name) {
   STD_TORCH_CHECK(t.scalar_type() == ScalarType::Int && t.is_contiguous() && t.numel() == count && !t.is_cuda(), name,
@@ -52,10 +59,15 @@ void rows_count(const Tensor source, const Tensor target, const std::optional<Te
   parallel(a.ranges.parts, 1, [&](int64_t begin, int64_t end) { rows_count_cpu(a, begin, end); });
 }
 
-RowsTarget target_of(const Tensor& slot, const Tensor& delay, const Tensor& weight, bool wide, bool byte_delays) {
-  check_array(slot, "slot", ScalarType::Short, slot.numel(), slot);
-  check_array(delay, "delay", byte_delays ? ScalarType::Byte : ScalarType::Short, slot.numel(), slot);
-  check_array(weight, "weight", wide ? ScalarType::Double : ScalarType::Int, slot.numel(), slot);
+RowsTarget target_of(const Tensor& slot, const Tensor& delay, const Tensor& weight, WeightBits bits, bool byte_delays) {
+  check_array(delay, "delay", byte_delays ? ScalarType::Byte : ScalarType::Short, slot.numel(), delay);
+  if (bits == WeightBits::sixteen) {
+    packed_synapses(slot, weight, delay);
+  } else {
+    check_array(slot, "slot", ScalarType::Short, slot.numel(), delay);
+    check_array(weight, "weight", bits == WeightBits::sixty_four ? ScalarType::Double : ScalarType::Int, slot.numel(),
+                delay);
+  }
   return {slot.numel(), static_cast<uint16_t*>(slot.mutable_data_ptr()), delay.mutable_data_ptr(),
           weight.mutable_data_ptr()};
 }
@@ -70,30 +82,36 @@ void rows_fill(const Tensor source, const Tensor target, const Tensor delay, con
   const size_t parts = size_t(a.ranges.parts);
   STD_TORCH_CHECK(slots.size() == parts && delays.size() == parts && weights.size() == parts,
                   "slots, delays, weights: must be one a part");
-  a.wide = weights[0].scalar_type() == ScalarType::Double;
+  a.bits = weight_bits(weights[0]);
   a.byte_delays = delays[0].scalar_type() == ScalarType::Byte;
   a.quantum = quantum;
   check_array(cursor, "cursor", ScalarType::Long, a.ranges.parts * a.ranges.neurons, ports);
-  check_array(total, "total", a.wide ? ScalarType::Double : ScalarType::Long, 2 * a.ranges.neurons, ports);
+  check_array(total, "total", a.bits == WeightBits::sixty_four ? ScalarType::Double : ScalarType::Long,
+              2 * a.ranges.neurons, ports);
   a.cursor = static_cast<int64_t*>(cursor.mutable_data_ptr());
   a.total = total.mutable_data_ptr();
   std::vector<RowsTarget> targets;
   for (size_t p = 0; p < parts; ++p)
-    targets.push_back(target_of(slots[p], delays[p], weights[p], a.wide, a.byte_delays));
+    targets.push_back(target_of(slots[p], delays[p], weights[p], a.bits, a.byte_delays));
   a.targets = targets.data();
   parallel(a.ranges.parts, 1, [&](int64_t begin, int64_t end) { rows_fill_cpu(a, begin, end); });
+}
+
+// What is written all over, and read all over in every step, costs less in large pages.
+void large_pages(Tensor memory) {
+  ask_for_large_pages(memory.mutable_data_ptr(), size_t(memory.numel()) * memory.element_size());
 }
 
 std::tuple<Tensor, Tensor, Tensor> rows_sort(const Tensor first, Tensor slot, const Tensor delay, Tensor weight,
                                              int64_t max_delay) {
   RowsSortArgs a{};
   a.neurons = first.numel() - 1;
-  a.wide = weight.scalar_type() == ScalarType::Double;
+  a.bits = weight_bits(weight);
   a.byte_delays = delay.scalar_type() == ScalarType::Byte;
   check_array(first, "first", ScalarType::Long, a.neurons + 1, slot);
   a.first = static_cast<const int64_t*>(first.const_data_ptr());
   STD_TORCH_CHECK(a.neurons >= 0 && a.first[0] == 0 && a.first[a.neurons] == slot.numel(), "first: does not fit slot");
-  a.target = target_of(slot, delay, weight, a.wide, a.byte_delays);
+  a.target = target_of(slot, delay, weight, a.bits, a.byte_delays);
   a.max_delay = int32_t(max_delay);
   Tensor segments = empty(slot, {a.neurons + 1}, ScalarType::Int);
   int32_t* counts = static_cast<int32_t*>(segments.mutable_data_ptr());
@@ -106,16 +124,13 @@ std::tuple<Tensor, Tensor, Tensor> rows_sort(const Tensor first, Tensor slot, co
     all += of_source;
   }
   Tensor segment_delay = empty(slot, {all}, ScalarType::Short), begins = empty(slot, {all + 1}, ScalarType::Int);
+  large_pages(segment_delay);
+  large_pages(begins);
   const RowsSegments out{counts, static_cast<uint16_t*>(segment_delay.mutable_data_ptr()),
                          static_cast<int32_t*>(begins.mutable_data_ptr())};
   out.begin[all] = int32_t(slot.numel());
   parallel(a.neurons, grain, [&](int64_t begin, int64_t end) { rows_sort_cpu(a, out, begin, end); });
   return {segments, segment_delay, begins};
-}
-
-// What is written all over, and read all over in every step, costs less in large pages.
-void large_pages(Tensor memory) {
-  ask_for_large_pages(memory.mutable_data_ptr(), size_t(memory.numel()) * memory.element_size());
 }
 
 }  // namespace

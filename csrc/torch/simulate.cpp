@@ -1,6 +1,6 @@
 #include "core/simulate.h"
 
-#include "torch/common.h"
+#include "torch/packed_synapses.h"
 
 namespace inferno {
 namespace {
@@ -17,11 +17,15 @@ RowsPart part_of(const Tensor* t, const Tensor& bounds, int64_t p, const Tensor&
   check_array(t[row_segments], "segments", ScalarType::Int, values.size(2) + 1, values);
   check_array(t[row_delay], "delay", ScalarType::Short, segments, values);
   check_array(t[row_begin], "begin", ScalarType::Int, segments + 1, values);
-  check_array(t[row_slot], "slot", ScalarType::Short, synapses, values);
-  check_array(t[row_weight], "weight", wide ? ScalarType::Double : ScalarType::Int, synapses, values);
   part.segments = static_cast<const int32_t*>(t[row_segments].const_data_ptr());
   part.delay = static_cast<const uint16_t*>(t[row_delay].const_data_ptr());
   part.begin = static_cast<const int32_t*>(t[row_begin].const_data_ptr());
+  if (t[row_weight].scalar_type() == ScalarType::Short) {
+    part.both = packed_synapses(t[row_slot], t[row_weight], values);
+    return part;
+  }
+  check_array(t[row_slot], "slot", ScalarType::Short, synapses, values);
+  check_array(t[row_weight], "weight", wide ? ScalarType::Double : ScalarType::Int, synapses, values);
   part.slot = static_cast<const uint16_t*>(t[row_slot].const_data_ptr());
   part.weight = t[row_weight].const_data_ptr();
   return part;

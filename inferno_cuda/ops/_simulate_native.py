@@ -82,7 +82,7 @@ class Run:
         every, variable = (1, 0) if probe is None else (probe.every, probe.variable)
         delays = rows.min_delay, rows.max_delay
         return (
-            *([tensor for part in rows.parts for tensor in part], rows.bounds, 1.0 if rows.wide else rows.quantum),
+            *([tensor for part in rows.parts for tensor in part], rows.bounds, 1.0 if rows.weight_bits == 64 else rows.quantum),
             [tensor.contiguous() for p in self.populations for tensor in (p.numbers, p.drive)],
             *([number for kind in kinds for number in kind], tables, stimuli, reals),
             *(state.values, state.refrac),

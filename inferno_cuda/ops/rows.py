@@ -23,27 +23,56 @@ class Synapses(NamedTuple):
     weight: torch.Tensor
 
 
-def partition(neurons: int, ports: int = 1, threads: int | None = None) -> torch.Tensor:
+def partition(
+    neurons: int, ports: int = 1, threads: int | None = None, work: torch.Tensor | None = None
+) -> torch.Tensor:
     """Ranges of targets that threads own: int64 ``[P + 1]``, where each of P begins and the last ends.
 
     Args:
         neurons: how many there are.
         ports: 1 or 2, the most of any neuron.
         threads: as many ranges, or more where 65,536 slots would not hold one; None: torch's number of threads.
+        work: ``[neurons]``, what each neuron costs, such as its number of synapses; ranges are then made to cost the
+            same, and not to have the same number of neurons.
+
+    Raises:
+        ValueError: an argument is out of its range, or `work` is negative, not finite or of another length.
     """
     check_ports(ports, neurons)
     threads = torch.get_num_threads() if threads is None else threads
     if threads < 1:
         raise ValueError(f"threads was {threads}; it must be at least 1")
-    smallest = -(-neurons * int(ports) // MAX_SLOTS)
-    count = max(1, min(threads, neurons), smallest)
-    while neurons > 0 and max(_sizes(neurons, count)) * ports > MAX_SLOTS:
+    work = torch.ones(neurons, dtype=torch.float64) if work is None else _check_work(work, neurons)
+    widest = MAX_SLOTS // int(ports)
+    done = torch.cumsum(work, 0)
+    count = max(1, min(threads, neurons), -(-neurons // widest))
+    while int((bounds := _shares(done, count)).diff().max()) > widest:
         count += 1
-    return torch.tensor([neurons * p // count for p in range(count + 1)])
+    return bounds
 
 
-def _sizes(neurons: int, count: int) -> list[int]:
-    return [neurons * (p + 1) // count - neurons * p // count for p in range(count)]
+def _check_work(work: torch.Tensor, neurons: int) -> torch.Tensor:
+    if work.shape != (neurons,):
+        raise ValueError(f"work was of shape {shape_text(work.shape)}; it must be ({neurons},)")
+    work = work.double().cpu()
+    if not bool((work.isfinite() & (work >= 0)).all()):
+        raise ValueError("work had values that are negative or not finite")
+    # a range of many neurons without work would need more slots than there are
+    return work + work.mean() / 64 if bool(work.any()) else torch.ones_like(work)
+
+
+def _shares(done: torch.Tensor, count: int) -> torch.Tensor:
+    """Where to cut, for `count` ranges that add about the same to `done`; none is empty if there are enough neurons."""
+    neurons = len(done)
+    if not neurons:
+        return torch.zeros(count + 1, dtype=torch.int64)
+    ends = done[-1] * torch.arange(1, count) / count
+    cuts = torch.searchsorted(done, ends.to(done)) + 1
+    inner = torch.arange(1, count)
+    # each behind the last one, and with enough neurons left for the others
+    cuts = torch.cummax(cuts - inner, 0).values + inner if count > 1 else cuts
+    cuts = torch.minimum(cuts, neurons - count + inner)
+    return torch.cat([torch.tensor([0]), cuts, torch.tensor([neurons])])
 
 
 def check_ports(ports, neurons: int) -> None:
@@ -77,7 +106,7 @@ class Rows:
         neurons: how many sources and targets there are.
         bounds: int64 ``[P + 1]``, the ranges of targets.
         ports: uint8 ``[neurons]``, 2 where negative weights are summed apart.
-        wide: whether weights are kept as float64, otherwise as int32 multiples of the quantum.
+        weight_bits: 64 for weights that are kept as float64, 32 or 16 for int32 or int16 multiples of the quantum.
         quantum: a power of two of which all weights are multiples, so that their sums are exact.
         min_delay: the shortest delay, steps; 1 where there are no synapses.
         max_delay: the longest delay, steps; 1 where there are no synapses.
@@ -88,14 +117,14 @@ class Rows:
     """
 
     def __init__(self, tensors: dict[str, torch.Tensor]):
-        self._tensors = tensors
+        self._tensors = tensors = _side_by_side(tensors)
         self.bounds, self.ports = tensors["bounds"], tensors["ports"]
         self.neurons = len(self.ports)
         self.quantum = float(tensors["quantum"])
         self.repeats = tensors.get("repeats")
         self.most_ports = int(self.ports.max()) if self.neurons else 1
         self.parts = [tuple(tensors[f"{name}.{p}"] for name in PARTS) for p in range(len(self.bounds) - 1)]
-        self.wide = self.parts[0][4].dtype == torch.float64
+        self.weight_bits = self.parts[0][4].dtype.itemsize * 8
         self.count = sum(len(part[3]) for part in self.parts)
         extremes = [(int(d.min()), int(d.max())) for d in (part[1].int() & 0xFFFF for part in self.parts) if len(d)]
         self.min_delay = min((low for low, _ in extremes), default=1)
@@ -176,7 +205,8 @@ class Rows:
         return Synapses(source[order], target[order], delay[order], weight[order])
 
     def __repr__(self) -> str:
-        kept = "float64" if self.wide else f"int32 multiples of {self.quantum:g}"
+        bits = self.weight_bits
+        kept = "float64" if bits == 64 else f"int{bits} multiples of {self.quantum:g}"
         each = self.nbytes / self.count if self.count else 0.0
         return (
             f"Rows({self.count:,} synapses between {self.neurons:,} neurons, weights: {kept}, "
@@ -195,14 +225,31 @@ def _only(sources, segments, delay, begin, slot, weight):
     return segments, delay[first:last], begin - span.start, slot[span], weight[span]
 
 
+def _side_by_side(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors, those of slots and weights of 16 bits as columns of one, since engines read both at once.
+
+    Files and copies have them apart.
+    """
+    found = dict(tensors)
+    for name, weight in tensors.items():
+        slot_name = name.replace("weight", "slot")
+        if not name.startswith("weight.") or weight.dtype != torch.int16:
+            continue
+        slot = tensors[slot_name]
+        if weight.data_ptr() == slot.data_ptr() + 2 and slot.stride() == weight.stride() == (2,):
+            continue
+        found[slot_name], found[name] = torch.stack([slot, weight], 1).unbind(1)
+    return found
+
+
 def _check_part(p, segments, delay, begin, slot, weight, neurons):
     kinds = (torch.int32, torch.int16, torch.int32, torch.int16)
     for name, tensor, kind in zip(PARTS, (segments, delay, begin, slot), kinds, strict=False):
         if tensor.dtype != kind or tensor.ndim != 1:
             text = f"{tensor.dtype} of shape {shape_text(tensor.shape)}"
             raise ValueError(f"{name}.{p} was {text}; it must be {kind} with one dimension")
-    if weight.dtype not in (torch.int32, torch.float64):
-        raise ValueError(f"weight.{p} was {weight.dtype}; it must be torch.int32 or torch.float64")
+    if weight.dtype not in (torch.int16, torch.int32, torch.float64):
+        raise ValueError(f"weight.{p} was {weight.dtype}; it must be torch.int16, torch.int32 or torch.float64")
     fits = len(segments) == neurons + 1 and len(begin) == len(delay) + 1 and slot.shape == weight.shape
     if not fits or int(segments[-1]) != len(delay) or int(begin[-1]) != len(slot):
         raise ValueError(f"tensors of partition {p} did not fit each other")

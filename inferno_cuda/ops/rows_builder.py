@@ -15,8 +15,16 @@ from .rows import PARTS, Rows, check_bounds, check_ports, partition
 
 MAX_DELAY = 65535  # steps
 MAX_REPEATS = 65535  # spikes of a source in a step
-_NARROW_LIMIT, _WIDE_LIMIT = 2.0**31 - 1, 2.0**53
+_LIMITS = {16: 2.0**31 - 1, 32: 2.0**31 - 1, 64: 2.0**53}  # of the sums, in quanta
+_LARGEST = {16: 2.0**15 - 1, 32: math.inf, 64: math.inf}  # of a weight, in quanta
 _COARSEST = 2.0**-16  # of the mean weight: what a quantum may be before weights are kept in 8 bytes
+_COARSEST_OF_16 = 2.0**-7  # where 16 bits were asked for: rounding changes a weight by less than half a percent
+_BYTES = {16: 4, 32: 6, 64: 10}  # of a synapse
+
+
+def synapse_bytes(weight_bits: int) -> int:
+    """What a synapse takes, besides its share in a segment."""
+    return _BYTES[weight_bits]
 
 if status.loaded:
     _raw_count = torch.ops.inferno_cuda.rows_count_.default
@@ -36,6 +44,13 @@ def available_memory() -> int | None:
         pass
     names = ("SC_AVPHYS_PAGES", "SC_PAGE_SIZE")
     return math.prod(map(os.sysconf, names)) if set(names) <= set(os.sysconf_names) else None
+
+
+def _memory(*shape: int, dtype: torch.dtype) -> torch.Tensor:
+    memory = torch.empty(shape, dtype=dtype)
+    if runs_native(memory, "rows"):
+        _raw_large_pages(memory)
+    return memory
 
 
 def _check_range(name: str, numbers: torch.Tensor, low: int, high: int, unit: str) -> None:
@@ -81,8 +96,9 @@ class RowsBuilder:
         bounds: the ranges of targets, see :func:`partition`.
         ports: 1; 2 where negative weights are to be summed apart; or uint8 ``[neurons]`` of these.
         max_delay: the largest delay, in steps.
-        wide: whether weights are kept as float64 and not as int32 multiples of the quantum; None: for float64, and
-            where the quantum would be more than 2^-16 of the mean weight.
+        weight_bits: 32 for weights that are kept as int32 multiples of the quantum; 64 as float64; None for 32, but 64
+            with a state of float64, and where the quantum would be more than 2^-16 of the mean weight. 16 rounds
+            weights to steps of about 1/32,767 of the largest one, or a little more, and takes two thirds of the memory.
         dtype: of the state that is going to be simulated.
         repeats: how often each source may fire in one step: 1, but for generators; or int ``[neurons]``. Sums have room
             for as many of each weight.
@@ -102,26 +118,28 @@ class RowsBuilder:
         tensor([4, 1], dtype=torch.int32)
     """
 
-    def __init__(self, neurons, bounds, ports=1, max_delay=1, wide=None, dtype=torch.float32, repeats=1):
+    def __init__(self, neurons, bounds, ports=1, max_delay=1, weight_bits=None, dtype=torch.float32, repeats=1):
         check_ports(ports, neurons)
         if not 1 <= max_delay <= MAX_DELAY:
             raise ValueError(f"max_delay was {max_delay}; it must be 1 to {MAX_DELAY} steps")
         if dtype not in (torch.float32, torch.float64):
             raise TypeError(f"dtype was {dtype}; it must be torch.float32 or torch.float64")
+        if weight_bits not in (None, *_BYTES):
+            raise ValueError(f"weight_bits was {weight_bits!r}; it must be 16, 32, 64 or None")
         if not isinstance(ports, torch.Tensor):
             ports = torch.full((neurons,), ports, dtype=torch.uint8)
         most = int(ports.max()) if neurons else 1
         self.neurons, self.ports, self.max_delay = neurons, ports.cpu().contiguous(), max_delay
         self.bounds = check_bounds(bounds, neurons, most)
-        self.wide = dtype == torch.float64 if wide is None else bool(wide)
-        self._may_widen = wide is None
+        self.weight_bits = weight_bits or (64 if dtype == torch.float64 else 32)
+        self._may_widen = weight_bits is None
         self._repeats = _check_repeats(repeats, neurons)
         parts = len(self.bounds) - 1
         self._counts = torch.zeros(parts, neurons, dtype=torch.int64)
         self._load = torch.zeros(2, neurons, dtype=torch.float64)
         self._degree = torch.zeros(neurons, dtype=torch.int32)
         self._nonzero = 0
-        self._magnitude = 0.0
+        self._magnitude = self._largest = 0.0
         self._slots = self._cursor = self._total = None
         self._quantum = 1.0
         self._filled = 0
@@ -136,7 +154,7 @@ class RowsBuilder:
         """About as many bytes as the rows will take, exact but for segments, of which there may be fewer."""
         count = self.synapses
         segments = min(count, int(torch.clamp(self._counts, max=self.max_delay).sum()))
-        return count * (10 if self.wide else 6) + segments * 6 + self._counts.numel() * 4 + self.neurons
+        return count * synapse_bytes(self.weight_bits) + segments * 6 + self._counts.numel() * 4 + self.neurons
 
     @property
     def peak_bytes(self) -> int:
@@ -173,6 +191,7 @@ class RowsBuilder:
         bound, tensor = (0.0, weight) if isinstance(weight, torch.Tensor) else (abs(weight), None)
         self._nonzero += int(weight.count_nonzero()) if tensor is not None else len(source) * (weight != 0)
         self._magnitude += float(weight.abs().sum(dtype=torch.float64)) if tensor is not None else len(source) * bound
+        self._largest = max(self._largest, float(weight.abs().max()) if tensor is not None and len(tensor) else bound)
         if self._repeats is not None:
             often = self._repeats[source.long()]
             bound *= int(often.max()) if len(often) else 1
@@ -182,11 +201,12 @@ class RowsBuilder:
         count(*chunk, self.bounds, self.ports, self._counts, self._load, self._degree)
 
     def _choose_quantum(self) -> float:
-        limit = _WIDE_LIMIT if self.wide else _NARROW_LIMIT
+        limit = _LIMITS[self.weight_bits]
         # rounding may add half a quantum for each synapse, as often as its source fires
         most = 1 if self._repeats is None else int(self._repeats.max())
         room = limit - self._degree.double() * (most / 2)
         needed = float((self._load / room).max()) if self.neurons else 0.0
+        needed = max(needed, self._largest / _LARGEST[self.weight_bits])
         if needed == 0:
             return 1.0
         fraction, exponent = math.frexp(needed)
@@ -206,12 +226,17 @@ class RowsBuilder:
             raise RuntimeError("allocate: was called already")
         self._quantum = self._choose_quantum()
         mean = self._magnitude / self._nonzero if self._nonzero else 0.0
-        if not self.wide and self._may_widen and self._quantum > _COARSEST * mean > 0:
-            self.wide = True
+        if self.weight_bits == 32 and self._may_widen and self._quantum > _COARSEST * mean > 0:
+            self.weight_bits = 64
             self._quantum = self._choose_quantum()
         representable = math.isfinite(float(self._load.sum())) and 2.0**-1000 <= self._quantum
         if not representable or 0 < mean < self._quantum:
             raise ValueError(f"weights had a mean magnitude of {mean:g}; sums of them leave the range of float64")
+        if self.weight_bits == 16 and self._quantum > _COARSEST_OF_16 * mean > 0:
+            raise ValueError(
+                f"weight_bits was 16; weights of {self._largest:g} at most and {mean:g} on average would be rounded to "
+                f"multiples of {self._quantum:g}, more than 1/128 of the average; they need 32 bits"
+            )
         limit = available_memory() if limit is None else limit
         if limit is not None and self.peak_bytes > limit:
             raise MemoryError(
@@ -222,18 +247,21 @@ class RowsBuilder:
         if int(sizes.max()) >= 2**31:
             p = int(sizes.argmax())
             raise ValueError(f"bounds: range {p} has {int(sizes[p]):,} synapses; make more ranges, of less than 2^31")
-        weight = torch.float64 if self.wide else torch.int32
         delay = torch.uint8 if self.max_delay < 256 else torch.int16
-        self._slots, self._delays, self._weights = (
-            [torch.empty(size, dtype=dtype) for size in sizes.tolist()] for dtype in (torch.int16, delay, weight)
-        )
-        if runs_native(self._counts, "rows"):
-            for memory in (*self._slots, *self._delays, *self._weights):
-                _raw_large_pages(memory)
+        self._delays = [_memory(size, dtype=delay) for size in sizes.tolist()]
+        places = [self._places(size) for size in sizes.tolist()]
+        self._slots, self._weights = ([pair[k] for pair in places] for k in (0, 1))
         ends = torch.cumsum(self._counts, 1)
         self._first = torch.cat([torch.zeros(len(ends), 1, dtype=torch.int64), ends], 1)
         self._cursor = self._first[:, :-1].clone(memory_format=torch.contiguous_format)
-        self._total = torch.zeros(2, self.neurons, dtype=torch.float64 if self.wide else torch.int64)
+        self._total = torch.zeros(2, self.neurons, dtype=torch.float64 if self.weight_bits == 64 else torch.int64)
+
+    def _places(self, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Memory for slots and weights."""
+        if self.weight_bits == 16:
+            return _memory(size, 2, dtype=torch.int16).unbind(1)
+        weight = torch.float64 if self.weight_bits == 64 else torch.int32
+        return _memory(size, dtype=torch.int16), _memory(size, dtype=weight)
 
     def fill(self, source, target, delay, weight) -> None:
         """Second pass: the same chunks in the same order, now with delays and weights.
@@ -278,7 +306,7 @@ class RowsBuilder:
         if not torch.equal(self._cursor, self._first[:, 1:]):
             raise RuntimeError("finish: the chunks of the second pass were not those that were counted")
         most = float(self._total.max()) if self.neurons else 0.0
-        limit = _WIDE_LIMIT * self._quantum if self.wide else _NARROW_LIMIT
+        limit = _LIMITS[self.weight_bits] * (self._quantum if self.weight_bits == 64 else 1)
         if most > limit:
             raise RuntimeError("finish: weights were larger than count() was told; sums of them might overflow")
         tensors = {"bounds": self.bounds, "ports": self.ports}
@@ -307,7 +335,7 @@ def rows(
     neurons: int,
     ports: int | torch.Tensor = 1,
     bounds: torch.Tensor | None = None,
-    wide: bool | None = None,
+    weight_bits: int | None = None,
     dtype: torch.dtype = torch.float32,
     repeats: int | torch.Tensor = 1,
 ) -> Rows:
@@ -318,7 +346,7 @@ def rows(
     most = int(ports.max()) if isinstance(ports, torch.Tensor) and neurons else ports
     bounds = partition(neurons, most) if bounds is None else bounds
     longest = int(delay.max()) if len(delay) else 1
-    builder = RowsBuilder(neurons, bounds, ports, max(longest, 1), wide, dtype, repeats)
+    builder = RowsBuilder(neurons, bounds, ports, max(longest, 1), weight_bits, dtype, repeats)
     builder.count(source, target, weight)
     builder.allocate()
     builder.fill(source, target, delay, weight)

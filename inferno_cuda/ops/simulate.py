@@ -172,7 +172,7 @@ def _run_reference(rows, populations, state, steps, seed, given, probe):
     return reference.simulate(
         *(synapses, groups, state.values, state.refrac, state.flight, state.step, steps),
         seed=seed,
-        quantum=1.0 if rows.wide else rows.quantum,
+        quantum=1.0 if rows.weight_bits == 64 else rows.quantum,
         ring_slots=rows.max_delay + 1,
         given=given,
         probe=probe,

@@ -12,13 +12,17 @@ from tqdm import tqdm
 
 from .. import ops
 from ..neural.sequence._interrupt import Interrupt
+from ..ops.rows_builder import synapse_bytes
 from ._projection import CHUNK, Projection
+from ._stimuli import StepCurrent
 from .distributions import Distribution
 
 if TYPE_CHECKING:
     from .network import Network
 
 LONGEST_DELAY = 2**15 - 1  # steps
+# What a step of a neuron, and random numbers for it, cost: as much as so many synapses whose sources fire at 5 Hz.
+_NEURON, _STIMULUS = 1000, 2000
 _CHUNK_BYTES = 100 * CHUNK  # what the arrays of a chunk take, from random numbers to weights
 
 
@@ -62,19 +66,32 @@ def estimate(network: Network) -> Memory:
 
     Of a network that is built, synapses and their bytes are known.
     """
-    ports = network._run.ports()
-    parts = len(ops.partition(network.size, int(ports.max()) if len(ports) else 1, network.threads)) - 1
+    parts = len(_partition(network, network._run.ports())) - 1
     synapses = segments = 0.0
     for projection in network.projections:
         synapses += projection.expected
         segments += _segments(projection, parts)
-    wide = network.dtype == torch.float64
-    rows = int(synapses * (10 if wide else 6) + segments * 6 + parts * 4 * network.size + 9 * network.size)
+    bits = network.weight_bits or (64 if network.dtype == torch.float64 else 32)
+    rows = int(synapses * synapse_bytes(bits) + segments * 6 + parts * 4 * network.size + 9 * network.size)
     state = network.trials * network.size * (4 * network.dtype.itemsize + 2 + 8)
     if network._run.rows is not None:
         synapses, rows = network._run.rows.count, network._run.rows.nbytes
     building = rows + 2 * int(synapses) + (16 * parts + 40) * network.size + _CHUNK_BYTES
     return Memory(network.size, int(synapses), rows, state, building + state)
+
+
+def _partition(network: Network, ports: torch.Tensor) -> torch.Tensor:
+    """Ranges of targets that take about the same time: by their synapses, and by the steps of the neurons themselves."""
+    work = torch.zeros(network.size, dtype=torch.float64)
+    for population in network.populations:
+        work[population.first : population.last] = 0 if population._generators is not None else _NEURON
+    for stimulus in network.stimuli:
+        if not isinstance(stimulus, StepCurrent):
+            work[stimulus.neurons.first : stimulus.neurons.last] += _STIMULUS
+    for projection in network.projections:
+        target = projection.target
+        work[target.first : target.last] += projection.expected / max(len(target), 1)
+    return ops.partition(network.size, int(ports.max()) if len(ports) else 1, network.threads, work)
 
 
 def _segments(projection: Projection, parts: int) -> float:
@@ -123,8 +140,8 @@ def build(network: Network, progress: bool) -> ops.Rows:
     longest = max((projection._longest() for projection in network.projections), default=1)
     if longest > LONGEST_DELAY:
         raise ValueError(f"a delay of {longest} steps was drawn, the longest one is {LONGEST_DELAY} steps")
-    bounds = ops.partition(network.size, int(ports.max()) if len(ports) else 1, network.threads)
-    builder = ops.RowsBuilder(network.size, bounds, ports, longest, dtype=network.dtype, repeats=_repeats(network))
+    bounds, options = _partition(network, ports), {"weight_bits": network.weight_bits, "dtype": network.dtype}
+    builder = ops.RowsBuilder(network.size, bounds, ports, longest, repeats=_repeats(network), **options)
     total = 2 * sum(projection._draws for projection in network.projections)
     with Interrupt() as interrupt, _bar(total, progress) as bar:
         for projection, part in _chunks(network, interrupt, bar):

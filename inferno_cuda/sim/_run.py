@@ -37,7 +37,7 @@ class _Display:
 
 
 def run_steps(runner: Runner, dt: float, steps: int, progress: bool) -> None:
-    """Runs, in calls of about a tenth of a second.
+    """Runs, in calls of about a third of a second.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C, between two calls.

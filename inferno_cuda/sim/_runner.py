@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .network import Network
 
 GENERATOR = "generator"
-_CALL = 0.1  # seconds of a call of the engine, between which progress is shown and Ctrl-C is heard
+_CALL = 0.3  # seconds of a call of the engine, between which progress is shown and Ctrl-C is heard
 _FEWEST = 10  # steps of a call, but where a current changes
 _SAMPLES = 1 << 26  # bytes of membrane potentials of a call
 

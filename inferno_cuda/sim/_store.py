@@ -46,7 +46,7 @@ def save(network: Network, path: str | os.PathLike) -> None:
         "network": KIND,
         "version": VERSION,
         "structure": _structure(network),
-        "synapses": [runner.rows.count, runner.rows.quantum, runner.rows.wide],
+        "synapses": [runner.rows.count, runner.rows.quantum, runner.rows.weight_bits],
         "counted_from": runner.counted_from,
         "parameters": parameters,
     }
@@ -65,7 +65,7 @@ def load(network: Network, path: str | os.PathLike) -> None:
         _compare(content["structure"], _structure(network))
         network._run.build(False)
         rows = network._run.rows
-        if content["synapses"] != [rows.count, rows.quantum, rows.wide]:
+        if content["synapses"] != [rows.count, rows.quantum, rows.weight_bits]:
             raise ValueError(f"it has {content['synapses'][0]:,} synapses, the network has {rows.count:,}, or others")
         _take(network, tensors, content)
     except (PlainError, ValueError, TypeError, KeyError, RuntimeError) as error:

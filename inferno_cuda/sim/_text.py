@@ -35,9 +35,9 @@ def explanation(network: Network) -> str:
             f"synapses: {size_text(rows.nbytes)}, {each}, in {len(rows.bounds) - 1} ranges of targets; delays of "
             f"{rows.min_delay} to {rows.max_delay} steps of {network.dt:g} ms"
         )
-        kept = "float64" if rows.wide else "int32"
+        kept = "float64" if rows.weight_bits == 64 else f"int{rows.weight_bits}"
         why = ""
-        if rows.wide and network.dtype.itemsize == 4:
+        if rows.weight_bits == 64 and network.dtype.itemsize == 4:
             why = ", since 32 bits would round the smallest weights beside the largest sums"
         lines.append(f"weights: {kept} multiples of {rows.quantum:g}, so that all sums are exact{why}")
     for population in network.populations:

@@ -52,6 +52,11 @@ class Network(Making, Attaching):
         dtype: of the neurons' state, ``torch.float32`` or ``torch.float64``.
         device: where the network runs.
         threads: on the CPU; None: as many as torch has (:func:`torch.get_num_threads`).
+        weight_bits: how weights are kept. 32: as multiples of a power of two that is so small that the sum of all
+            weights of a neuron just fits. 64: as float64. None: 32 bits, but 64 with a `dtype` of float64, and where
+            the smallest weights would be rounded beside the largest sums. 16: weights are rounded to a coarser power
+            of two, about 1/32,767 of the largest weight, which takes two thirds of the memory and less time; see
+            :meth:`explain` for the steps.
 
     Raises:
         TypeError, ValueError: if an argument is none of the above.
@@ -81,6 +86,7 @@ class Network(Making, Attaching):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         threads: int | None = None,
+        weight_bits: int | None = None,
     ) -> None:
         self._dt = _check.step("dt", dt)
         self._seed = _check.integer("seed", seed)
@@ -90,6 +96,7 @@ class Network(Making, Attaching):
         self._dtype = _check.one_of("dtype", dtype, (torch.float32, torch.float64))
         self._device = torch.device(device)
         self.threads = None if threads is None else _check.size("threads", threads)
+        self._weight_bits = _check.one_of("weight_bits", weight_bits, (None, 16, 32, 64))
         self._populations: list[Population] = []
         self._projections: list[Projection] = []
         self._stimuli: list[Stimulus] = []
@@ -122,6 +129,11 @@ class Network(Making, Attaching):
     def device(self) -> torch.device:
         """Where the network runs."""
         return self._device
+
+    @property
+    def weight_bits(self) -> int | None:
+        """In how many bits weights are kept, if that was asked for."""
+        return self._weight_bits
 
     @property
     def populations(self) -> tuple[Population, ...]:

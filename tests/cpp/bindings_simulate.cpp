@@ -27,7 +27,7 @@ struct Run {
       parts.push_back({bounds[p], bounds[p + 1], a.ports * (bounds[p + 1] - bounds[p]),
                        static_cast<const int32_t*>(segments.data()), static_cast<const uint16_t*>(delay.data()),
                        static_cast<const int32_t*>(begin.data()), static_cast<const uint16_t*>(slot.data()),
-                       weight.data()});
+                       weight.data(), weight.itemsize() == 2 ? static_cast<const uint32_t*>(slot.data()) : nullptr});
       a.wide = weight.itemsize() == 8;
     }
     a.parts = parts.data();
