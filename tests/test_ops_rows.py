@@ -153,8 +153,8 @@ def test_a_quantum_that_would_be_too_coarse_makes_weights_wide(backend):
     weight[7] = 1e6
     assert ops.rows(ends, ends, ends + 1, weight, **options).weight_bits == 64
     assert ops.rows(ends, ends, ends + 1, weight, weight_bits=32, **options).weight_bits == 32
-    weight[7] = 1e3
-    with pytest.raises(ValueError, match="weight_bits was 16; weights of 1000 at most .* need 32 bits"):
+    weight[7] = 1.0
+    with pytest.raises(ValueError, match="weight_bits was 16; weights of 1 at most .* need 32 bits"):
         ops.rows(ends, ends, ends + 1, weight, weight_bits=16, **options)
 
 

@@ -1,6 +1,8 @@
 // AVX2 by hand: compilers do not see that products of 32 bits are enough, and take three times as long.
 #include "cpu/philox_pairs.h"
 
+#include <algorithm>
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define INFERNO_AVX2 __attribute__((target("avx2")))
@@ -15,6 +17,14 @@ void pairs_one_by_one(uint64_t seed, uint32_t stream, uint32_t attempt, const in
     const Words w = philox(seed, uint64_t(index[i]), stream, attempt);
     first[i] = pair_of(w.a, w.b);
     if (second) second[i] = pair_of(w.c, w.d);
+  }
+}
+
+void words_one_by_one(uint64_t seed, uint32_t stream, uint32_t attempt, int64_t first, int64_t count, uint32_t* words) {
+  for (int64_t i = 0; i < count; ++i) {
+    const Words w = philox(seed, uint64_t(first + i), stream, attempt);
+    const uint32_t four[] = {w.a, w.b, w.c, w.d};
+    std::copy_n(four, 4, words + 4 * i);
   }
 }
 
@@ -39,21 +49,49 @@ INFERNO_AVX2 inline __m256i joined(__m256i high, __m256i low) {
   return _mm256_blend_epi32(_mm256_slli_epi64(high, 32), low, 0x55);
 }
 
+INFERNO_AVX2 inline void all_rounds(uint64_t seed, FourWords* w) {
+  uint32_t key_0 = uint32_t(seed), key_1 = uint32_t(seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    for (int half = 0; half < 2; ++half)
+      w[half] = round_of(w[half], _mm256_set1_epi64x(key_0), _mm256_set1_epi64x(key_1));
+    key_0 += philox_step_0;
+    key_1 += philox_step_1;
+  }
+}
+
+INFERNO_AVX2 inline FourWords counters(__m256i index, uint32_t stream, uint32_t attempt) {
+  return {index, _mm256_srli_epi64(index, 32), _mm256_set1_epi64x(stream), _mm256_set1_epi64x(attempt)};
+}
+
+INFERNO_AVX2 void words_by_eight(uint64_t seed, uint32_t stream, uint32_t attempt, int64_t first, int64_t count,
+                                 uint32_t* words) {
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    FourWords w[2];
+    for (int half = 0; half < 2; ++half) {
+      const __m256i begin = _mm256_set1_epi64x(first + i + 4 * half);
+      w[half] = counters(_mm256_add_epi64(begin, _mm256_setr_epi64x(0, 1, 2, 3)), stream, attempt);
+    }
+    all_rounds(seed, w);
+    for (int half = 0; half < 2; ++half) {
+      const __m256i ab = joined(w[half].b, w[half].a), cd = joined(w[half].d, w[half].c);
+      const __m256i even = _mm256_unpacklo_epi64(ab, cd), odd = _mm256_unpackhi_epi64(ab, cd);
+      auto* out = reinterpret_cast<__m256i*>(words + 4 * i) + 2 * half;
+      _mm256_storeu_si256(out, _mm256_permute2x128_si256(even, odd, 0x20));
+      _mm256_storeu_si256(out + 1, _mm256_permute2x128_si256(even, odd, 0x31));
+    }
+  }
+  words_one_by_one(seed, stream, attempt, first + i, count - i, words + 4 * i);
+}
+
 INFERNO_AVX2 void pairs_by_eight(uint64_t seed, uint32_t stream, uint32_t attempt, const int64_t* index, int64_t count,
                                  uint64_t* first, uint64_t* second) {
   int64_t i = 0;
   for (; i + 8 <= count; i += 8) {
     FourWords w[2];
-    for (int half = 0; half < 2; ++half) {
-      const __m256i at = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(index + i + 4 * half));
-      w[half] = {at, _mm256_srli_epi64(at, 32), _mm256_set1_epi64x(stream), _mm256_set1_epi64x(attempt)};
-    }
-    uint32_t key_0 = uint32_t(seed), key_1 = uint32_t(seed >> 32);
-    for (int round = 0; round < 10; ++round) {
-      for (FourWords& four : w) four = round_of(four, _mm256_set1_epi64x(key_0), _mm256_set1_epi64x(key_1));
-      key_0 += philox_step_0;
-      key_1 += philox_step_1;
-    }
+    for (int half = 0; half < 2; ++half)
+      w[half] = counters(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(index + i) + half), stream, attempt);
+    all_rounds(seed, w);
     for (int half = 0; half < 2; ++half) {
       const int64_t at = i + 4 * half;
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(first + at), joined(w[half].a, w[half].b));
@@ -87,6 +125,13 @@ void philox_pairs(uint64_t seed, uint32_t stream, uint32_t attempt, const int64_
   if (has_avx2) return pairs_by_eight(seed, stream, attempt, index, count, first, second);
 #endif
   pairs_one_by_one(seed, stream, attempt, index, count, first, second);
+}
+
+void philox_words(uint64_t seed, uint32_t stream, uint32_t attempt, int64_t first, int64_t count, uint32_t* words) {
+#ifdef INFERNO_AVX2
+  if (has_avx2) return words_by_eight(seed, stream, attempt, first, count, words);
+#endif
+  words_one_by_one(seed, stream, attempt, first, count, words);
 }
 
 void all_below(const uint64_t* pairs, int64_t count, uint32_t limit, int32_t* out) {

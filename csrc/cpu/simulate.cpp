@@ -44,27 +44,36 @@ struct Exchange {
 };
 
 template <class C, class W>
+using Ranges = std::vector<std::unique_ptr<TargetRange<C, W>>>;
+
+template <class C, class W>
 class Worker {
  public:
-  Worker(const SimulateArgs& a, int64_t first_part, int64_t last_part) : a_(a) {
-    for (int64_t p = first_part; p < last_part; ++p) ranges_.push_back(std::make_unique<Range>(a, a.parts[p]));
+  // The ranges first..last-1 of all are its own; it makes them itself, so that their memory is near.
+  Worker(const SimulateArgs& a, Exchange& exchange, Ranges<C, W>& all, int64_t first, int64_t last, int number,
+         double* phases)
+      : a_(a), exchange_(exchange), all_(all), first_(first), last_(last), number_(number), watch_(phases) {
+    for (int64_t p = first; p < last; ++p) all[size_t(p)] = std::make_unique<Range>(a, a.parts[p]);
   }
 
-  void run(Exchange& exchange, int number, double* phases) {
-    Stopwatch watch(phases);
+  void run() {
+    // the ranges of all threads have to be there before they are helped with
+    if (!exchange_.barrier.wait([] { return false; })) return;
     int parity = 0;
     for (int64_t step = 0; step < a_.steps; step += a_.min_delay, parity ^= 1) {
       const int64_t end = std::min(step + a_.min_delay, a_.steps);
-      std::vector<Spike>& mine = exchange.spikes[parity][number];
+      std::vector<Spike>& mine = exchange_.spikes[parity][size_t(number_)];
       mine.clear();
-      for (auto& range : ranges_) run_window(*range, step, end, mine, watch);
-      keep(mine);
+      Stepper stepper(a_, mine);
+      for (int64_t p = first_; p < last_; ++p)
+        if (!run_window(*all_[size_t(p)], step, end, stepper)) return;
       // One barrier is enough: these lists are written again in the window after the next, and by then all threads have
       // passed the barrier between, behind which they no longer read them.
-      if (!exchange.barrier.wait()) return;
-      for (auto& range : ranges_)
-        for (const auto& list : exchange.spikes[parity]) range->receive(list, end);
-      watch.lap(2);
+      if (!exchange_.barrier.wait([&] { return help(end, stepper); })) return;
+      keep(mine);
+      for (int64_t p = first_; p < last_; ++p)
+        for (const auto& list : exchange_.spikes[parity]) all_[size_t(p)]->receive(list, end);
+      watch_.lap(2);
     }
   }
 
@@ -73,14 +82,28 @@ class Worker {
 
  private:
   using Range = TargetRange<C, W>;
+  using Stepper = TileStepper<C, W>;
 
-  void run_window(Range& range, int64_t step, int64_t end, std::vector<Spike>& spikes, Stopwatch& watch) {
+  bool run_window(Range& range, int64_t step, int64_t end, Stepper& stepper) {
     for (; step < end; ++step) {
       range.deliver(step);
-      watch.lap(0);
-      range.update(step, spikes);
-      watch.lap(1);
+      watch_.lap(0);
+      range.open(step);
+      while (range.step_some(step + 1, stepper)) {
+      }
+      if (!exchange_.barrier.until([&] { return range.stepped(); }, [] { return false; })) return false;
+      range.close(step, stepper);
+      watch_.lap(1);
     }
+    return true;
+  }
+
+  // Steps neurons of another thread, which comes to its barrier the sooner. A thread that is behind the barrier already
+  // may have opened its next step; what is fired in that is not of this window, which ends before step `end`.
+  bool help(int64_t end, Stepper& stepper) {
+    for (auto& range : all_)
+      if (range->step_some(end, stepper)) return true;
+    return false;
   }
 
   void keep(const std::vector<Spike>& spikes) {
@@ -92,7 +115,11 @@ class Worker {
   }
 
   const SimulateArgs& a_;
-  std::vector<std::unique_ptr<Range>> ranges_;
+  Exchange& exchange_;
+  Ranges<C, W>& all_;
+  const int64_t first_, last_;
+  const int number_;
+  Stopwatch watch_;
   std::vector<Spike> recorded_, flight_;
 };
 
@@ -107,14 +134,15 @@ template <class C, class W>
 SimulateResult simulate_all(const SimulateArgs& a) {
   const int threads = int(std::max<int64_t>(1, std::min<int64_t>(a.threads, a.parts_count)));
   Exchange exchange(threads);
+  Ranges<C, W> ranges(size_t(a.parts_count));
   std::vector<std::unique_ptr<Worker<C, W>>> workers(threads);
   std::vector<std::exception_ptr> errors(threads);
   const auto work = [&](int number) {
     try {
-      // made by its own thread, so that its memory is near
-      workers[number] =
-          std::make_unique<Worker<C, W>>(a, a.parts_count * number / threads, a.parts_count * (number + 1) / threads);
-      workers[number]->run(exchange, number, a.phases ? a.phases + 3 * number : nullptr);
+      const int64_t first = a.parts_count * number / threads, last = a.parts_count * (number + 1) / threads;
+      double* phases = a.phases ? a.phases + 3 * number : nullptr;
+      workers[number] = std::make_unique<Worker<C, W>>(a, exchange, ranges, first, last, number, phases);
+      workers[number]->run();
     } catch (...) {
       errors[number] = std::current_exception();
       exchange.barrier.give_up();

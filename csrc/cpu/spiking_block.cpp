@@ -62,4 +62,12 @@ INFERNO_TAKE(double, float)
 INFERNO_TAKE(double, double)
 #undef INFERNO_TAKE
 
+#define INFERNO_ADD(C)                                                                          \
+  INFERNO_CLONES void add_counts(const int32_t* counts, C weight, C* arrivals, int64_t count) { \
+    for (int64_t i = 0; i < count; ++i) arrivals[i] = arrivals[i] + C(counts[i]) * weight;      \
+  }
+INFERNO_ADD(float)
+INFERNO_ADD(double)
+#undef INFERNO_ADD
+
 }  // namespace inferno

@@ -27,4 +27,8 @@ void take_sums(int32_t* sums, double quantum, double* arrivals, int64_t count);
 void take_sums(double* sums, float quantum, float* arrivals, int64_t count);
 void take_sums(double* sums, double quantum, double* arrivals, int64_t count);
 
+// What came from generators of their own.
+void add_counts(const int32_t* counts, float weight, float* arrivals, int64_t count);
+void add_counts(const int32_t* counts, double weight, double* arrivals, int64_t count);
+
 }  // namespace inferno

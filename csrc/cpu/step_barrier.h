@@ -13,13 +13,22 @@ class StepBarrier {
  public:
   explicit StepBarrier(int threads) : threads_(threads) {}
 
-  // Returns whether all threads arrived; false once one of them gave up.
-  bool wait() {
+  // Returns whether all threads arrived; false once one of them gave up. Until then help() may do something for the
+  // others, and says whether it did.
+  template <class F>
+  bool wait(F&& help) {
     const int64_t all = (arrived_.fetch_add(1, std::memory_order_acq_rel) / threads_ + 1) * threads_;
-    for (int spins = 0; arrived_.load(std::memory_order_acquire) < all; ++spins) {
+    return until([&] { return arrived_.load(std::memory_order_acquire) >= all; }, help);
+  }
+
+  // The same, for anything else that other threads bring about.
+  template <class Done, class F>
+  bool until(Done&& done, F&& help) {
+    for (int spins = 0; !done(); ++spins) {
       if (gave_up_.load(std::memory_order_relaxed)) return false;
+      if (help()) spins = 0;
       // Where others need the processor, the thread that is waited for may be one of them.
-      spins < 256 ? pause() : std::this_thread::yield();
+      spins < 1024 ? pause() : std::this_thread::yield();
     }
     return !gave_up_.load(std::memory_order_relaxed);
   }

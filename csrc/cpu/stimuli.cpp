@@ -15,23 +15,10 @@ struct Drawn {
   uint32_t words[4 * counters];
 };
 
-INFERNO_CLONES void unpack(const uint64_t* first, const uint64_t* second, int64_t count, uint32_t* words) {
-  for (int64_t i = 0; i < count; ++i) {
-    words[4 * i] = uint32_t(first[i] >> 32);
-    words[4 * i + 1] = uint32_t(first[i]);
-    words[4 * i + 2] = uint32_t(second[i] >> 32);
-    words[4 * i + 3] = uint32_t(second[i]);
-  }
-}
-
 // Returns the word of the first neuron, which those of the others follow.
 const uint32_t* draw(const RandomWords& w, Drawn& drawn) {
-  int64_t index[counters];
-  uint64_t first[counters], second[counters];
   const int64_t begin = w.first / 4, count = (w.last + 3) / 4 - begin;
-  for (int64_t i = 0; i < count; ++i) index[i] = w.moment * ((w.neurons + 3) / 4) + begin + i;
-  philox_pairs(w.seed, w.stream, w.trial, index, count, first, second);
-  unpack(first, second, count, drawn.words);
+  philox_words(w.seed, w.stream, w.trial, w.moment * ((w.neurons + 3) / 4) + begin, count, drawn.words);
   return drawn.words + w.first % 4;
 }
 
