@@ -14,7 +14,7 @@ from ._build import Memory
 from ._making import Making
 from ._neurons import Neurons, Population
 from ._projection import Projection
-from ._record import SpikeRecorder, VoltageRecorder
+from ._record import SpikeRecorder, StateRecorder, VoltageRecorder
 from ._run import run_steps
 from ._runner import Runner
 from ._stimuli import NoiseCurrent, PoissonDrive, StepCurrent, Stimulus, to_steps
@@ -28,6 +28,7 @@ __all__ = [
     "Population",
     "Projection",
     "SpikeRecorder",
+    "StateRecorder",
     "StepCurrent",
     "Stimulus",
     "VoltageRecorder",
@@ -95,7 +96,7 @@ class Network(Making, Attaching):
         self._stimuli: list[Stimulus] = []
         self._sources = 0
         self._spike_recorders: list[SpikeRecorder] = []
-        self._voltage_recorders: list[VoltageRecorder] = []
+        self._state_recorders: list[StateRecorder] = []
         self._run = Runner(self)
 
     @property
@@ -170,7 +171,7 @@ class Network(Making, Attaching):
 
     def clear(self) -> None:
         """Empties all recorders and counts spikes anew, such as after a time in which the network settled."""
-        for recorder in (*self._spike_recorders, *self._voltage_recorders):
+        for recorder in (*self._spike_recorders, *self._state_recorders):
             recorder.clear()
         self._run.clear_counts()
 
