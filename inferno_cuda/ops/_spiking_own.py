@@ -7,7 +7,7 @@ import math
 import torch
 
 from ..reference.neuron import MODELS, current_constants, threshold_adaptation, threshold_constants
-from ._spiking_values import MAX_REFRACTORY, Number, exp_each, holds
+from ._spiking_values import MAX_REFRACTORY, Number, divide, exp_each, holds
 
 WEIGHT_UNIT = "pC"
 _SYNAPSES = {"tau_syn_ex": 0.0, "tau_syn_in": 0.0}
@@ -114,7 +114,7 @@ def own_coefficients(form: str, ports: int, q: dict[str, Number], dt: float, dty
     k = {name: q[name] for name in MODELS[form].parameters & q.keys()}
     k["thresh_v"] = q["thresh_v"] if "thresh_v" in q else q["thresh_eq_v"]
     membrane = q["time_constant"] if "time_constant" in q else q["tc_membrane"]
-    k |= {"decay": exp_each(-dt / membrane), "rate": dt / membrane}
+    k |= {"decay": exp_each(divide(-dt, membrane)), "rate": divide(dt, membrane)}
     k |= {"gain": 1e-3, "refractory": _waiting_steps(q["refrac_t"], dt, dtype)}
     for suffix, name in [("", "tau_syn_ex")] if ports == 1 else [("_ex", "tau_syn_ex"), ("_in", "tau_syn_in")]:
         k["arriving" + suffix], k["kept" + suffix] = _synapse(q[name], dt)
@@ -129,4 +129,4 @@ def _synapse(tau: Number, dt: float) -> tuple[Number, Number]:
     if not isinstance(tau, torch.Tensor):
         return (1 / tau, math.exp(-dt / tau)) if tau else (1 / dt, 0.0)
     lasting = torch.where(tau > 0, tau, 1.0)
-    return torch.where(tau > 0, 1 / lasting, 1 / dt), torch.where(tau > 0, exp_each(-dt / lasting), 0.0)
+    return torch.where(tau > 0, divide(1, lasting), 1 / dt), torch.where(tau > 0, exp_each(divide(-dt, lasting)), 0.0)

@@ -57,6 +57,13 @@ def exp_each(x: Number) -> Number:
     return torch.tensor([math.exp(value) for value in different.tolist()], dtype=torch.float64)[where]
 
 
+def divide(numerator: float, divisor: Number) -> Number:
+    """Rounded once; torch divides a number by a tensor as a product with the rounded reciprocal."""
+    if isinstance(divisor, torch.Tensor):
+        return torch.tensor(numerator, dtype=torch.float64) / divisor
+    return numerator / divisor
+
+
 def check_refractory(name: str, period: Number, steps: torch.Tensor) -> None:
     if steps.numel() and float(steps.max()) > MAX_REFRACTORY:
         raise ValueError(f"{name} was {period} ms, {int(steps.max())} steps; at most {MAX_REFRACTORY} fit")
