@@ -200,7 +200,22 @@ def test_weights_above_their_bound_are_noticed(backend):
     builder = ops.RowsBuilder(20, ops.partition(20, 1, 2), max_delay=5)
     builder.count(source, target, 1e-3)
     builder.allocate()
-    builder.fill(source, target, delay, weight)
+    for bad in (weight, 0.002, -1e300, weight.double() * 1e200):
+        with pytest.raises(ValueError, match=r"weight was up to .*; count\(\) was told of 0.001 at most"):
+            builder.fill(source, target, delay, bad)
+    builder.fill(source, target, delay, 1e-3)
+    assert len(builder.finish().synapses().weight) == 100
+
+
+def test_weights_above_the_bound_of_their_chunk_are_noticed(backend):
+    """Where the bound of another chunk is not exceeded; in the end sums are looked at."""
+    source, target, delay, _ = cases.synapses(7, 20, 100, 5)
+    builder = ops.RowsBuilder(20, ops.partition(20, 1, 2), max_delay=5)
+    builder.count(source, target, 1e-3)
+    builder.count(source[:1], target[:1], 50.0)
+    builder.allocate()
+    builder.fill(source, target, delay, 50.0)
+    builder.fill(source[:1], target[:1], delay[:1], 50.0)
     with pytest.raises(RuntimeError, match="larger than count"):
         builder.finish()
 

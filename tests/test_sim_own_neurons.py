@@ -182,7 +182,7 @@ def test_threads_chunks_and_backends_change_nothing(backend):
     found = [
         everything(mixed(threads=threads, trials=2), *parts) for threads, parts in ((1, [9.0]), (3, [3.0, 0.1, 5.9]))
     ]
-    assert len(found[0][0]) > 40 and all(map(torch.equal, *found))
+    assert len(found[0][0]) > 20 and all(map(torch.equal, *found))
 
 
 def test_backends_agree(native):

@@ -107,25 +107,18 @@ __device__ int32_t step_neuron(const SimulateArgs& a, const PopulationArgs& p, c
   return fire;
 }
 
-// Spikes of a neuron in a step. Own: whether there may be neurons of core/spiking_own.h, which take more registers.
-template <bool Own, class C>
+// Spikes of a neuron in a step.
+template <class C>
 __device__ int32_t fire_neuron(const SimulateArgs& a, const PopulationArgs& p, const Place& at, C* arrivals) {
+  switch (p.kind) {
 #define INFERNO_ENTRY(N) \
   case SpikingKind::N:   \
     return step_neuron<N<C>>(a, p, at, arrivals);
-  switch (p.kind) {
-    INFERNO_IAF_NEURONS(INFERNO_ENTRY)
+    INFERNO_SPIKING_NEURONS(INFERNO_ENTRY)
+#undef INFERNO_ENTRY
     default:
       break;
   }
-  if constexpr (Own) {
-    switch (p.kind) {
-      INFERNO_OWN_NEURONS(INFERNO_ENTRY)
-      default:
-        break;
-    }
-  }
-#undef INFERNO_ENTRY
   int32_t spikes = 0;
   for (int64_t k = 0; k < p.stimuli_count; ++k) spikes += count_of(a, p.stimuli[k], at.step, at.trial, at.neuron);
   return spikes;
@@ -143,7 +136,7 @@ __device__ const PopulationArgs& population_of(const SimulateArgs& a, const Tabl
   return t.populations[low];
 }
 
-template <bool Own, class C, class W>
+template <class C, class W>
 __device__ void update_neuron(const SimulateArgs& a, const SimulateDevice& d, const Tables& t, const Place& at) {
   W* sums = static_cast<W*>(d.sums) + (at.step % d.ring * a.trials + at.trial) * a.ports * a.neurons + at.neuron;
   C arrivals[max_ports] = {};
@@ -151,15 +144,15 @@ __device__ void update_neuron(const SimulateArgs& a, const SimulateDevice& d, co
     arrivals[port] = C(sums[port * a.neurons]) * C(a.quantum);
     sums[port * a.neurons] = W(0);
   }
-  const int32_t spikes = fire_neuron<Own>(a, population_of(a, t, at.neuron), at, arrivals);
+  const int32_t spikes = fire_neuron(a, population_of(a, t, at.neuron), at, arrivals);
   for (int32_t k = 0; k < spikes; ++k) emit(a, d, {int32_t(at.step), int32_t(at.neuron), int32_t(at.trial)});
 }
 
-template <bool Own, class C, class W>
+template <class C, class W>
 __global__ void __launch_bounds__(update_threads)
     update_kernel(SimulateArgs a, SimulateDevice d, Tables t, int64_t step) {
   for (int64_t i = INFERNO_FIRST_ITEM; i < a.trials * a.neurons; i += INFERNO_ITEM_STRIDE)
-    update_neuron<Own, C, W>(a, d, t, {step, i / a.neurons, i % a.neurons});
+    update_neuron<C, W>(a, d, t, {step, i / a.neurons, i % a.neurons});
   const int64_t end = d.given_begin[step + 1];
   for (int64_t k = d.given_begin[step] + INFERNO_FIRST_ITEM; k < end; k += INFERNO_ITEM_STRIDE) emit(a, d, a.given[k]);
 }
@@ -172,23 +165,16 @@ __global__ void __launch_bounds__(update_threads) probe_kernel(SimulateArgs a, i
     probed[i] = values[probed_value(a, a.probe[i % a.probe_count], i / a.probe_count)];
 }
 
-bool has_own(const SimulateArgs& a) {
-  for (int64_t p = 0; p < a.populations_count; ++p)
-    if (a.populations[p].kind >= SpikingKind::OneLif) return true;
-  return false;
-}
-
 template <class C, class W>
 void run_steps(const SimulateArgs& a, const SimulateDevice& d, const Tables& t, void* stream) {
   const dim3 neurons = grid_for(a.trials * a.neurons, update_threads);
   const int64_t warps = a.flight_count * a.parts_count * shares;
   if (warps > 0)
     launch(send_flight_kernel<W>, grid_for(warps * lanes, send_threads), dim3(send_threads), 0, stream, a, d, t);
-  const auto update = has_own(a) ? update_kernel<true, C, W> : update_kernel<false, C, W>;
   int64_t sample = 0;
   for (int64_t step = 0; step < a.steps; ++step) {
     if (step > 0) launch(send_kernel<W>, dim3(send_blocks), dim3(send_threads), 0, stream, a, d, t, step);
-    launch(update, neurons, dim3(update_threads), 0, stream, a, d, t, step);
+    launch(update_kernel<C, W>, neurons, dim3(update_threads), 0, stream, a, d, t, step);
     if (a.probe_count > 0 && (a.start + step + 1) % a.probe_every == 0)
       launch(probe_kernel<C>, grid_for(a.trials * a.probe_count, update_threads), dim3(update_threads), 0, stream, a,
              sample++);

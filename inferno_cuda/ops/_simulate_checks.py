@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from .common import shape_text
+from .rows_builder import MAX_DELAY
 from .spiking import Population
 from .stimuli import NoiseCurrent, PoissonDrive, RandomSpikes
 
@@ -58,6 +59,9 @@ def check_state(state, neurons: int) -> None:
     _check_spikes("state.flight", flight, neurons, values.shape[1])
     if len(flight) and int(flight[:, 0].max()) >= state.step:
         raise ValueError(f"state.flight had a spike of step {int(flight[:, 0].max())}; the next step is {state.step}")
+    if len(flight) and int(flight[:, 0].min()) < state.step - MAX_DELAY:
+        first = int(flight[:, 0].min())
+        raise ValueError(f"state.flight had a spike of step {first}; before step {state.step}, all of it has arrived")
 
 
 def _check_spikes(name: str, spikes: torch.Tensor, neurons: int, trials: int) -> None:

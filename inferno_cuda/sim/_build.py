@@ -120,9 +120,7 @@ def build(network: Network, progress: bool) -> ops.Rows:
     """
     refuse_what_does_not_fit(network)
     ports = network._run.ports()
-    longest = max((projection._longest() for projection in network.projections), default=1)
-    if longest > LONGEST_DELAY:
-        raise ValueError(f"a delay of {longest} steps was drawn, the longest one is {LONGEST_DELAY} steps")
+    longest = max(map(_longest_delay, network.projections), default=1)
     bounds = ops.partition(network.size, int(ports.max()) if len(ports) else 1, network.threads)
     builder = ops.RowsBuilder(network.size, bounds, ports, longest, dtype=network.dtype, repeats=_repeats(network))
     total = 2 * sum(projection._draws for projection in network.projections)
@@ -130,13 +128,35 @@ def build(network: Network, progress: bool) -> ops.Rows:
         for projection, part in _chunks(network, interrupt, bar):
             bound = projection._weight_bound()
             weights = projection._weights(part) if math.isinf(bound) else bound
-            builder.count(*projection._placed(part), weights)
-        builder.allocate()
+            with _naming(projection):
+                builder.count(*projection._placed(part), weights)
+        with _naming(*(p for p in network.projections if math.isinf(p._weight_bound()))):
+            builder.allocate()
         for projection, part in _chunks(network, interrupt, bar):
             delays, weights = projection._delays(part), projection._weights(part)
             builder.fill(*projection._placed(part), delays, weights)
         rows = builder.finish()
     return rows.to(network.device)
+
+
+def _longest_delay(projection: Projection) -> int:
+    longest = projection._longest()
+    if longest > LONGEST_DELAY:
+        raise ValueError(
+            f"{projection!r}: a delay of {longest:g} steps was drawn, the longest one is {LONGEST_DELAY} steps; give "
+            "the distribution a bound, high="
+        )
+    return int(longest)
+
+
+@contextlib.contextmanager
+def _naming(*projections: Projection) -> Iterator[None]:
+    """Says whose weights are bad."""
+    try:
+        yield
+    except ValueError as error:
+        named = ", ".join(map(repr, projections))
+        raise ValueError(f"{named}: {error}" if named else str(error)) from error
 
 
 def _repeats(network: Network) -> torch.Tensor:

@@ -29,7 +29,12 @@ class SpikeFile:
         fields = [("step", "<i8"), ("neuron", "<i4"), *([("trial", "<i4")] if trials > 1 else [])]
         self._dtype = np.dtype(fields)
         self._count = 0
-        with open(self.path, "xb") as file:
+        try:
+            file = open(self.path, "xb")
+        except FileExistsError as error:
+            error.strerror = "a recorder writes a new file, but there is this one already"
+            raise
+        with file:
             self._header(file)
             self._begin = file.tell()
 

@@ -55,7 +55,7 @@ class Network(Making, Attaching):
         threads: on the CPU; None: as many as torch has (:func:`torch.get_num_threads`).
 
     Raises:
-        TypeError, ValueError: if an argument is none of the above.
+        TypeError, ValueError: if an argument is none of the above, or there is no such device here.
 
     Example:
         >>> from inferno_cuda import sim
@@ -89,7 +89,7 @@ class Network(Making, Attaching):
             raise ValueError(f"'seed' of {seed} must be from 0 to 2**64 - 1")
         self._trials = _check.size("trials", trials)
         self._dtype = _check.one_of("dtype", dtype, (torch.float32, torch.float64))
-        self._device = torch.device(device)
+        self._device = _device(device)
         self.threads = None if threads is None else _check.size("threads", threads)
         self._populations: list[Population] = []
         self._projections: list[Projection] = []
@@ -276,3 +276,13 @@ class Network(Making, Attaching):
 
     def __repr__(self) -> str:
         return _text.summary(self)
+
+
+def _device(device: torch.device | str) -> torch.device:
+    try:
+        found = torch.device(device)
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"'device' of {device!r} cannot be used: {reason}") from error
+    return found
