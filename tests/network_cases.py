@@ -95,12 +95,12 @@ def own_populations(dtype=torch.float32):
     return made
 
 
-def own_rows(parts=1, dtype=torch.float32, min_delay=1, wide=None):
+def own_rows(parts=1, dtype=torch.float32):
     """Rows of the network of :func:`own_populations`: charges of some 0.02 pC."""
     ports = torch.ones(SIZE, dtype=torch.uint8)
     ports[100:] = 2
-    source, target, delay, weight = synapses(1, SIZE, 20_000, 30, min_delay, dtype)
-    options = {"wide": wide, "dtype": dtype, "repeats": 10, "bounds": ops.partition(SIZE, 2, parts)}
+    source, target, delay, weight = synapses(1, SIZE, 20_000, 30, dtype=dtype)
+    options = {"dtype": dtype, "repeats": 10, "bounds": ops.partition(SIZE, 2, parts)}
     return ops.rows(source, target, delay, weight * 1e-3, neurons=SIZE, ports=ports, **options)
 
 
