@@ -8,6 +8,7 @@ from inferno_cuda import ops
 DT = 0.1
 STREAM = 1 << 31
 SIZE = 200
+PROBED, VARIABLES = [120, 15, 160, 90, 190, 33], [0, 0, 1, 0, 0, 1]
 
 
 def synapses(seed, neurons, count, max_delay, min_delay=1, dtype=torch.float32):
@@ -49,16 +50,70 @@ def mixed_populations(dtype=torch.float32):
     ]
 
 
-def run_mixed(rows, dtype=torch.float32, trials=2, threads=1, chunks=(120,)):
+_LINEAR = {"rest_v": -65.0, "reset_v": -66.0, "refrac_t": 1.3, "resistance": 30.0}
+_QUADRATIC = {"rest_v": -65.0, "crit_v": -50.0, "affinity": 0.1, "reset_v": -70.0, "thresh_v": -30.0}
+_EXPONENTIAL = {"rest_v": -65.0, "rheobase_v": -52.0, "sharpness": 2.0, "reset_v": -68.0, "thresh_v": -30.0}
+_THRESHOLDS = {"thresh_eq_v": -57.0, "tc_membrane": 17.3, "spike_increment": 2.3}
+_CURRENTS = {"tc_membrane": 9.37, "tc_adaptation": 44.1, "voltage_coupling": 0.004, "spike_increment": 0.0805}
+
+#: Parameters of each class of neurons; some with a refractory period, some without.
+OWN = {
+    "LIF": _LINEAR | {"thresh_v": -57.0, "time_constant": 17.3},
+    "ALIF": _LINEAR | _THRESHOLDS | {"tc_adaptation": 33.3},
+    "GLIF1": _LINEAR | {"thresh_v": -57.0, "time_constant": 17.3, "refrac_t": 0.0},
+    "GLIF2": {**_THRESHOLDS, "rest_v": -65.0, "reset_v_add": 2.0, "reset_v_mul": 0.4, "refrac_t": 0.0}
+    | {"rc_adaptation": 0.033, "resistance": 30.0},
+    "QIF": _QUADRATIC | {"refrac_t": 2.0, "time_constant": 10.0, "resistance": 60.0},
+    "Izhikevich": _QUADRATIC | _CURRENTS | {"refrac_t": 0.0, "resistance": 25.0},
+    "EIF": _EXPONENTIAL | {"refrac_t": 0.05, "time_constant": 10.0, "resistance": 20.0},
+    "AdEx": _EXPONENTIAL | _CURRENTS | {"refrac_t": 0.5, "resistance": 33.3},
+}
+
+
+def own_populations(dtype=torch.float32):
+    """The neurons of inferno_cuda.neural, from 100 on with two ports and parameters that differ between neurons."""
+    make = {"dt": DT, "dtype": dtype}
+    sources = (ops.RandomSpikes(ops.poisson_table(0.05), STREAM + 8),)
+    made = [ops.spiking_population("generator", 0, 10, stimuli=sources, **make)]
+    for begin, end, ports in ((10, 100, 1), (100, SIZE, 2)):
+        edges = [begin + (end - begin) * k // len(OWN) for k in range(len(OWN) + 1)]
+        for k, (model, parameters) in enumerate(OWN.items()):
+            first, last = edges[k : k + 2]
+            weight = 0.01 if ports == 1 else -0.01
+            drive = ops.PoissonDrive(ops.poisson_table(0.7), weight, STREAM + 16 * k, ports - 1)
+            noise = ops.NoiseCurrent(100.0, 300.0, 3, STREAM + 16 * k + 2)
+            given = dict(parameters)
+            if ports == 2:
+                steps = torch.linspace(0.9, 1.1, last - first, dtype=torch.float64)
+                given |= {key: value * steps for key, value in parameters.items() if not key.endswith("_v")}
+                # with a time constant of 0, a current lasts for a step
+                given |= {"tau_syn_ex": torch.where(steps < 1, 0.0, steps), "tau_syn_in": 3.0}
+            population = ops.spiking_population(
+                model, first, last, current=1800.0, ports=ports, stimuli=(drive, noise), **make, **given
+            )
+            made.append(population)
+    return made
+
+
+def own_rows(parts=1, dtype=torch.float32):
+    """Rows of the network of :func:`own_populations`: charges of some 0.02 pC."""
+    ports = torch.ones(SIZE, dtype=torch.uint8)
+    ports[100:] = 2
+    source, target, delay, weight = synapses(1, SIZE, 20_000, 30, dtype=dtype)
+    options = {"dtype": dtype, "repeats": 10, "bounds": ops.partition(SIZE, 2, parts)}
+    return ops.rows(source, target, delay, weight * 1e-3, neurons=SIZE, ports=ports, **options)
+
+
+def run_mixed(rows, dtype=torch.float32, trials=2, threads=1, chunks=(120,), make=mixed_populations):
     """Spikes, probed values, state and counts after runs of the given numbers of steps."""
-    populations = mixed_populations(dtype)
+    populations = make(dtype)
     state = ops.SimulationState.zeros(populations, trials=trials, dtype=dtype)
     counts = torch.zeros(trials, SIZE, dtype=torch.int64)
     given = torch.tensor([[5, 3, -1], [5, 3, 0], [7, 4, trials - 1]])
     spikes, probed = [], []
     for steps in chunks:
         options = {"seed": 2**63 + 5, "counts": counts, "threads": threads, "given": given}
-        probe = ops.Probe(torch.tensor([120, 15, 160, 90, 190]), 7)
+        probe = ops.Probe(torch.tensor(PROBED), 7, torch.tensor(VARIABLES))
         start = torch.tensor([state.step, 0, 0], dtype=torch.int32)
         out = ops.simulate(rows, populations, state, steps, record=True, probe=probe, **options)
         spikes.append(out.spikes + start)

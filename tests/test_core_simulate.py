@@ -1,5 +1,7 @@
 """The engines of large sparse networks on numpy arrays: the CPU's, and the emulated kernels."""
 
+import functools
+
 import core_py
 import network_cases as cases
 import numpy as np
@@ -20,17 +22,17 @@ def stimuli_of(population):
 
 
 def populations_of(populations):
-    kinds = [(_KINDS[p.model, p.ports], p.first, p.last, p.numbers.numpy(), p.drive.numpy()) for p in populations]
+    kinds = [(_KINDS[p.kind], p.first, p.last, p.numbers.numpy(), p.drive.numpy()) for p in populations]
     return [(*kind, stimuli_of(p)) for kind, p in zip(kinds, populations, strict=True)]
 
 
-def run_core(which, rows, dtype, trials, chunks, threads):
+def run_core(which, rows, dtype, trials, chunks, threads, make=cases.mixed_populations):
     """As :func:`network_cases.run_mixed`."""
-    populations = cases.mixed_populations(dtype)
+    populations = make(dtype)
     state = ops.SimulationState.zeros(populations, trials=trials, dtype=dtype)
     counts = torch.zeros(trials, cases.SIZE, dtype=torch.int64)
     given = np.array([[5, 3, t] for t in range(trials)] + [[5, 3, 0], [7, 4, trials - 1]], dtype=np.int32)
-    probe = np.array([120, 15, 160, 90, 190])
+    probe = np.array(cases.VARIABLES) * cases.SIZE + np.array(cases.PROBED)
     most = trials * sum(p.size * max([1, *map(_entries, p.stimuli)]) for p in populations)
     every, spikes, seen = 7, [], []
     for steps in chunks:
@@ -40,7 +42,7 @@ def run_core(which, rows, dtype, trials, chunks, threads):
         fired = getattr(core, which).simulate(
             [tuple(tensor.numpy() for tensor in part) for part in rows.parts],
             rows.bounds.tolist(),
-            1.0 if rows.weight_bits == 64 else rows.quantum,
+            rows.unit,
             populations_of(populations),
             **{"values": state.values.numpy(), "refrac": state.refrac.numpy(), "counts": counts.numpy()},
             **{"flight": (state.flight.numpy() - start).astype(np.int32), "given": given},
@@ -68,6 +70,21 @@ def test_engines_agree_with_the_reference(which, dtype, weight_bits, min_delay):
         expected = cases.run_mixed(rows, dtype, trials=trials, chunks=(steps,))
     for chunks in ((steps,), (11, 29)):
         cases.assert_runs_equal(run_core(which, rows, dtype, trials, chunks, 2), expected)
+
+
+@functools.cache
+def own_by_reference(dtype):
+    with inferno_cuda.backend("torch"):
+        rows = cases.own_rows(3, dtype)
+        return rows, cases.run_mixed(rows, dtype, trials=2, chunks=(50,), make=cases.own_populations)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("which", core_py.BACKENDS)
+def test_engines_agree_with_the_reference_on_our_own_neurons(which, dtype):
+    rows, expected = own_by_reference(dtype)
+    assert expected[3][:, 10:].sum() > 200 and bool(expected[2].values.isfinite().all())
+    cases.assert_runs_equal(run_core(which, rows, dtype, 2, (23, 27), 2, cases.own_populations), expected)
 
 
 def test_the_order_of_threads_and_blocks_changes_nothing():

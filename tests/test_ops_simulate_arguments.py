@@ -84,6 +84,8 @@ def test_options_that_do_not_fit(network, options, message):
         ({"refrac": torch.zeros(2, SIZE)}, ValueError, "state.refrac was torch.float32"),
         ({"flight": torch.zeros(1, 3, dtype=torch.int32)}, ValueError, "state.flight was torch.int32"),
         ({"flight": torch.tensor([[0, 1, 0]])}, ValueError, "a spike of step 0; the next step is 0"),
+        ({"flight": torch.tensor([[-65536, 1, 0]])}, ValueError, "a spike of step -65536; before step 0, all"),
+        ({"flight": torch.tensor([[-(2**40), 1, 0]])}, ValueError, "all of it has arrived"),
         ({"flight": torch.tensor([[-1, 12, 0]])}, ValueError, "state.flight had neurons 12 to 12"),
     ],
 )

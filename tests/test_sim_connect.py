@@ -148,6 +148,7 @@ def test_what_nest_users_write():
         ((), {"weight": "strong"}, TypeError, "'weight' is a str"),
         ((), {"weight": float("nan")}, ValueError, "NaN"),
         ((), {"delay": 0.0}, ValueError, "below half a step"),
+        ((), {"delay": None}, TypeError, "'delay' is a NoneType, it must be a number"),
         ((), {"delay": 1e6}, ValueError, "above the longest delay"),
         ((), {"delay": sim.Uniform(0.1, 1e6)}, ValueError, "the longest delay is"),
         ((([0, 12], [0, 0]),), {}, ValueError, "'sources' has 0 to 12"),
@@ -160,6 +161,24 @@ def test_refused(arguments, options, error, text):
     with pytest.raises(error) as raised:
         net.connect(source, target, *arguments, **options)
     assert text in str(raised.value) and not net.projections
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"delay": sim.LogNormal(20.0, 3.0)}, "steps was drawn, the longest one is 32767 steps"),
+        ({"delay": sim.LogNormal(800.0, 1.0)}, "a delay of inf steps was drawn"),
+        ({"weight": sim.LogNormal(800.0, 1.0)}, "weight had values that are not finite"),
+        ({"weight": sim.LogNormal(709.0, 0.2)}, "sums of them leave the range of float64"),
+    ],
+)
+def test_what_turns_out_bad_when_it_is_drawn_names_its_projection(options, text):
+    net, source, target = pair()
+    net.connect(source, target, name="good")
+    net.connect(source, target, name="bad", **options)
+    with pytest.raises(ValueError, match="^<bad: <") as raised:
+        net.build()
+    assert text in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,8 @@ def test_several_populations_are_set_at_once():
         (lambda net: net["a"] + net["a"], ValueError, "does not follow"),
         (lambda net: sim.Network(dtype=torch.float16), ValueError, "'dtype' of torch.float16"),
         (lambda net: sim.Network(seed=-1), ValueError, "'seed' of -1"),
+        (lambda net: sim.Network(device="gpu"), ValueError, "'device' of 'gpu' cannot be used: Expected one of cpu"),
+        (lambda net: sim.Network(device="meta"), ValueError, "'device' of 'meta' cannot be used"),
         (lambda net: sim.Network().run(1.0), ValueError, "has no neurons"),
         (lambda net: net.record_spikes(sim.Network().population(3)), ValueError, "belongs to another network"),
     ],

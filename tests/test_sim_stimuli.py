@@ -147,6 +147,24 @@ def test_refused(make, text):
     assert len(net.populations) == 1 and not net.stimuli
 
 
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda net: net.poisson("n", 10.0, [1.0, 2.0, 3.0]), "'weight' is a list, it must be one number"),
+        (lambda net: net.poisson("n", sim.Normal(5.0, 1.0), 1.0), "'rate' is a Normal"),
+        (lambda net: net.poisson_source(2, [1.0, 2.0]), "'rate' is a list"),
+        (lambda net: net.noise_current("n", None, 1.0), "'mean' is a NoneType"),
+        (lambda net: net.noise_current("n", 0.0, "loud"), "'std' is a str"),
+    ],
+)
+def test_one_number_for_all(make, text):
+    net = sim.Network()
+    net.population(3, name="n")
+    with pytest.raises(TypeError, match=text):
+        make(net)
+    assert len(net.populations) == 1 and not net.stimuli
+
+
 def test_recorders_take_what_they_are_told_to(backend):
     net = small(trials=2)
     whole, part = net.record_spikes(), net.record_spikes(net["inh"][:4], "exc")
@@ -180,7 +198,7 @@ def test_spikes_go_to_a_file(tmp_path, backend):
         assert len(found) == len(memory) == len(disk) > 20
         assert torch.equal(spikes(disk), spikes(memory))
         assert found.dtype.names == ("step", "neuron", "trial")[: 1 + trials]
-        with pytest.raises(FileExistsError):
+        with pytest.raises(FileExistsError, match=r"writes a new file, but there is this one already: .*npy"):
             net.record_spikes(file=path)
         net.clear()
         assert len(np.load(path)) == len(disk) == 0

@@ -58,7 +58,7 @@ struct StimulusArgs {
 struct PopulationArgs {
   SpikingKind kind;
   int64_t first, last;
-  const void* numbers;          // [numbers, stride], see SpikingNumbers
+  const void* numbers;          // [numbers, stride], rows of the neuron's struct
   int64_t stride;               // 1: shared; otherwise last - first
   const void* drive;            // [1] or [last - first]: constant current times gain
   bool drive_each;              // whether it is the latter
@@ -87,12 +87,17 @@ struct SimulateArgs {
   uint64_t seed;
   const uint8_t* record;  // [neurons] or null
   int64_t* counts;        // [trials, neurons] or null
-  const int64_t* probe;   // [probe_count] neurons, or null
-  int64_t probe_count, probe_every, probe_variable;
+  const int64_t* probe;   // [probe_count]: variable * neurons + neuron, or null
+  int64_t probe_count, probe_every;
   void* probed;  // [samples, trials, probe_count]
   int32_t threads;
   double* phases;  // [threads, 3] or null: CPU seconds of delivery, update, and exchange of spikes with its waiting
 };
+
+// Where the values have what a probe reads.
+INFERNO_HD int64_t probed_value(const SimulateArgs& a, int64_t probe, int64_t trial) {
+  return (probe / a.neurons * a.trials + trial) * a.neurons + probe % a.neurons;
+}
 
 struct SimulateResult {
   std::vector<Spike> recorded;  // sorted by step, trial, neuron

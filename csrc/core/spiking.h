@@ -1,168 +1,60 @@
-// Neurons of large sparse networks: a step of each model. Voltages are relative to E_L; reference/spiking.py names the
-// numbers.
+// The list of neurons of large sparse networks, and access to them by number.
 #pragma once
-#include "core/scalar.h"
+#include "core/spiking_iaf.h"
+#include "core/spiking_own.h"
 
 namespace inferno {
 
-// In front of each model's own numbers.
-template <class C>
-struct SpikingCommon {
-  C gain, threshold, reset, lowest, refractory;
-};
-
 constexpr int max_spiking_variables = 5;
-constexpr int max_spiking_numbers = 16;
+constexpr int max_spiking_numbers = 20;
 constexpr int max_ports = 2;
 
-// A model says how its state `x`, the voltage first, follows from itself and from what arrives at its ports. Exact
-// integration is that of Rotter & Diesmann (1999), the order within a step NEST's.
-template <class C>
-struct IafPscExp {
-  static constexpr const char* name = "iaf_psc_exp";
-  static constexpr int variables = 2, ports = 1;
-  C p22, p21, p11;
-  INFERNO_HD void step(C* x, const C* arrivals, C drive) const {
-    x[0] = p22 * x[0] + p21 * x[1] + drive;
-    x[1] = p11 * x[1] + arrivals[0];
-  }
-};
-
-template <class C>
-struct IafPscExpTwo {
-  static constexpr const char* name = "iaf_psc_exp";
-  static constexpr int variables = 3, ports = 2;
-  C p22, p21_ex, p21_in, p11_ex, p11_in;
-  INFERNO_HD void step(C* x, const C* arrivals, C drive) const {
-    x[0] = p22 * x[0] + p21_ex * x[1] + p21_in * x[2] + drive;
-    x[1] = p11_ex * x[1] + arrivals[0];
-    x[2] = p11_in * x[2] + arrivals[1];
-  }
-};
-
-// A current whose response to a spike is an alpha function; slope and current are x[0] and x[1].
-template <class C>
-struct AlphaCurrent {
-  C p31, p32, p21, p11, jump;
-  INFERNO_HD void step(C* x, C arrived) const {
-    x[1] = p21 * x[0] + p11 * x[1];
-    x[0] = p11 * x[0] + jump * arrived;
-  }
-};
-
-template <class C>
-struct IafPscAlpha {
-  static constexpr const char* name = "iaf_psc_alpha";
-  static constexpr int variables = 3, ports = 1;
-  C relax;
-  AlphaCurrent<C> current;
-  INFERNO_HD void step(C* x, const C* arrivals, C drive) const {
-    x[0] = drive + current.p31 * x[1] + current.p32 * x[2] + relax * x[0] + x[0];
-    current.step(x + 1, arrivals[0]);
-  }
-};
-
-template <class C>
-struct IafPscAlphaTwo {
-  static constexpr const char* name = "iaf_psc_alpha";
-  static constexpr int variables = 5, ports = 2;
-  C relax;
-  AlphaCurrent<C> ex, in;
-  INFERNO_HD void step(C* x, const C* arrivals, C drive) const {
-    const C excited = drive + ex.p31 * x[1] + ex.p32 * x[2];
-    x[0] = excited + in.p31 * x[3] + in.p32 * x[4] + relax * x[0] + x[0];
-    ex.step(x + 1, arrivals[0]);
-    in.step(x + 3, arrivals[1]);
-  }
-};
-
-template <class C>
-struct IafPscDelta {
-  static constexpr const char* name = "iaf_psc_delta";
-  static constexpr int variables = 1, ports = 1;
-  C p33;
-  INFERNO_HD void step(C* x, const C* arrivals, C drive) const { x[0] = drive + p33 * x[0] + arrivals[0]; }
-};
-
-// The classical Runge-Kutta method of 4th order; conductances in the middle and at the end are exact.
-template <class C>
-struct IafCondExp {
-  static constexpr const char* name = "iaf_cond_exp";
-  static constexpr int variables = 3, ports = 2;
-  C leak, e_ex, e_in, half_ex, half_in, p11_ex, p11_in, scale, sixth;
-  INFERNO_HD C change(C v, C g_ex, C g_in, C drive) const {
-    return scale * (drive - leak * v - g_ex * (v - e_ex) - g_in * (v - e_in));
-  }
-  INFERNO_HD void step(C* x, const C* arrivals, C drive) const {
-    const C middle_ex = half_ex * x[1], middle_in = half_in * x[2];
-    const C end_ex = p11_ex * x[1], end_in = p11_in * x[2];
-    const C k1 = change(x[0], x[1], x[2], drive);
-    const C k2 = change(x[0] + k1 * C(0.5), middle_ex, middle_in, drive);
-    const C k3 = change(x[0] + k2 * C(0.5), middle_ex, middle_in, drive);
-    const C k4 = change(x[0] + k3, end_ex, end_in, drive);
-    x[0] = x[0] + ((k1 + k4) + (k2 + k3) * C(2)) * sixth;
-    x[1] = end_ex + arrivals[0];
-    x[2] = end_in - arrivals[1];
-  }
-};
-
-// In the order of their numbers; generators, which have no dynamics, come before them.
-#define INFERNO_SPIKING_MODELS(X) \
-  X(IafPscExp) X(IafPscExpTwo) X(IafPscAlpha) X(IafPscAlphaTwo) X(IafPscDelta) X(IafCondExp)
+// A neuron is the row of its numbers, of which the first is the gain of currents. In the order of SPIKING_FORMS of
+// reference/spiking.py; generators, which have no dynamics, come before them.
+#define INFERNO_SPIKING_NEURONS(X) INFERNO_IAF_NEURONS(X) INFERNO_OWN_NEURONS(X)
 
 enum class SpikingKind : int32_t {
   generator,
-#define INFERNO_ENTRY(M) M,
-  INFERNO_SPIKING_MODELS(INFERNO_ENTRY)
+#define INFERNO_ENTRY(N) N,
+  INFERNO_SPIKING_NEURONS(INFERNO_ENTRY)
 #undef INFERNO_ENTRY
       count
 };
 
-// Calls f with a model in C, its numbers unset; generators have none.
+// Calls f with a neuron in C, its numbers unset; generators have none.
 template <class C, class F>
 void dispatch_spiking(SpikingKind kind, F&& f) {
   switch (kind) {
-#define INFERNO_ENTRY(M) \
-  case SpikingKind::M:   \
-    return f(M<C>{});
-    INFERNO_SPIKING_MODELS(INFERNO_ENTRY)
+#define INFERNO_ENTRY(N) \
+  case SpikingKind::N:   \
+    return f(N<C>{});
+    INFERNO_SPIKING_NEURONS(INFERNO_ENTRY)
 #undef INFERNO_ENTRY
     default:
       break;
   }
 }
 
-template <class Model, class C>
-struct SpikingNumbers {
-  SpikingCommon<C> common;
-  Model model;
-};
+template <class Neuron, class C>
+constexpr int spiking_numbers_of = int(sizeof(Neuron) / sizeof(C));
 
-// Element i of every number: they are `stride` apart, and shared by all neurons if that is 1.
-template <class Model, class C>
-INFERNO_HD SpikingNumbers<Model, C> spiking_numbers(const C* numbers, int64_t stride, int64_t i) {
-  using Numbers = SpikingNumbers<Model, C>;
-  constexpr int count = sizeof(Numbers) / sizeof(C);
-  static_assert(count <= max_spiking_numbers && Model::variables <= max_spiking_variables);
-  C row[count];
-  for (int k = 0; k < count; ++k) row[k] = numbers[k * stride + i];
-  Numbers n;
-  memcpy(&n, row, sizeof n);
-  return n;
+// How many numbers a kind has; 0 for generators.
+inline int64_t spiking_number_count(SpikingKind kind) {
+  int64_t count = 0;
+  dispatch_spiking<double>(kind, [&](auto neuron) { count = spiking_numbers_of<decltype(neuron), double>; });
+  return count;
 }
 
-// One step; returns 1 where the neuron fires. While the refractory period lasts the voltage stays and the rest goes on.
-template <class Model, class C>
-INFERNO_HD int32_t spiking_step(const SpikingNumbers<Model, C>& n, C* x, int32_t& refrac, const C* arrivals, C drive) {
-  const C before = x[0];
-  const int32_t waiting = refrac > 0;
-  n.model.step(x, arrivals, drive);
-  C v = x[0] < n.common.lowest ? n.common.lowest : x[0];
-  v = waiting ? before : v;
-  const int32_t fire = int32_t(v >= n.common.threshold) & (waiting ^ 1);
-  x[0] = fire ? n.common.reset : v;
-  refrac = fire ? int32_t(n.common.refractory) : refrac - waiting;
-  return fire;
+// Element i of every number: they are `stride` apart, and shared by all neurons if that is 1.
+template <class Neuron, class C>
+INFERNO_HD Neuron spiking_neuron(const C* numbers, int64_t stride, int64_t i) {
+  constexpr int count = spiking_numbers_of<Neuron, C>;
+  static_assert(count <= max_spiking_numbers && Neuron::variables <= max_spiking_variables);
+  C row[count];
+  for (int k = 0; k < count; ++k) row[k] = numbers[k * stride + i];
+  Neuron neuron;
+  memcpy(&neuron, row, sizeof neuron);
+  return neuron;
 }
 
 }  // namespace inferno

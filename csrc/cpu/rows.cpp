@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -80,25 +79,15 @@ class Filler {
       const int64_t first = a_.ranges.bounds[part], width = a_.ranges.bounds[part + 1] - first;
       // to nearest, ties to even
       const double multiple = std::nearbyint(weight * inverse_);
-      const double value = kept(multiple);
-      // what does not fit is more than any total may be, so that it is noticed
-      Total& total = static_cast<Total*>(a_.total)[port * a_.ranges.neurons + target];
-      total = fits(multiple) ? total + Total(std::fabs(value)) : Total(too_much);
+      const double value = std::is_same_v<W, double> ? multiple * a_.quantum : multiple;
+      static_cast<Total*>(a_.total)[port * a_.ranges.neurons + target] += Total(std::fabs(value));
       const RowsTarget& to = a_.targets[part];
       if (at >= to.count) continue;  // not a synapse that was counted; the cursor tells
       to.slot[at * apart<W>] = uint16_t(port * width + target - first);
       static_cast<D*>(to.delay)[at] = D(a_.chunk.delay[i]);
-      static_cast<W*>(to.weight)[at * apart<W>] = fits(multiple) ? W(value) : W(0);
+      static_cast<W*>(to.weight)[at * apart<W>] = W(value);
     }
   }
-
-  static constexpr double too_much = 0x1p62;
-
-  static bool fits(double multiple) {
-    return std::is_same_v<W, double> || std::fabs(multiple) <= double(std::numeric_limits<W>::max());
-  }
-
-  double kept(double multiple) const { return std::is_same_v<W, double> ? multiple * a_.quantum : multiple; }
 
   const RowsFillArgs& a_;
   const double inverse_;

@@ -56,7 +56,7 @@ class TargetRange {
     for (int64_t k = 0; k < a.given_count; ++k)
       if (a.given[k].neuron >= part.first && a.given[k].neuron < part.last) given_.push_back(a.given[k]);
     for (int64_t k = 0; k < a.probe_count; ++k)
-      if (a.probe[k] >= part.first && a.probe[k] < part.last) probe_.push_back(k);
+      if (a.probe[k] % a.neurons >= part.first && a.probe[k] % a.neurons < part.last) probe_.push_back(k);
     for (int64_t trial = 0; trial < a.trials; ++trial)
       for (int64_t p = 0; p < a.populations_count; ++p) add_tiles(a.populations[p], trial);
   }
@@ -101,10 +101,10 @@ class TargetRange {
   void probe(int64_t step) {
     if (probe_.empty() || (a_.start + step + 1) % a_.probe_every != 0) return;
     const int64_t sample = (a_.start + step + 1) / a_.probe_every - a_.start / a_.probe_every - 1;
-    const C* values = static_cast<const C*>(a_.values) + a_.probe_variable * a_.trials * a_.neurons;
+    const C* values = static_cast<const C*>(a_.values);
     C* probed = static_cast<C*>(a_.probed) + sample * a_.trials * a_.probe_count;
     for (int64_t trial = 0; trial < a_.trials; ++trial)
-      for (const int64_t k : probe_) probed[trial * a_.probe_count + k] = values[trial * a_.neurons + a_.probe[k]];
+      for (const int64_t k : probe_) probed[trial * a_.probe_count + k] = values[probed_value(a_, a_.probe[k], trial)];
   }
 
   const SimulateArgs& a_;

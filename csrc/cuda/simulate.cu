@@ -91,20 +91,19 @@ __device__ void stimulate(const SimulateArgs& a, const PopulationArgs& p, const 
   }
 }
 
-template <class Model, class C>
+template <class Neuron, class C>
 __device__ int32_t step_neuron(const SimulateArgs& a, const PopulationArgs& p, const Place& at, C* arrivals) {
   const int64_t within = at.neuron - p.first;
-  const auto numbers =
-      spiking_numbers<Model, C>(static_cast<const C*>(p.numbers), p.stride, p.stride == 1 ? 0 : within);
+  const Neuron neuron = spiking_neuron<Neuron>(static_cast<const C*>(p.numbers), p.stride, p.stride == 1 ? 0 : within);
   C drive = static_cast<const C*>(p.drive)[p.drive_each ? within : 0];
-  stimulate(a, p, at, numbers.common.gain, arrivals, drive);
-  C x[Model::variables];
+  stimulate(a, p, at, neuron.gain, arrivals, drive);
+  C x[Neuron::variables];
   C* values = static_cast<C*>(a.values) + at.trial * a.neurons + at.neuron;
-  for (int k = 0; k < Model::variables; ++k) x[k] = values[k * a.trials * a.neurons];
+  for (int k = 0; k < Neuron::variables; ++k) x[k] = values[k * a.trials * a.neurons];
   int16_t& refrac = a.refrac[at.trial * a.neurons + at.neuron];
   int32_t left = refrac;
-  const int32_t fire = spiking_step(numbers, x, left, arrivals, drive);
-  for (int k = 0; k < Model::variables; ++k) values[k * a.trials * a.neurons] = x[k];
+  const int32_t fire = neuron.step(x, left, arrivals, drive);
+  for (int k = 0; k < Neuron::variables; ++k) values[k * a.trials * a.neurons] = x[k];
   refrac = int16_t(left);
   return fire;
 }
@@ -113,10 +112,10 @@ __device__ int32_t step_neuron(const SimulateArgs& a, const PopulationArgs& p, c
 template <class C>
 __device__ int32_t fire_neuron(const SimulateArgs& a, const PopulationArgs& p, const Place& at, C* arrivals) {
   switch (p.kind) {
-#define INFERNO_ENTRY(M) \
-  case SpikingKind::M:   \
-    return step_neuron<M<C>, C>(a, p, at, arrivals);
-    INFERNO_SPIKING_MODELS(INFERNO_ENTRY)
+#define INFERNO_ENTRY(N) \
+  case SpikingKind::N:   \
+    return step_neuron<N<C>>(a, p, at, arrivals);
+    INFERNO_SPIKING_NEURONS(INFERNO_ENTRY)
 #undef INFERNO_ENTRY
     default:
       break;
@@ -146,7 +145,7 @@ __device__ void update_neuron(const SimulateArgs& a, const SimulateDevice& d, co
     arrivals[port] = C(sums[port * a.neurons]) * C(a.quantum);
     sums[port * a.neurons] = W(0);
   }
-  const int32_t spikes = fire_neuron<C>(a, population_of(a, t, at.neuron), at, arrivals);
+  const int32_t spikes = fire_neuron(a, population_of(a, t, at.neuron), at, arrivals);
   for (int32_t k = 0; k < spikes; ++k) emit(a, d, {int32_t(at.step), int32_t(at.neuron), int32_t(at.trial)});
 }
 
@@ -161,10 +160,10 @@ __global__ void __launch_bounds__(update_threads)
 
 template <class C>
 __global__ void __launch_bounds__(update_threads) probe_kernel(SimulateArgs a, int64_t sample) {
-  const C* values = static_cast<const C*>(a.values) + a.probe_variable * a.trials * a.neurons;
+  const C* values = static_cast<const C*>(a.values);
   C* probed = static_cast<C*>(a.probed) + sample * a.trials * a.probe_count;
   for (int64_t i = INFERNO_FIRST_ITEM; i < a.trials * a.probe_count; i += INFERNO_ITEM_STRIDE)
-    probed[i] = values[i / a.probe_count * a.neurons + a.probe[i % a.probe_count]];
+    probed[i] = values[probed_value(a, a.probe[i % a.probe_count], i / a.probe_count)];
 }
 
 template <class C, class W>

@@ -62,6 +62,8 @@ PopulationArgs population_of(const int64_t* integers, const Tensor& numbers, con
   check_array(drive, "drive", values.scalar_type(), drive.numel(), values);
   p.numbers = numbers.const_data_ptr();
   p.stride = numbers.dim() == 2 ? numbers.size(1) : 1;
+  STD_TORCH_CHECK(p.kind >= SpikingKind::generator && p.kind < SpikingKind::count, "populations: no such model");
+  STD_TORCH_CHECK(numbers.size(0) == spiking_number_count(p.kind), "numbers: wrong number");
   p.drive = drive.const_data_ptr();
   p.drive_each = drive.numel() > 1;
   STD_TORCH_CHECK(p.stride == 1 || p.stride == p.last - p.first, "numbers: wrong shape");
@@ -89,8 +91,8 @@ T* pointer_of(const std::optional<Tensor>& t, ScalarType dtype, int64_t numel, c
   return static_cast<T*>(t->mutable_data_ptr());
 }
 
-// integers: start, steps, min_delay, max_delay, seed, ports, probe_every, probe_variable, threads
-constexpr size_t run_integers = 9;
+// integers: start, steps, min_delay, max_delay, seed, ports, probe_every, threads
+constexpr size_t run_integers = 8;
 
 // The arguments of a run, and the arrays that they point to.
 struct Run {
@@ -110,8 +112,7 @@ struct Run {
     a.seed = uint64_t(integers[4]);
     a.ports = integers[5];
     a.probe_every = integers[6];
-    a.probe_variable = integers[7];
-    a.threads = int32_t(integers[8]);
+    a.threads = int32_t(integers[7]);
     STD_TORCH_CHECK(a.min_delay >= 1 && a.max_delay >= a.min_delay, "delays: must be positive");
     STD_TORCH_CHECK(a.ports >= 1 && a.ports <= max_ports && a.probe_every >= 1, "integers: out of range");
   }

@@ -36,9 +36,9 @@ class NetworkCase:
     large: bool = False
 
 
-def _microcircuit(scale: float, drive: str = "dc") -> Callable[..., sim.Network]:
+def _microcircuit(scale: float, drive: str = "dc", **more: Any) -> Callable[..., sim.Network]:
     # with all their synapses neurons get what they get at full scale, and a constant current keeps them going
-    return lambda **options: sim.models.microcircuit(scale, drive, in_degree_scale=1.0, **options)
+    return lambda **options: sim.models.microcircuit(scale, drive, in_degree_scale=1.0, **more, **options)
 
 
 def _brunel(excitatory: int) -> Callable[..., sim.Network]:
@@ -64,6 +64,16 @@ NETWORKS = (
         "microcircuit-1-poisson",
         "microcircuit, full scale, Poisson",
         _microcircuit(1.0, "poisson"),
+        *(100.0, 2000.0),
+        large=True,
+    ),
+    NetworkCase(
+        "microcircuit-1-16", "full scale, 16 bits", _microcircuit(1.0, weight_bits=16), 100.0, 2000.0, large=True
+    ),
+    NetworkCase(
+        "microcircuit-1-poisson-16",
+        "full scale, Poisson, 16 bits",
+        _microcircuit(1.0, "poisson", weight_bits=16),
         *(100.0, 2000.0),
         large=True,
     ),

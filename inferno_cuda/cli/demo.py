@@ -101,6 +101,7 @@ OPTIONS = {
     "scale": {"microcircuit": microcircuit.SCALE},
     "duration": {"microcircuit": microcircuit.DURATION},
     "drive": {"microcircuit": "dc"},
+    "weight_bits": {"microcircuit": 16},
 }
 
 
@@ -131,6 +132,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scale", "share of the neurons, and of the synapses of each", type=_scale)
     add("--duration", "of the run, ms, behind 500 ms in which it settles", type=_duration, metavar="MS")
     add("--drive", "what comes from outside", choices=("dc", "poisson"))
+    add("--weight-bits", "in how many bits weights are kept", type=int, choices=(16, 32, 64))
     add("--resume", "go on from the file in the folder for results", action="store_true", default=None)
     parser.add_argument(
         "--out", type=Path, default=Path("out/demo"), metavar="FOLDER", help="for results (default: %(default)s)"

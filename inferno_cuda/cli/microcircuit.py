@@ -16,6 +16,7 @@ from . import common
 SCALE, DURATION = 0.3, 3000.0  # share of the neurons and of the inputs of each; ms
 WARM = 500.0  # ms that are not counted
 BIN, CHOSEN = 2.0, 200  # ms; neurons of a population whose pairs are correlated
+_SETTINGS = ("scale", "drive", "duration", "seed", "device", "weight_bits")
 _SLOW = 0.05  # the largest scale that the reference can bear
 
 
@@ -100,7 +101,7 @@ def _announce(net: sim.Network, scale: float) -> None:
     print(f"{net}", flush=True)
     print(f"  {net.memory_needed()}", flush=True)
     if scale < 1:
-        print(f"  at full scale, {models.microcircuit().memory_needed()}", flush=True)
+        print(f"  at full scale, {models.microcircuit(weight_bits=net.weight_bits).memory_needed()}", flush=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -117,7 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
     choice = ops.choose("simulate", arguments.device)
     if choice.backend != "native" and scale > _SLOW:
         raise common.Failure(f"without kernels take --scale {_SLOW:g} or less: {choice.reason}")
-    net = models.microcircuit(scale, arguments.drive, seed=arguments.seed, device=arguments.device)
+    options = {"seed": arguments.seed, "device": arguments.device, "weight_bits": arguments.weight_bits}
+    net = models.microcircuit(scale, arguments.drive, **options)
     spikes = net.record_spikes()
     _announce(net, scale)
     try:
@@ -126,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise common.Failure(f"{error}; take a smaller --scale") from None
     found = population_statistics(net, spikes, duration)
     summary = {
-        "settings": {name: getattr(arguments, name) for name in ("scale", "drive", "duration", "seed", "device")},
+        "settings": {name: getattr(arguments, name) for name in _SETTINGS},
         "neurons": net.size,
         "synapses": net.synapse_count,
         "bytes_a_synapse": net.memory_needed().rows / net.synapse_count,
@@ -135,6 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
         "machine": common.machine(),
     }
     _print_results(summary)
+    print(f"weights are multiples of {net.rows.quantum:g} pA, in {net.rows.weight_bits} bits")
     picture, result = arguments.out / "microcircuit.png", arguments.out / "microcircuit.json"
     draw(picture, net, spikes, found, summary)
     summary["seconds_in_all"] = time.perf_counter() - begin

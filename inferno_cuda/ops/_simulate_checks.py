@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from .common import shape_text
+from .rows_builder import MAX_DELAY
 from .spiking import Population
 from .stimuli import NoiseCurrent, PoissonDrive, RandomSpikes
 
@@ -58,6 +59,9 @@ def check_state(state, neurons: int) -> None:
     _check_spikes("state.flight", flight, neurons, values.shape[1])
     if len(flight) and int(flight[:, 0].max()) >= state.step:
         raise ValueError(f"state.flight had a spike of step {int(flight[:, 0].max())}; the next step is {state.step}")
+    if len(flight) and int(flight[:, 0].min()) < state.step - MAX_DELAY:
+        first = int(flight[:, 0].min())
+        raise ValueError(f"state.flight had a spike of step {first}; before step {state.step}, all of it has arrived")
 
 
 def _check_spikes(name: str, spikes: torch.Tensor, neurons: int, trials: int) -> None:
@@ -132,8 +136,16 @@ def check_probe(probe, state, neurons: int) -> None:
         raise ValueError(f"probe.neurons was {low} to {high}; it must be 0 to {neurons - 1}")
     if every < 1:
         raise ValueError(f"probe.every was {every}; it must be at least 1 step")
-    if not 0 <= variable < len(state.values):
-        raise ValueError(f"probe.variable was {variable}; the state has rows 0 to {len(state.values) - 1}")
+    if isinstance(variable, torch.Tensor):
+        if variable.dtype != torch.int64 or variable.shape not in ((), chosen.shape):
+            text = f"{variable.dtype} of shape {shape_text(variable.shape)}"
+            raise ValueError(f"probe.variable was {text}; it must be a number, or int64 like probe.neurons")
+        low, high = (int(variable.min()), int(variable.max())) if variable.numel() else (0, 0)
+    else:
+        low = high = variable
+    if not 0 <= low <= high < len(state.values):
+        text = low if low == high else f"{low} to {high}"
+        raise ValueError(f"probe.variable was {text}; the state has rows 0 to {len(state.values) - 1}")
 
 
 def check_outputs(record, counts, state, neurons: int) -> None:

@@ -76,19 +76,20 @@ class Run:
         """What both engines take; spikes by step since the start."""
         rows, state, probe = self.rows, self.state, self.probe
         start = torch.tensor([state.step, 0, 0], device=state.values.device)
-        kinds = [(_KINDS[p.model, p.ports], p.first, p.last, len(p.stimuli)) for p in self.populations]
+        kinds = [(_KINDS[p.kind], p.first, p.last, len(p.stimuli)) for p in self.populations]
         tables, stimuli, reals = _packed_stimuli(self.populations, state.values.device)
         ports = max([1, rows.most_ports, *(p.ports for p in self.populations)])
-        every, variable = (1, 0) if probe is None else (probe.every, probe.variable)
+        every = 1 if probe is None else probe.every
+        probed = None if probe is None else probe.variable * rows.neurons + probe.neurons
         delays = rows.min_delay, rows.max_delay
         return (
-            *([tensor for part in rows.parts for tensor in part], rows.bounds, 1.0 if rows.weight_bits == 64 else rows.quantum),
+            *([tensor for part in rows.parts for tensor in part], rows.bounds, rows.unit),
             [tensor.contiguous() for p in self.populations for tensor in (p.numbers, p.drive)],
             *([number for kind in kinds for number in kind], tables, stimuli, reals),
             *(state.values, state.refrac),
             *((spikes - start).to(torch.int32) for spikes in (state.flight, self.given)),
-            *(self.counts, None if probe is None else probe.neurons.contiguous()),
-            [state.step, self.steps, *delays, _signed(self.seed), ports, every, variable, threads],
+            *(self.counts, probed),
+            [state.step, self.steps, *delays, _signed(self.seed), ports, every, threads],
         )
 
     def on_cpu(self, threads: int, phases: torch.Tensor | None = None):

@@ -132,6 +132,11 @@ class Rows:
         self.nbytes = sum(tensor.nbytes for tensor in tensors.values())
 
     @property
+    def unit(self) -> float:
+        """What sums of weights, as they are kept, are multiplied with: the quantum, or 1 with 64 bits."""
+        return 1.0 if self.weight_bits == 64 else self.quantum
+
+    @property
     def device(self) -> torch.device:
         return self.parts[0][3].device
 

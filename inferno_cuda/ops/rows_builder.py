@@ -85,6 +85,13 @@ def _check_repeats(repeats, neurons: int) -> torch.Tensor | None:
     return repeats.to("cpu", torch.int32) if neurons and int(repeats.max()) > 1 else None
 
 
+def _largest(weight: torch.Tensor | float) -> float:
+    """Magnitude."""
+    if not isinstance(weight, torch.Tensor):
+        return abs(weight)
+    return max(abs(end) for end in torch.stack(torch.aminmax(weight)).tolist()) if len(weight) else 0.0
+
+
 class RowsBuilder:
     """Makes :class:`Rows` of synapses that come in chunks, twice: to be counted, and to be put in their places.
 
@@ -191,7 +198,7 @@ class RowsBuilder:
         bound, tensor = (0.0, weight) if isinstance(weight, torch.Tensor) else (abs(weight), None)
         self._nonzero += int(weight.count_nonzero()) if tensor is not None else len(source) * (weight != 0)
         self._magnitude += float(weight.abs().sum(dtype=torch.float64)) if tensor is not None else len(source) * bound
-        self._largest = max(self._largest, float(weight.abs().max()) if tensor is not None and len(tensor) else bound)
+        self._largest = max(self._largest, _largest(weight))
         if self._repeats is not None:
             often = self._repeats[source.long()]
             bound *= int(often.max()) if len(often) else 1
@@ -283,6 +290,8 @@ class RowsBuilder:
             text = f"{delay.dtype} of shape {shape_text(delay.shape)}"
             raise TypeError(f"delay was {text}; it must be int16 or int32 of shape ({len(source)},)")
         _check_range("delay", delay, 1, self.max_delay, " steps")
+        if _largest(weight) > self._largest:
+            raise ValueError(f"weight was up to {_largest(weight):g}; count() was told of {self._largest:g} at most")
         if self._filled + len(source) > self.synapses:
             raise RuntimeError(f"fill: more synapses than the {self.synapses:,} that were counted")
         where = self.bounds, self.ports, self._cursor, self._total, self._slots, self._delays, self._weights

@@ -34,10 +34,12 @@ class SimulationState:
 
     @classmethod
     def zeros(cls, populations, trials=1, dtype=torch.float32, device="cpu") -> SimulationState:
-        """Voltages at E_L, no currents, nothing refractory, no spikes."""
+        """Voltages at rest, no currents, no adaptation, nothing refractory, no spikes."""
         neurons = populations[-1].last if populations else 0
         rows = max((len(p.variables) for p in populations), default=0)
         values = torch.zeros(max(rows, 1), trials, neurons, dtype=dtype, device=device)
+        for p in populations:
+            values[0, :, p.first : p.last] = torch.as_tensor(p.rest, dtype=torch.float64).to(values)
         refrac = torch.zeros(trials, neurons, dtype=torch.int16, device=device)
         return cls(values, refrac, torch.zeros(0, 3, dtype=torch.int64, device=device))
 
@@ -62,11 +64,11 @@ class SimulationState:
 
 class Probe(NamedTuple):
     """State variables to be read: of `neurons` (int64 ``[M]``), whenever another `every` steps have passed since step
-    0; `variable` is the row of the state, 0 for voltages."""
+    0; `variable` is the row of the state, 0 for voltages: one for all, or one for each (int64 ``[M]``)."""
 
     neurons: torch.Tensor
     every: int = 1
-    variable: int = 0
+    variable: int | torch.Tensor = 0
 
 
 class Simulated(NamedTuple):
@@ -131,7 +133,9 @@ def simulate(
     check_outputs(record, counts, state, rows.neurons)
     check_probe(probe, state, rows.neurons)
     if probe is not None:
-        probe = probe._replace(neurons=probe.neurons.to(state.values.device))
+        neurons = probe.neurons.to(state.values.device)
+        variable = torch.as_tensor(probe.variable, device=neurons.device)
+        probe = Probe(neurons, probe.every, variable.expand(neurons.shape))
     if isinstance(record, torch.Tensor):
         record = record.to(state.values.device)
     given = given_spikes(given, populations, state, steps, rows.neurons)
@@ -172,7 +176,7 @@ def _run_reference(rows, populations, state, steps, seed, given, probe):
     return reference.simulate(
         *(synapses, groups, state.values, state.refrac, state.flight, state.step, steps),
         seed=seed,
-        quantum=1.0 if rows.weight_bits == 64 else rows.quantum,
+        quantum=rows.unit,
         ring_slots=rows.max_delay + 1,
         given=given,
         probe=probe,

@@ -8,26 +8,38 @@ from typing import NamedTuple
 
 import torch
 
-from ..reference.spiking import COMMON_NUMBERS, SPIKING_FORMS, SpikingForm
-
-Number = float | torch.Tensor
-MAX_REFRACTORY = 2**15 - 1  # steps
+from ..reference.spiking import SPIKING_FORMS, SpikingForm
+from ._spiking_own import OWN_PARAMETERS, OWN_UNITS, WEIGHT_UNIT, check_own, own_coefficients
+from ._spiking_values import Number, check_refractory, exp, expm1, holds, number, ratio, select
 
 
 class SpikingModel(NamedTuple):
     """A model of neurons for :func:`simulate`.
 
     Attributes:
-        name: NEST's name, or "generator" for neurons that fire as they are told.
-        parameters: names and defaults, NEST's.
+        name: NEST's name, that of a class of ``inferno_cuda.neural``, or "generator" for neurons that fire as they are
+            told.
+        parameters: names and defaults, those of NEST or of the class; None: there is no default.
         units: unit of each parameter.
         weight_unit: unit of the weights of synapses onto it.
+        form: name in :data:`SPIKING_FORMS`.
     """
 
     name: str
-    parameters: dict[str, float]
+    parameters: dict[str, float | None]
     units: dict[str, str]
     weight_unit: str
+    form: str
+
+    @property
+    def adaptation(self) -> str | None:
+        """Name of the state variable that adapts."""
+        names = (name for (form, _), made in SPIKING_FORMS.items() if form == self.form for name in made.variables)
+        return next((name for name in names if name.endswith("_adaptation")), None)
+
+    def variables(self, ports: int) -> tuple[str, ...]:
+        """Names of the state variables with so many ports, the voltage first."""
+        return SPIKING_FORMS[self.form, ports].variables
 
 
 _UNITS = {
@@ -44,7 +56,11 @@ _COND = {
 
 
 def _model(name: str, parameters: dict[str, float], weight_unit: str) -> SpikingModel:
-    return SpikingModel(name, parameters, {key: _UNITS[key] for key in parameters}, weight_unit)
+    return SpikingModel(name, parameters, {key: _UNITS[key] for key in parameters}, weight_unit, name)
+
+
+def _own_model(name: str, form: str, parameters: dict[str, float | None]) -> SpikingModel:
+    return SpikingModel(name, parameters, {key: OWN_UNITS[key] for key in parameters}, WEIGHT_UNIT, form)
 
 
 #: Models by name.
@@ -56,6 +72,7 @@ SPIKING_MODELS = {
         _model("iaf_psc_delta", {**_MEMBRANE, "V_min": -math.inf}, "mV"),
         _model("iaf_cond_exp", _COND, "nS"),
         _model("generator", {}, ""),
+        *(_own_model(name, form, parameters) for name, (form, parameters) in OWN_PARAMETERS.items()),
     )
 }
 
@@ -71,7 +88,9 @@ class Population:
         last: number behind the last neuron.
         numbers: coefficients of a step, ``[K]`` or ``[K, last - first]``, in the dtype of the state.
         drive: constant current times gain, ``[1]`` or ``[last - first]``.
-        offset: E_L in mV; the state holds voltages above it. A number, or float64 ``[last - first]``.
+        offset: what the state's voltages are relative to, mV: E_L of NEST's models, otherwise 0. A number, or float64
+            ``[last - first]``.
+        rest: the resting voltage as the state has it, mV; likewise.
         stimuli: what else drives the neurons.
     """
 
@@ -82,13 +101,19 @@ class Population:
     numbers: torch.Tensor
     drive: torch.Tensor
     offset: Number
+    rest: Number
     stimuli: tuple
     _gain: Number = dataclasses.field(repr=False)
     _I_e: Number = dataclasses.field(repr=False)
 
     @property
+    def kind(self) -> tuple[str, int]:
+        """Its key in :data:`SPIKING_FORMS`."""
+        return SPIKING_MODELS[self.model].form, self.ports
+
+    @property
     def form(self) -> SpikingForm:
-        return SPIKING_FORMS[self.model, self.ports]
+        return SPIKING_FORMS[self.kind]
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -108,8 +133,8 @@ class Population:
         """
         changes = {} if stimuli is None else {"stimuli": tuple(stimuli)}
         if current is not None:
-            current = _number("current", current, self.size)
-            if not _holds(abs(current) < math.inf):
+            current = number("current", current, self.size)
+            if not holds(abs(current) < math.inf):
                 raise ValueError(f"current was {current}; it must be finite (pA)")
             like = {"dtype": self.drive.dtype, "device": self.drive.device}
             drive = torch.as_tensor(self._gain * (self._I_e + current), dtype=torch.float64)
@@ -117,64 +142,25 @@ class Population:
         return dataclasses.replace(self, **changes)
 
 
-def _number(name: str, value, size: int) -> Number:
-    if isinstance(value, torch.Tensor) and value.ndim:
-        if value.shape != (size,):
-            raise ValueError(f"{name} had shape {tuple(value.shape)}; it must be a number or ({size},), one per neuron")
-        value = value.detach().to("cpu", torch.float64)
-        bad = bool(torch.isnan(value).any())
-    else:
-        value = float(value)
-        bad = math.isnan(value)
-    if bad:
-        raise ValueError(f"{name} was NaN; it must be a number")
-    return value
-
-
-def _holds(condition) -> bool:
-    return bool(condition.all()) if isinstance(condition, torch.Tensor) else bool(condition)
-
-
 def _check(parameters: dict[str, Number]) -> None:
     for name in ("C_m", "tau_m", "g_L", "tau_syn_ex", "tau_syn_in"):
-        if name in parameters and not _holds(parameters[name] > 0):
+        if name in parameters and not holds(parameters[name] > 0):
             raise ValueError(f"{name} was {parameters[name]}; it must be positive ({_UNITS[name]})")
     for name in parameters.keys() - {"V_th", "V_min"}:
-        if not _holds(abs(parameters[name]) < math.inf):
+        if not holds(abs(parameters[name]) < math.inf):
             raise ValueError(f"{name} was {parameters[name]}; it must be finite ({_UNITS[name]})")
-    if not _holds(parameters["t_ref"] >= 0):
+    if not holds(parameters["t_ref"] >= 0):
         raise ValueError(f"t_ref was {parameters['t_ref']}; it must not be negative (ms)")
-    if not _holds(parameters["V_reset"] < parameters["V_th"]):
+    if not holds(parameters["V_reset"] < parameters["V_th"]):
         reset, threshold = parameters["V_reset"], parameters["V_th"]
         raise ValueError(f"V_reset was {reset} with V_th {threshold}; it must be below V_th (mV)")
-
-
-def _exp(x: Number) -> Number:
-    return torch.exp(x) if isinstance(x, torch.Tensor) else math.exp(x)
-
-
-def _expm1(x: Number) -> Number:
-    return torch.expm1(x) if isinstance(x, torch.Tensor) else math.expm1(x)
-
-
-def _select(condition, yes: Number, no: Number) -> Number:
-    if isinstance(condition, torch.Tensor):
-        yes, no = (torch.as_tensor(value, dtype=torch.float64) for value in (yes, no))
-        return torch.where(condition, yes, no)
-    return yes if condition else no
-
-
-def _ratio(numerator: Number, denominator: Number) -> Number:
-    """0 / 0 stands where another formula is selected."""
-    safe = _select(denominator == 0, 1.0, denominator)
-    return numerator / safe
 
 
 def _exp_response(tau_m: Number, tau_s: Number, c_m: Number, dt: float) -> Number:
     """mV after a step of 1 pA that decays with tau_s; dt exp(-dt / tau_m) / C_m where the time constants are equal."""
     slower = 1 / tau_s - 1 / tau_m
-    rise = _ratio(-_expm1(-slower * dt), slower)
-    return _exp(-dt / tau_m) / c_m * _select(abs(slower * dt) < 1e-12, dt, rise)
+    rise = ratio(-expm1(-slower * dt), slower)
+    return exp(-dt / tau_m) / c_m * select(abs(slower * dt) < 1e-12, dt, rise)
 
 
 def _alpha_response(tau_m: Number, tau_s: Number, c_m: Number, dt: float) -> Number:
@@ -182,55 +168,64 @@ def _alpha_response(tau_m: Number, tau_s: Number, c_m: Number, dt: float) -> Num
     slower = 1 / tau_s - 1 / tau_m
     z = slower * dt
     series = dt * dt * (1 / 2 - z * (1 / 3 - z * (1 / 8 - z * (1 / 30 - z * (1 / 144 - z / 840)))))
-    exact = _ratio(-_expm1(-z) - z * _exp(-z), slower * slower)
-    return _exp(-dt / tau_m) / c_m * _select(abs(z) < 1e-2, series, exact)
+    exact = ratio(-expm1(-z) - z * exp(-z), slower * slower)
+    return exp(-dt / tau_m) / c_m * select(abs(z) < 1e-2, series, exact)
 
 
 def _coefficients(model: str, ports: int, q: dict[str, Number], dt: float) -> dict[str, Number]:
     """A model's own numbers, in double precision."""
     kinds = [("", "tau_syn_ex")] if ports == 1 else [("_ex", "tau_syn_ex"), ("_in", "tau_syn_in")]
     if model == "iaf_psc_delta":
-        return {"p33": _exp(-dt / q["tau_m"])}
+        return {"p33": exp(-dt / q["tau_m"])}
     k = {}
     if model == "iaf_cond_exp":
         k = {"leak": q["g_L"], "e_ex": q["E_ex"] - q["E_L"], "e_in": q["E_in"] - q["E_L"], "sixth": 1 / 6}
         k["scale"] = dt / q["C_m"]
     elif model == "iaf_psc_exp":
-        k["p22"] = _exp(-dt / q["tau_m"])
+        k["p22"] = exp(-dt / q["tau_m"])
     else:
-        k["relax"] = _expm1(-dt / q["tau_m"])
+        k["relax"] = expm1(-dt / q["tau_m"])
     for suffix, name in kinds:
         tau = q[name]
-        k["p11" + suffix] = _exp(-dt / tau)
+        k["p11" + suffix] = exp(-dt / tau)
         if model == "iaf_cond_exp":
-            k["half" + suffix] = _exp(-dt / 2 / tau)
+            k["half" + suffix] = exp(-dt / 2 / tau)
             continue
         response = _exp_response(q["tau_m"], tau, q["C_m"], dt)
         if model == "iaf_psc_exp":
             k["p21" + suffix] = response
         else:
             k["p32" + suffix], k["p31" + suffix] = response, _alpha_response(q["tau_m"], tau, q["C_m"], dt)
-            k["p21" + suffix], k["jump" + suffix] = dt * _exp(-dt / tau), math.e / tau
+            k["p21" + suffix], k["jump" + suffix] = dt * exp(-dt / tau), math.e / tau
     return k
 
 
+def _iaf_coefficients(model: str, ports: int, q: dict[str, Number], dt: float) -> dict[str, Number]:
+    """All numbers of a model of NEST, in double precision."""
+    gain = 1.0 if model == "iaf_cond_exp" else -q["tau_m"] / q["C_m"] * expm1(-dt / q["tau_m"])
+    refractory = torch.floor(torch.as_tensor(q["t_ref"], dtype=torch.float64) / dt + 0.5)
+    common = {"gain": gain, "threshold": q["V_th"] - q["E_L"], "reset": q["V_reset"] - q["E_L"]}
+    common |= {"lowest": q.get("V_min", -math.inf) - q["E_L"], "refractory": refractory}
+    return common | _coefficients(model, ports, q, dt)
+
+
 def _table(form: SpikingForm, k: dict[str, Number], size: int, **like) -> torch.Tensor:
-    rows = [torch.as_tensor(k[name], dtype=torch.float64) for name in COMMON_NUMBERS + form.numbers]
+    rows = [torch.as_tensor(k[name], dtype=torch.float64) for name in form.numbers]
     if any(row.ndim for row in rows):
         rows = [row.expand(size) for row in rows]
     return torch.stack(rows).to(**like)
 
 
 def _ports(model: str, ports: int | None, q: dict[str, Number]) -> int:
-    known = [p for name, p in SPIKING_FORMS if name == model]
+    known = [p for name, p in SPIKING_FORMS if name == SPIKING_MODELS[model].form]
     if ports is None:
         if len(known) == 2:
-            ports = 1 if _holds(q["tau_syn_ex"] == q["tau_syn_in"]) else 2
+            ports = 1 if holds(q["tau_syn_ex"] == q["tau_syn_in"]) else 2
         else:
             ports = known[0]
     if ports not in known:
         raise ValueError(f"ports was {ports!r}; {model} has {' or '.join(map(str, known))}")
-    if len(known) == 2 and ports == 1 and not _holds(q["tau_syn_ex"] == q["tau_syn_in"]):
+    if len(known) == 2 and ports == 1 and not holds(q["tau_syn_ex"] == q["tau_syn_in"]):
         raise ValueError("ports was 1, but tau_syn_ex and tau_syn_in differ; it must be 2")
     return ports
 
@@ -251,17 +246,20 @@ def spiking_population(
     """Neurons ``first``..``last - 1`` of a model, with the coefficients of a step computed in double precision.
 
     Args:
-        model: "iaf_psc_exp", "iaf_psc_alpha", "iaf_psc_delta", "iaf_cond_exp" or "generator".
+        model: "iaf_psc_exp", "iaf_psc_alpha", "iaf_psc_delta", "iaf_cond_exp"; "LIF", "ALIF", "GLIF1", "GLIF2", "QIF",
+            "Izhikevich", "EIF", "AdEx", the neurons of ``inferno_cuda.neural``; or "generator".
         first, last: the range of neurons.
         dt: length of a step, ms.
         ports: 1 or 2 sums of arriving weights; None: as few as the parameters allow.
-        current: pA, in addition to I_e.
+        current: pA, in addition to I_e where there is one.
         stimuli: :class:`PoissonDrive`, :class:`NoiseCurrent`; generators: :class:`RandomSpikes`.
         dtype: of the state, float32 or float64.
         parameters: as in ``SPIKING_MODELS[model].parameters``, each a number or one value per neuron.
 
     The exact integration is that of Rotter & Diesmann (1999); conductance-based neurons take a step of the classical
-    Runge-Kutta method of 4th order, with exact conductances.
+    Runge-Kutta method of 4th order, with exact conductances. The neurons of ``inferno_cuda.neural`` step as these do,
+    bit for bit: under the current that weights, which are charges in pC, arrive as within the step (``tau_syn_ex`` and
+    ``tau_syn_in`` of 0) or decaying with these time constants, and the constant one. Their adaptations always move on.
 
     Raises:
         ValueError: an unknown model or parameter, a value out of its range, or of another size.
@@ -278,22 +276,27 @@ def spiking_population(
         raise ValueError(f"first and last were {first} and {last}; they must be a range of neurons")
     if not dt > 0:
         raise ValueError(f"dt was {dt}; it must be positive (ms)")
+    missing = [name for name, default in known.items() if default is None and name not in parameters]
+    if missing:
+        raise ValueError(f"{model} needs {', '.join(missing)}, which have no default")
     size = last - first
-    q = {name: _number(name, parameters.get(name, default), size) for name, default in known.items()}
+    q = {name: number(name, parameters.get(name, default), size) for name, default in known.items()}
     stimuli = tuple(stimuli)
     like = {"dtype": dtype, "device": device}
     if model == "generator":
         empty = torch.zeros(0, **like)
-        return Population(model, 1, first, last, empty, torch.zeros(1, **like), 0.0, stimuli, 0.0, 0.0)
-    _check(q)
-    ports = _ports(model, ports, q)
-    gain = 1.0 if model == "iaf_cond_exp" else -q["tau_m"] / q["C_m"] * _expm1(-dt / q["tau_m"])
-    refractory = torch.floor(torch.as_tensor(q["t_ref"], dtype=torch.float64) / dt + 0.5)
-    if size and float(refractory.max()) > MAX_REFRACTORY:
-        raise ValueError(f"t_ref was {q['t_ref']} ms, {int(refractory.max())} steps; at most {MAX_REFRACTORY} fit")
-    k = {"gain": gain, "refractory": refractory, **_coefficients(model, ports, q, dt)}
-    k |= {"threshold": q["V_th"] - q["E_L"], "reset": q["V_reset"] - q["E_L"]}
-    k["lowest"] = q.get("V_min", -math.inf) - q["E_L"]
-    numbers = _table(SPIKING_FORMS[model, ports], k, size, **like)
-    made = Population(model, ports, first, last, numbers, torch.zeros(1, **like), q["E_L"], stimuli, gain, q["I_e"])
+        return Population(model, 1, first, last, empty, torch.zeros(1, **like), 0.0, 0.0, stimuli, 0.0, 0.0)
+    if model in OWN_PARAMETERS:
+        check_own(q)
+        ports = _ports(model, ports, q)
+        k, offset, rest = own_coefficients(SPIKING_MODELS[model].form, ports, q, dt, dtype), 0.0, q["rest_v"]
+    else:
+        _check(q)
+        ports = _ports(model, ports, q)
+        k, offset, rest = _iaf_coefficients(model, ports, q, dt), q["E_L"], 0.0
+    name = "refrac_t" if model in OWN_PARAMETERS else "t_ref"
+    check_refractory(name, q[name], k["refractory"])
+    numbers = _table(SPIKING_FORMS[SPIKING_MODELS[model].form, ports], k, size, **like)
+    gain, constant = k["gain"], q.get("I_e", 0.0)
+    made = Population(model, ports, first, last, numbers, torch.zeros(1, **like), offset, rest, stimuli, gain, constant)
     return made.replace(current=current)

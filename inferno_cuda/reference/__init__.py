@@ -30,7 +30,7 @@ from .plasticity import Delays, compute_dtype, correlate, product_of_floats
 from .rows import rows_count_, rows_fill_, rows_sort_, rows_synapses
 from .simulate import Group, simulate, sorted_synapses
 from .sparse_sum import Links, delayed_sparse, sparse_run
-from .spiking import COMMON_NUMBERS, SPIKING_FORMS, SpikingForm, spiking_step
+from .spiking import SPIKING_FORMS, SpikingForm, spiking_step
 from .surrogate import SURROGATES, SurrogateForm, heaviside, surrogate_derivative, surrogate_smooth
 from .synapse import spike_count, synapse_advance, synapse_step_
 from .synapse_run import synapse_run, synapse_run_backward
@@ -40,7 +40,6 @@ from .words import below, normal_quantile, permuted, philox, poisson_count, pois
 
 __all__ = [
     "CHARGE_MODELS",
-    "COMMON_NUMBERS",
     "DENSE",
     "DIRECT",
     "DISTRIBUTIONS",

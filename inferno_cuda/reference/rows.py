@@ -50,12 +50,8 @@ def rows_fill_(source, target, delay, weight, quantum, bounds, ports, cursor, to
     """
     part, source = _place(source, target, bounds)
     # ties to even
-    values = torch.round(weight.double() / quantum)
-    if weights[0].is_floating_point():
-        values, lost = values * quantum, torch.zeros_like(target, dtype=torch.bool)
-    else:
-        lost = values.abs() > torch.iinfo(weights[0].dtype).max
-        values = values.masked_fill(lost, 0).long()
+    multiples = torch.round(weight.double() / quantum)
+    values = multiples * quantum if weights[0].is_floating_point() else multiples.long()
     slot = _slots(target, part, weight, bounds, ports)
     key = part * cursor.shape[1] + source
     order = torch.argsort(key, stable=True)
@@ -67,8 +63,6 @@ def rows_fill_(source, target, delay, weight, quantum, bounds, ports, cursor, to
     cursor.view(-1).index_add_(0, key, torch.ones_like(key))
     second = (ports[target.long()] > 1) & (weight < 0)
     total.view(-1).index_add_(0, second * total.shape[1] + target, values.abs().to(total.dtype))
-    # what does not fit is more than any total may be, so that it is noticed
-    total.view(-1)[(second * total.shape[1] + target)[lost]] = 2**62
     for p in range(len(slots)):
         mine = part == p
         where, chosen = at[mine], order[mine]

@@ -118,7 +118,7 @@ def simulate(synapses, groups, values, refrac, flight, start, steps, *, seed, qu
         quantum: what accumulated weights are multiplied with; 1 for values.
         ring_slots: more than the largest delay.
         given: int64 ``[m, 3]``, spikes of generators (step, neuron, trial).
-        probe: None or (neurons, every, variable).
+        probe: None or (neurons, every, variables): a variable for each neuron.
 
     Returns:
         (spikes int64 ``[n, 3]``: step, neuron, trial, sorted by step, trial and neuron; probed values or None).
@@ -142,7 +142,7 @@ def simulate(synapses, groups, values, refrac, flight, start, steps, *, seed, qu
         spikes.append(torch.stack([torch.full_like(neuron, step), neuron, trial], 1))
         send_(ring, synapses, step + 1, *spikes[-1].unbind(1))
         if probe is not None and (step + 1) % probe[1] == 0:
-            probed.append(values[probe[2]][:, probe[0]].clone())
+            probed.append(values[probe[2], :, probe[0]].T)
     spikes = torch.cat([torch.zeros(0, 3, dtype=torch.int64, device=values.device), *spikes])
     if probe is None:
         return spikes, None

@@ -1,22 +1,25 @@
-"""Neurons of large sparse networks: how a step of 0.1 ms or so changes them. Voltages are relative to E_L."""
+"""Neurons of large sparse networks: how a step of 0.1 ms or so changes them. NEST's models, and the list of all."""
 
 from typing import NamedTuple
 
 import torch
 
-#: Numbers that every model has before its own. The gain is in mV of a pA in a step (1 for conductance-based models),
-#: V_th, V_reset and V_min are in mV above E_L, and the refractory period is in steps.
-COMMON_NUMBERS = ("gain", "threshold", "reset", "lowest", "refractory")
+from .neuron import MODELS
+from .spiking_own import own_numbers, own_step, own_variables
+
+# What NEST's models have before their own numbers. The gain is in mV of a pA in a step (1 for conductance-based
+# models), V_th, V_reset and V_min are in mV above E_L, and the refractory period is in steps.
+_COMMON = ("gain", "threshold", "reset", "lowest", "refractory")
 
 
 class SpikingForm(NamedTuple):
-    """A model: the names of its state and of its own numbers, and what a step makes of the state.
+    """A model: the names of its state and of its numbers, and a step.
 
     Attributes:
         variables: names of the state variables, the voltage first.
-        numbers: names of the numbers behind the common ones.
+        numbers: names of the numbers; the first one is what a current is multiplied with to be a drive.
         ports: sums of arriving weights that are kept apart.
-        step: ``step(x, arrivals, drive, numbers) -> x'``, without refractory period and threshold.
+        step: ``step(x, refrac, arrivals, drive, numbers) -> (x', refrac', fired)``; None: a generator.
     """
 
     variables: tuple[str, ...]
@@ -78,40 +81,58 @@ def _cond_exp(x, arrivals, drive, k):
     return moved, whole_ex + arrivals[0], whole_in - arrivals[1]
 
 
+def _iaf_step(dynamics):
+    """The step of a model of NEST. While the refractory period lasts, the voltage stays and the rest goes on."""
+
+    def step(x, refrac, arrivals, drive, k):
+        waiting = refrac > 0
+        moved, *rest = dynamics(x, arrivals, drive, k)
+        moved = torch.where(moved < k["lowest"], k["lowest"], moved)
+        v = torch.where(waiting, x[0], moved)
+        fired = (v >= k["threshold"]) & ~waiting
+        v = torch.where(fired, k["reset"], v)
+        left = torch.where(waiting, refrac - 1, 0)
+        return (v, *rest), torch.where(fired, k["refractory"].to(torch.int16), left).to(torch.int16), fired
+
+    return step
+
+
+def _iaf(variables, numbers, ports, dynamics) -> SpikingForm:
+    return SpikingForm(variables, _COMMON + numbers, ports, _iaf_step(dynamics))
+
+
+def _own(model, ports) -> SpikingForm:
+    return SpikingForm(own_variables(model, ports), own_numbers(model, ports), ports, own_step(model, ports))
+
+
 _EXP, _EXP_TWO = ("p22", "p21", "p11"), ("p22", "p21_ex", "p21_in", "p11_ex", "p11_in")
 _ALPHA = ("relax", "p31", "p32", "p21", "p11", "jump")
 _ALPHA_TWO = ("relax", *(f"{name}{kind}" for kind in ("_ex", "_in") for name in _ALPHA[1:]))
 _COND = ("leak", "e_ex", "e_in", "half_ex", "half_in", "p11_ex", "p11_in", "scale", "sixth")
 
-#: Models by name and number of ports. A generator has no dynamics, it fires as it is told.
+#: Models by name and number of ports, in the order of csrc/core/spiking.h. A generator has no dynamics, it fires as it
+#: is told; the models of :data:`MODELS` are behind those of NEST.
 SPIKING_FORMS = {
     ("generator", 1): SpikingForm((), (), 1, None),
-    ("iaf_psc_exp", 1): SpikingForm(("V", "I"), _EXP, 1, _psc_exp),
-    ("iaf_psc_exp", 2): SpikingForm(("V", "I_ex", "I_in"), _EXP_TWO, 2, _psc_exp_two),
-    ("iaf_psc_alpha", 1): SpikingForm(("V", "dI", "I"), _ALPHA, 1, _psc_alpha),
-    ("iaf_psc_alpha", 2): SpikingForm(("V", "dI_ex", "I_ex", "dI_in", "I_in"), _ALPHA_TWO, 2, _psc_alpha_two),
-    ("iaf_psc_delta", 1): SpikingForm(("V",), ("p33",), 1, _psc_delta),
-    ("iaf_cond_exp", 2): SpikingForm(("V", "g_ex", "g_in"), _COND, 2, _cond_exp),
+    ("iaf_psc_exp", 1): _iaf(("V", "I"), _EXP, 1, _psc_exp),
+    ("iaf_psc_exp", 2): _iaf(("V", "I_ex", "I_in"), _EXP_TWO, 2, _psc_exp_two),
+    ("iaf_psc_alpha", 1): _iaf(("V", "dI", "I"), _ALPHA, 1, _psc_alpha),
+    ("iaf_psc_alpha", 2): _iaf(("V", "dI_ex", "I_ex", "dI_in", "I_in"), _ALPHA_TWO, 2, _psc_alpha_two),
+    ("iaf_psc_delta", 1): _iaf(("V",), ("p33",), 1, _psc_delta),
+    ("iaf_cond_exp", 2): _iaf(("V", "g_ex", "g_in"), _COND, 2, _cond_exp),
+    **{(model, ports): _own(model, ports) for ports in (1, 2) for model in MODELS},
 }
 
 
 def spiking_step(form, numbers, x, refrac, arrivals, drive):
-    """One step: ``(x', refrac', fired)``. While the refractory period lasts, the voltage stays and the rest goes on.
+    """One step: ``(x', refrac', fired)``.
 
     Args:
         form: a :class:`SpikingForm`.
-        numbers: ``[common and own numbers]`` or ``[..., n]``.
+        numbers: ``[numbers of the form]`` or ``[..., n]``.
         x: the state variables, ``[B, n]`` each.
         refrac: int16 ``[B, n]``, steps that are left.
         arrivals: ``[B, n]`` for each port.
         drive: current times gain, broadcasts to ``[B, n]``.
     """
-    k = dict(zip(COMMON_NUMBERS + form.numbers, numbers, strict=True))
-    waiting = refrac > 0
-    moved, *rest = form.step(x, arrivals, drive, k)
-    moved = torch.where(moved < k["lowest"], k["lowest"], moved)
-    v = torch.where(waiting, x[0], moved)
-    fired = (v >= k["threshold"]) & ~waiting
-    v = torch.where(fired, k["reset"], v)
-    left = torch.where(waiting, refrac - 1, 0)
-    return (v, *rest), torch.where(fired, k["refractory"].to(torch.int16), left).to(torch.int16), fired
+    return form.step(x, refrac, arrivals, drive, dict(zip(form.numbers, numbers, strict=True)))

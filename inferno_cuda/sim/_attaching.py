@@ -10,9 +10,10 @@ import torch
 
 from ..state import _check
 from . import _stimuli
+from ._models import GENERATOR, MEMBRANE
 from ._neurons import Neurons, Population
-from ._record import SpikeRecorder, VoltageRecorder
-from ._runner import GENERATOR, Runner
+from ._record import SpikeRecorder, StateRecorder, VoltageRecorder
+from ._runner import Runner
 
 
 class Attaching:
@@ -23,7 +24,7 @@ class Attaching:
     _populations: list[Population]
     _stimuli: list[_stimuli.Stimulus]
     _spike_recorders: list[SpikeRecorder]
-    _voltage_recorders: list[VoltageRecorder]
+    _state_recorders: list[StateRecorder]
     _sources: int
     _run: Runner
 
@@ -125,6 +126,33 @@ class Attaching:
         Raises:
             TypeError, ValueError: if there are no such neurons, or ``every`` is no multiple of the step.
         """
+        made = VoltageRecorder(self, *self._to_be_recorded(neurons, MEMBRANE, every))
+        self._state_recorders.append(made)
+        return made
+
+    def record_state(
+        self, neurons: Neurons | str | Sequence[int], variable: str, every: float | None = None
+    ) -> StateRecorder:
+        """Records a state variable from now on.
+
+        Args:
+            neurons: whose: neurons, or numbers within the network.
+            variable: which, one of :attr:`Population.variables` of all of them, such as ``"threshold_adaptation"``.
+            every: ms from one sample to the next; None: every step.
+
+        Returns:
+            the recorder.
+
+        Raises:
+            TypeError, ValueError: if there are no such neurons, some have no such variable, or ``every`` is no multiple
+                of the step.
+        """
+        made = StateRecorder(self, *self._to_be_recorded(neurons, variable, every), variable)
+        self._state_recorders.append(made)
+        return made
+
+    def _to_be_recorded(self, neurons: Any, variable: str, every: float | None) -> tuple[torch.Tensor, int]:
+        """Numbers of neurons, and steps from one sample to the next."""
         if isinstance(neurons, (str, Neurons)):
             chosen = self._owned("neurons", neurons).indices
         else:
@@ -135,22 +163,24 @@ class Attaching:
             if len(chosen) and not (0 <= int(chosen.min()) and int(chosen.max()) < self.size):
                 raise ValueError(f"'neurons' has {chosen.tolist()}, they must be from 0 to {self.size - 1}")
         for population in self._populations:
-            if population.model == GENERATOR and bool(
-                ((chosen >= population.first) & (chosen < population.last)).any()
-            ):
+            if not bool(((chosen >= population.first) & (chosen < population.last)).any()):
+                continue
+            if population.model == GENERATOR:
                 raise ValueError(f"'neurons' has generators among them ({population.name}), which have no potential")
+            if variable not in population.variables:
+                raise ValueError(
+                    f"'variable' of {variable!r} is none of {population!r}: they have {', '.join(population.variables)}"
+                )
         steps = 1 if every is None else int(_stimuli.to_steps("every", _check.step("every", every), self.dt))
-        made = VoltageRecorder(self, chosen, steps)
-        self._voltage_recorders.append(made)
-        return made
+        return chosen, steps
 
-    def stop_recording(self, recorder: SpikeRecorder | VoltageRecorder) -> None:
+    def stop_recording(self, recorder: SpikeRecorder | StateRecorder) -> None:
         """A recorder of this network keeps what it has, and gets no more.
 
         Raises:
             ValueError: if it does not record this network.
         """
-        for recorders in (self._spike_recorders, self._voltage_recorders):
+        for recorders in (self._spike_recorders, self._state_recorders):
             if recorder in recorders:
                 recorders.remove(recorder)
                 return

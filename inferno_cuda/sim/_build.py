@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LONGEST_DELAY = 2**15 - 1  # steps
 # What a step of a neuron, and random numbers for it, cost: as much as so many synapses whose sources fire at 5 Hz.
-_NEURON, _STIMULUS = 1000, 2000
+_NEURON, _STIMULUS = 2000, 2500
 _CHUNK_BYTES = 100 * CHUNK  # what the arrays of a chunk take, from random numbers to weights
 
 
@@ -81,7 +81,7 @@ def estimate(network: Network) -> Memory:
 
 
 def _partition(network: Network, ports: torch.Tensor) -> torch.Tensor:
-    """Ranges of targets that take about the same time: by their synapses, and by the steps of the neurons themselves."""
+    """Ranges of targets that take about the same time: by their synapses, and by the neurons' own steps."""
     work = torch.zeros(network.size, dtype=torch.float64)
     for population in network.populations:
         work[population.first : population.last] = 0 if population._generators is not None else _NEURON
@@ -137,9 +137,7 @@ def build(network: Network, progress: bool) -> ops.Rows:
     """
     refuse_what_does_not_fit(network)
     ports = network._run.ports()
-    longest = max((projection._longest() for projection in network.projections), default=1)
-    if longest > LONGEST_DELAY:
-        raise ValueError(f"a delay of {longest} steps was drawn, the longest one is {LONGEST_DELAY} steps")
+    longest = max(map(_longest_delay, network.projections), default=1)
     bounds, options = _partition(network, ports), {"weight_bits": network.weight_bits, "dtype": network.dtype}
     builder = ops.RowsBuilder(network.size, bounds, ports, longest, repeats=_repeats(network), **options)
     total = 2 * sum(projection._draws for projection in network.projections)
@@ -147,13 +145,35 @@ def build(network: Network, progress: bool) -> ops.Rows:
         for projection, part in _chunks(network, interrupt, bar):
             bound = projection._weight_bound()
             weights = projection._weights(part) if math.isinf(bound) else bound
-            builder.count(*projection._placed(part), weights)
-        builder.allocate()
+            with _naming(projection):
+                builder.count(*projection._placed(part), weights)
+        with _naming(*(p for p in network.projections if math.isinf(p._weight_bound()))):
+            builder.allocate()
         for projection, part in _chunks(network, interrupt, bar):
             delays, weights = projection._delays(part), projection._weights(part)
             builder.fill(*projection._placed(part), delays, weights)
         rows = builder.finish()
     return rows.to(network.device)
+
+
+def _longest_delay(projection: Projection) -> int:
+    longest = projection._longest()
+    if longest > LONGEST_DELAY:
+        raise ValueError(
+            f"{projection!r}: a delay of {longest:g} steps was drawn, the longest one is {LONGEST_DELAY} steps; give "
+            "the distribution a bound, high="
+        )
+    return int(longest)
+
+
+@contextlib.contextmanager
+def _naming(*projections: Projection) -> Iterator[None]:
+    """Says whose weights are bad."""
+    try:
+        yield
+    except ValueError as error:
+        named = ", ".join(map(repr, projections))
+        raise ValueError(f"{named}: {error}" if named else str(error)) from error
 
 
 def _repeats(network: Network) -> torch.Tensor:

@@ -7,9 +7,10 @@ from typing import Any
 from .. import ops
 from ..state import _check
 from . import _build, _stimuli
+from ._models import GENERATOR, as_model
 from ._neurons import Neurons, Population
 from ._projection import Projection, check_delay
-from ._runner import GENERATOR, Runner
+from ._runner import Runner
 from .rules import AllToAll, as_rule
 
 
@@ -25,20 +26,27 @@ class Making:
     _run: Runner
 
     def population(
-        self, size: int, model: str = "iaf_psc_exp", *, name: str | None = None, **parameters: Any
+        self, size: int, model: Any = "iaf_psc_exp", *, name: str | None = None, **parameters: Any
     ) -> Population:
         """Makes neurons.
 
         Args:
             size: how many.
             model: ``"iaf_psc_exp"`` (leaky integrate-and-fire, exponential currents), ``"iaf_psc_alpha"`` (alpha-shaped
-                currents), ``"iaf_psc_delta"`` (jumps of the potential), ``"iaf_cond_exp"`` (exponential conductances).
+                currents), ``"iaf_psc_delta"`` (jumps of the potential), ``"iaf_cond_exp"`` (exponential conductances);
+                or neurons of ``inferno_cuda.neural``: ``"LIF"``, ``"ALIF"``, ``"GLIF1"``, ``"GLIF2"``, ``"QIF"``,
+                ``"Izhikevich"``, ``"EIF"``, ``"AdEx"``, the class itself, or an instance of it, whose parameters are
+                taken, while its state is not.
             name: its name, of which there is one; None: the model's name and a number.
-            **parameters: what differs from NEST's defaults, under NEST's names: ``C_m`` (pF), ``tau_m`` (ms), ``E_L``
-                (mV), ``V_th`` (mV), ``V_reset`` (mV), ``t_ref`` (ms), ``tau_syn_ex``, ``tau_syn_in`` (ms), ``I_e``
-                (pA), ``V_min`` (mV), ``g_L`` (nS), ``E_ex``, ``E_in`` (mV), those that the model has; ``V_m`` (mV), the
-                initial membrane potential, by default ``E_L``; ``current`` (pA). Numbers, arrays or tensors with one
-                value for each neuron, or distributions; ``V_m`` may have a row for each trial, and is drawn for each.
+            **parameters: of NEST's models what differs from NEST's defaults, under NEST's names: ``C_m`` (pF),
+                ``tau_m`` (ms), ``E_L``, ``V_th``, ``V_reset`` (mV), ``t_ref``, ``tau_syn_ex``, ``tau_syn_in`` (ms),
+                ``I_e`` (pA), ``V_min`` (mV), ``g_L`` (nS), ``E_ex``, ``E_in`` (mV), those that the model has. Of
+                neurons of ``inferno_cuda.neural`` all that their class needs, under its names and in its units, and
+                ``tau_syn_ex``, ``tau_syn_in`` (ms), with which currents decay; 0, the default: they last for one step.
+                Of all models ``V_m`` (mV), the initial membrane potential, by default ``E_L`` or ``rest_v``;
+                ``current`` (pA); and of neurons that adapt ``threshold_adaptation`` (mV) or ``current_adaptation``
+                (nA), initially 0. Numbers, arrays or tensors with one value for each neuron, or distributions;
+                ``V_m`` and adaptations may have a row for each trial, and are drawn for each.
 
         Returns:
             the population.
@@ -48,7 +56,13 @@ class Making:
             TypeError, ValueError: if an argument does not fit.
             RuntimeError: if the network has run already.
         """
-        known = _check_model(model)
+        size = _check.size("size", size)
+        model, given = as_model(model, self.dt, size)
+        known = ops.SPIKING_MODELS[model].parameters
+        parameters = {**given, **parameters}
+        missing = [key for key, default in known.items() if default is None and key not in parameters]
+        if missing:
+            raise TypeError(f"{model} needs {', '.join(missing)}, which have no default")
         made = self._append(size, model, name, known)
         try:
             made.set(**parameters)
@@ -147,8 +161,9 @@ class Making:
                 NEST, or a dictionary as NEST has it; a pair of arrays ``(sources, targets)``, counted within the two
                 populations; a sparse matrix of scipy or torch, sources x targets. None: all to all. Arrays are read
                 when the network is built; do not change them before.
-            weight: in pA (``iaf_psc_exp``, ``iaf_psc_alpha``), mV (``iaf_psc_delta``) or nS (``iaf_cond_exp``, where
-                the sign says whether a synapse is excitatory or inhibitory): a number, a distribution, one value for
+            weight: in pA (``iaf_psc_exp``, ``iaf_psc_alpha``), mV (``iaf_psc_delta``), nS (``iaf_cond_exp``, where
+                the sign says whether a synapse is excitatory or inhibitory) or pC (neurons of ``inferno_cuda.neural``,
+                the charge of a spike): a number, a distribution, one value for
                 each synapse, or a matrix ``[targets, sources]`` from which each synapse takes its element. None: 1, or
                 the elements of a sparse matrix.
             delay: ms, in the same forms; rounded to steps, halves up, and at least one step. What is drawn below that
@@ -176,14 +191,3 @@ class Making:
         self._run.forget()
         self._projections.append(made)
         return made
-
-
-def _check_model(model: Any) -> dict[str, float]:
-    """The parameters of a model and their defaults."""
-    names = [name for name in ops.SPIKING_MODELS if name != GENERATOR]
-    if model not in names:
-        raise ValueError(
-            f"there is no model {model!r}; there are {', '.join(names)}. Generators are made with poisson_source() and "
-            "spike_source()"
-        )
-    return dict(ops.SPIKING_MODELS[model].parameters)

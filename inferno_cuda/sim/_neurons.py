@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from . import _values
+from ._models import MEMBRANE, state_names, state_variables
 
 if TYPE_CHECKING:
     from .network import Network
-
-MEMBRANE = "V_m"
 
 
 class Neurons:
@@ -96,10 +95,10 @@ class Neurons:
         return self.counts.double().mean().item() / seconds if seconds and len(self) else float("nan")
 
     def get(self, name: str) -> torch.Tensor:
-        """A parameter, ``"current"`` or ``"V_m"`` of every neuron, in the units of :meth:`Network.population`.
+        """A parameter, ``"current"``, ``"V_m"`` or an adaptation, in the units of :meth:`Network.population`.
 
         Returns:
-            float64 ``[n]``; ``V_m`` has a row for each trial, ``[trials, n]``.
+            float64 ``[n]``; ``V_m`` and adaptations have a row for each trial, ``[trials, n]``.
 
         Raises:
             AttributeError: if a population has no such parameter.
@@ -112,7 +111,7 @@ class Neurons:
         return torch.cat(parts, -1)
 
     def set(self, **values: Any) -> None:
-        """Sets parameters, ``current`` or ``V_m``, before the first run or between two.
+        """Sets parameters, ``current``, ``V_m`` or adaptations, before the first run or between two.
 
         Args:
             **values: numbers, arrays or tensors with one value for each neuron, or distributions, in the units of
@@ -137,7 +136,8 @@ class Neurons:
 
     @property
     def current(self) -> torch.Tensor:
-        """Constant current into every neuron, pA, float64 ``[n]``; it is added to ``I_e``. Can be set at any time."""
+        """Constant current into every neuron, pA, float64 ``[n]``; it is added to ``I_e`` where there is one. Can be
+        set at any time."""
         return self.get("current")
 
     @current.setter
@@ -167,10 +167,12 @@ class Population(Neurons):
     ) -> None:
         super().__init__(network, first, first + size)
         # the parameters' numbers are part of the streams of random numbers
-        order = {MEMBRANE: 0, "current": 1, **{key: 2 + i for i, key in enumerate(known)}} if known else {}
+        states = state_names(model)
+        order = {MEMBRANE: 0, "current": 1, **{key: 2 + i for i, key in enumerate((*known, *states[1:]))}}
+        order = order if known else {}
         parameters: dict[str, float | torch.Tensor] = {**known, "current": 0.0} if known else {}
         self.__dict__.update(name=name, model=model, _number=number, _order=order, _parameters=parameters)
-        self.__dict__.update(_initial=None, _generators=None)
+        self.__dict__.update(_states=states, _initial={}, _generators=None)
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and name in self.__dict__.get("_order", ()):
@@ -187,6 +189,13 @@ class Population(Neurons):
     def parameters(self) -> tuple[str, ...]:
         """Names of the parameters of the model."""
         return tuple(name for name in self._parameters if name != "current")
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the state variables, which :meth:`Network.record_state` takes: ``V_m`` (mV), those of the synapses
+        (``I``: pA, of neurons of ``inferno_cuda.neural`` nA; ``dI``: pA / ms; ``g``: nS), which end in ``_ex`` and
+        ``_in`` where these have time constants of their own, and an adaptation."""
+        return state_variables(self.model, self.network._run.ports_of(self)) if self._parameters else ()
 
     @property
     def given_spikes(self) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -211,13 +220,13 @@ class Population(Neurons):
 
     def _read(self, name: str) -> torch.Tensor:
         self._check_name(name)
-        if name == MEMBRANE:
-            return self.network._run.read_membrane(self)
+        if name in self._states:
+            return self.network._run.read_state(self, name)
         return _values.filled(self._parameters[name], len(self))
 
     def _drawn(self, name: str, value: Any, begin: int, end: int) -> float | torch.Tensor:
         """What is to be written to neurons begin..end-1."""
-        trials = self.network.trials if name == MEMBRANE else 0
+        trials = self.network.trials if name in self._states else 0
         stream = _values.PARAMETER_STREAMS + 64 * self._number + self._order[name]
         return _values.drawn(name, value, self.network.seed, stream, range(begin, end), len(self), trials)
 
@@ -225,15 +234,15 @@ class Population(Neurons):
         """Takes new values for neurons from a number on; all of them fit, or nothing changes."""
         parameters = dict(self._parameters)
         for name, (begin, end, value) in values.items():
-            if name != MEMBRANE:
+            if name not in self._states:
                 parameters[name] = _values.replaced(parameters[name], begin, end, value, len(self))
-        if values.keys() - {MEMBRANE}:
+        if values.keys() - set(self._states):
             self.network._run.check_parameters(self, parameters)
-        membrane = values.get(MEMBRANE)
-        if membrane is None and "E_L" in values and self.network._run.state is not None:
+        states = {name: value for name, value in values.items() if name in self._states}
+        if MEMBRANE not in states and "E_L" in values and self.network._run.state is not None:
             # the state is relative to E_L, and the potential is not to move with it
-            membrane = (0, len(self), self._read(MEMBRANE))
+            states[MEMBRANE] = (0, len(self), self._read(MEMBRANE))
         self.__dict__["_parameters"] = parameters
         self.network._run.stale = True
-        if membrane is not None:
-            self.network._run.write_membrane(self, *membrane)
+        for name, value in states.items():
+            self.network._run.write_state(self, name, *value)

@@ -154,19 +154,18 @@ class Projection:
             return _values.largest(self._weight)
         return float("inf")
 
-    def _longest(self) -> int:
-        """No delay is longer, in steps."""
+    def _longest(self) -> float:
+        """No delay is longer, in steps; infinite if such a one is drawn."""
         dt = self.source.network.dt
         if not self._draws:
             return 1
         if isinstance(self._delay, torch.Tensor):
-            return int(rounded(self._delay.max(), dt))
+            return float(rounded(self._delay.max(), dt))
         bound = _values.largest(self._delay)
         if bound < float("inf"):
             return _steps(bound, dt)
-        return max(
-            int(rounded(self._value(self._delay, part, _DELAYS).max(), dt)) for part in self._parts() if len(part.index)
-        )
+        drawn = (self._value(self._delay, part, _DELAYS) for part in self._parts() if len(part.index))
+        return max((float(rounded(delays.max(), dt)) for delays in drawn), default=1)
 
     def _placed(self, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
         """Source and target of a part counted within the network; those of the part itself are changed."""

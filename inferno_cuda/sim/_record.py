@@ -1,4 +1,4 @@
-"""Recorders of spikes and of membrane potentials."""
+"""Recorders of spikes, and of membrane potentials and what else neurons have."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ._models import MEMBRANE
 from ._neurons import Neurons
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ class SpikeFile:
         fields = [("step", "<i8"), ("neuron", "<i4"), *([("trial", "<i4")] if trials > 1 else [])]
         self._dtype = np.dtype(fields)
         self._count = 0
-        with open(self.path, "xb") as file:
+        try:
+            file = open(self.path, "xb")
+        except FileExistsError as error:
+            error.strerror = "a recorder writes a new file, but there is this one already"
+            raise
+        with file:
             self._header(file)
             self._begin = file.tell()
 
@@ -173,18 +179,22 @@ class SpikeRecorder:
         return f"<{len(self):,} spikes of {', '.join(map(repr, self.neurons_of))}{where}>"
 
 
-class VoltageRecorder:
-    """Records membrane potentials; made by :meth:`Network.record_voltage`.
+class StateRecorder:
+    """Records a state variable of neurons; made by :meth:`Network.record_state`.
 
     Attributes:
         neurons: the neurons that are recorded, numbers within the network, int64 ``[n]``.
         every: steps from one sample to the next.
+        variable: its name, one of :attr:`Population.variables`.
     """
 
-    def __init__(self, network: Network, neurons: torch.Tensor, every: int) -> None:
+    _called = "{0.variable} values"
+
+    def __init__(self, network: Network, neurons: torch.Tensor, every: int, variable: str) -> None:
         self._network = network
         self.neurons = neurons
         self.every = every
+        self.variable = variable
         self._parts: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def _add(self, steps: torch.Tensor, values: torch.Tensor) -> None:
@@ -199,17 +209,35 @@ class VoltageRecorder:
 
     @property
     def values(self) -> torch.Tensor:
-        """Membrane potentials, mV, ``[samples, trials, n]``, in the dtype of the network."""
+        """The values, ``[samples, trials, n]``, in the dtype of the network and the unit of the variable."""
         if self._parts:
             return torch.cat([values for _, values in self._parts])
         shape = (0, self._network.trials, len(self.neurons))
         return torch.empty(shape, dtype=self._network.dtype, device=self._network.device)
 
+    def _rows(self) -> torch.Tensor:
+        """Where the engine's state has the variable of each neuron, int64 ``[n]``.
+
+        Raises:
+            ValueError: if it has it no more.
+        """
+        rows = torch.zeros_like(self.neurons)
+        for population in self._network.populations:
+            here = (self.neurons >= population.first) & (self.neurons < population.last)
+            if self.variable not in population.variables and bool(here.any()):
+                raise ValueError(
+                    f"{population!r} had {self.variable!r} when its recorder was made, now it has "
+                    f"{', '.join(population.variables)}: the parameters have changed in between"
+                )
+            if bool(here.any()):
+                rows[here] = population.variables.index(self.variable)
+        return rows
+
     def _offset(self) -> torch.Tensor:
-        """E_L of the neurons, float64 ``[n]``: the engine counts from there."""
+        """What is added to the engine's values, float64 ``[n]``: it counts potentials of NEST's models from E_L."""
         found = torch.zeros(self._network.size, dtype=torch.float64)
         for population in self._network.populations:
-            if population._parameters:
+            if self.variable == MEMBRANE and "E_L" in population._parameters:
                 found[population.first : population.last] = population.get("E_L")
         return found[self.neurons]
 
@@ -219,4 +247,14 @@ class VoltageRecorder:
 
     def __repr__(self) -> str:
         samples = sum(len(steps) for steps, _ in self._parts)
-        return f"<{samples:,} samples of {len(self.neurons):,} membrane potentials, every {self.every} steps>"
+        what = self._called.format(self)
+        return f"<{samples:,} samples of {len(self.neurons):,} {what}, every {self.every} steps>"
+
+
+class VoltageRecorder(StateRecorder):
+    """Records membrane potentials, mV; made by :meth:`Network.record_voltage`."""
+
+    _called = "membrane potentials"
+
+    def __init__(self, network: Network, neurons: torch.Tensor, every: int) -> None:
+        super().__init__(network, neurons, every, MEMBRANE)

@@ -11,13 +11,13 @@ import torch
 
 from .. import ops
 from . import _build
+from ._models import MEMBRANE
 from ._neurons import Neurons, Population
 from ._stimuli import StepCurrent
 
 if TYPE_CHECKING:
     from .network import Network
 
-GENERATOR = "generator"
 _CALL = 0.3  # seconds of a call of the engine, between which progress is shown and Ctrl-C is heard
 _FEWEST = 10  # steps of a call, but where a current changes
 _SAMPLES = 1 << 26  # bytes of membrane potentials of a call
@@ -142,8 +142,8 @@ class Runner:
         self._counts = torch.zeros(network.trials, network.size, dtype=torch.int64, device=network.device)
         self.rows, self.state = rows, state
         for population in network.populations:
-            if population._initial is not None:
-                self._put(population, 0, len(population), population._initial)
+            for name, initial in population._initial.items():
+                self._put(population, name, 0, len(population), initial)
 
     def resume(self, state: ops.SimulationState, counts: torch.Tensor, counted_from: int) -> None:
         """Goes on from another state of the same network."""
@@ -153,36 +153,46 @@ class Runner:
         """The network has changed before its first step: it is to be built again."""
         for population in self._network.populations:
             if self.state is not None and population._parameters:
-                population.__dict__["_initial"] = self.read_membrane(population)
+                initial = {name: self.read_state(population, name) for name in population._states}
+                population.__dict__["_initial"] = initial
         self.rows = self.state = self._counts = None
         self.stale = True
 
-    def read_membrane(self, population: Population) -> torch.Tensor:
-        """V_m in mV, float64 ``[trials, n]``."""
-        offset = population._parameters["E_L"]
-        if self.state is not None:
-            state = self.state.values[0, :, population.first : population.last].double().cpu()
-            return state + offset
-        if population._initial is not None:
-            return population._initial.clone()
-        shape = (self._network.trials, len(population))
-        return torch.as_tensor(offset, dtype=torch.float64).expand(shape).clone()
+    def ports_of(self, population: Population) -> int:
+        """How many sums of arriving weights each of its neurons has."""
+        if self.rows is not None and len(population):
+            return int(self.rows.ports[population.first])
+        return self._op(population, population).ports
 
-    def write_membrane(self, population: Population, begin: int, end: int, value: float | torch.Tensor) -> None:
-        """V_m in mV of neurons of a population; a number, ``[n]`` or ``[trials, n]``."""
+    def _row(self, population: Population, name: str) -> torch.Tensor:
+        """A state variable of a population, ``[trials, n]``, where the engine has it."""
+        row = population.variables.index(name)
+        return self.state.values[row, :, population.first : population.last]
+
+    def read_state(self, population: Population, name: str) -> torch.Tensor:
+        """A state variable in its unit, float64 ``[trials, n]``."""
+        if name in population._initial and self.state is None:
+            return population._initial[name].clone()
+        offset = population._parameters.get("E_L", 0.0) if name == MEMBRANE else 0.0
         if self.state is not None:
-            self._put(population, begin, end, value)
+            return self._row(population, name).double().cpu() + offset
+        start = population._parameters.get("rest_v", offset) if name == MEMBRANE else 0.0
+        return torch.as_tensor(start, dtype=torch.float64).expand(self._network.trials, len(population)).clone()
+
+    def write_state(self, population: Population, name: str, begin: int, end: int, value: float | torch.Tensor) -> None:
+        """A state variable of neurons of a population; a number, ``[n]`` or ``[trials, n]``."""
+        if self.state is not None:
+            self._put(population, name, begin, end, value)
             return
-        initial = self.read_membrane(population)
+        initial = self.read_state(population, name)
         initial[:, begin:end] = value
-        population.__dict__["_initial"] = initial
+        population._initial[name] = initial
 
-    def _put(self, population: Population, begin: int, end: int, value: float | torch.Tensor) -> None:
-        offset = population._parameters["E_L"]
+    def _put(self, population: Population, name: str, begin: int, end: int, value: float | torch.Tensor) -> None:
+        offset = population._parameters.get("E_L", 0.0) if name == MEMBRANE else 0.0
         offset = offset[begin:end] if isinstance(offset, torch.Tensor) else offset
-        first = population.first
         values = torch.as_tensor(value, dtype=torch.float64) - offset
-        self.state.values[0, :, first + begin : first + end] = values.to(self.state.values)
+        self._row(population, name)[:, begin:end] = values.to(self.state.values)
 
     def _refresh(self) -> None:
         """Makes the engine's populations anew: each a range of neurons with the same model and stimuli."""
@@ -272,12 +282,12 @@ class Runner:
         return mask.to(self._network.device)
 
     def _probe(self) -> tuple[Any, int]:
-        recorders = self._network._voltage_recorders
+        recorders = self._network._state_recorders
         if not recorders:
             return None, 1
         every = math.gcd(*(recorder.every for recorder in recorders))
-        neurons = torch.cat([recorder.neurons for recorder in recorders]).to(self._network.device)
-        return ops.Probe(neurons, every=every), every
+        neurons = torch.cat([recorder.neurons for recorder in recorders])
+        return ops.Probe(neurons, every, torch.cat([recorder._rows() for recorder in recorders])), every
 
     def _keep(self, first: int, done: Any, every: int) -> None:
         network = self._network
@@ -286,7 +296,7 @@ class Runner:
             recorder._add(first, done.spikes[mask[done.spikes[:, 1].long()]])
         begin = 0
         ends = torch.arange(first // every + 1, self.step // every + 1) * every
-        for recorder in network._voltage_recorders:
+        for recorder in network._state_recorders:
             chosen = ends % recorder.every == 0
             values = done.probed[chosen.to(done.probed.device), :, begin : begin + len(recorder.neurons)]
             recorder._add(ends[chosen], values + recorder._offset().to(values))

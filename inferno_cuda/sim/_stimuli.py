@@ -39,7 +39,7 @@ def to_steps(name: str, times: Any, dt: float) -> torch.Tensor:
 
 
 def _rate(network: Network, rate: float) -> float:
-    rate = _check.span("rate", rate)
+    rate = _values.scalar(_check.span, "rate", rate)
     if rate * network.dt / 1000 > MOST_SPIKES:
         most = MOST_SPIKES * 1000 / network.dt
         raise ValueError(f"'rate' of {rate:g} Hz must be at most {most:g} Hz, {MOST_SPIKES} spikes in a step")
@@ -70,7 +70,7 @@ class PoissonDrive(Stimulus):
 
     def __init__(self, neurons: Neurons, number: int, rate: float, weight: float) -> None:
         super().__init__(neurons, number)
-        self._rate, self._weight = _rate(neurons.network, rate), _check.finite("weight", weight)
+        self._rate, self._weight = _rate(neurons.network, rate), _values.scalar(_check.finite, "weight", weight)
 
     @property
     def rate(self) -> float:
@@ -89,7 +89,7 @@ class PoissonDrive(Stimulus):
 
     @weight.setter
     def weight(self, value: float) -> None:
-        self._weight = _check.finite("weight", value)
+        self._weight = _values.scalar(_check.finite, "weight", value)
         self._renewed()
 
     def _op(self, ports: int) -> Any:
@@ -106,7 +106,8 @@ class NoiseCurrent(Stimulus):
 
     def __init__(self, neurons: Neurons, number: int, mean: float, std: float, steps: int) -> None:
         super().__init__(neurons, number)
-        self._mean, self._std, self._steps = _check.finite("mean", mean), _check.span("std", std), steps
+        self._mean, self._steps = _values.scalar(_check.finite, "mean", mean), steps
+        self._std = _values.scalar(_check.span, "std", std)
 
     @property
     def mean(self) -> float:
@@ -115,7 +116,7 @@ class NoiseCurrent(Stimulus):
 
     @mean.setter
     def mean(self, value: float) -> None:
-        self._mean = _check.finite("mean", value)
+        self._mean = _values.scalar(_check.finite, "mean", value)
         self._renewed()
 
     @property
@@ -125,7 +126,7 @@ class NoiseCurrent(Stimulus):
 
     @std.setter
     def std(self, value: float) -> None:
-        self._std = _check.span("std", value)
+        self._std = _values.scalar(_check.span, "std", value)
         self._renewed()
 
     def _op(self, ports: int) -> Any:

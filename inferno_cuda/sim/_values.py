@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,28 @@ def tensor(name: str, value: Any) -> torch.Tensor:
         ValueError: if one is NaN or infinite where that has no meaning.
     """
     try:
-        found = (
-            value.detach() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value, dtype=np.float64))
-        )
+        if value is None:
+            raise TypeError
+        given = value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value, dtype=np.float64))
     except (TypeError, ValueError):
         raise TypeError(
             f"'{name}' is a {type(value).__name__}, it must be a number, an array, a tensor or a distribution"
         ) from None
-    return found.to("cpu", torch.float64)
+    return given.detach().to("cpu", torch.float64)
+
+
+def scalar(check: Callable[[str, float], float], name: str, value: Any) -> float:
+    """One number, and no array, that a check takes.
+
+    Raises:
+        TypeError: if it is none.
+        ValueError: as the check says.
+    """
+    try:
+        found = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"'{name}' is a {type(value).__name__}, it must be one number, the same for all") from None
+    return check(name, found)
 
 
 def number(name: str, value: Any) -> float | torch.Tensor:

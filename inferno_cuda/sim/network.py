@@ -14,7 +14,7 @@ from ._build import Memory
 from ._making import Making
 from ._neurons import Neurons, Population
 from ._projection import Projection
-from ._record import SpikeRecorder, VoltageRecorder
+from ._record import SpikeRecorder, StateRecorder, VoltageRecorder
 from ._run import run_steps
 from ._runner import Runner
 from ._stimuli import NoiseCurrent, PoissonDrive, StepCurrent, Stimulus, to_steps
@@ -28,6 +28,7 @@ __all__ = [
     "Population",
     "Projection",
     "SpikeRecorder",
+    "StateRecorder",
     "StepCurrent",
     "Stimulus",
     "VoltageRecorder",
@@ -59,7 +60,7 @@ class Network(Making, Attaching):
             :meth:`explain` for the steps.
 
     Raises:
-        TypeError, ValueError: if an argument is none of the above.
+        TypeError, ValueError: if an argument is none of the above, or there is no such device here.
 
     Example:
         >>> from inferno_cuda import sim
@@ -94,7 +95,7 @@ class Network(Making, Attaching):
             raise ValueError(f"'seed' of {seed} must be from 0 to 2**64 - 1")
         self._trials = _check.size("trials", trials)
         self._dtype = _check.one_of("dtype", dtype, (torch.float32, torch.float64))
-        self._device = torch.device(device)
+        self._device = _device(device)
         self.threads = None if threads is None else _check.size("threads", threads)
         self._weight_bits = _check.one_of("weight_bits", weight_bits, (None, 16, 32, 64))
         self._populations: list[Population] = []
@@ -102,7 +103,7 @@ class Network(Making, Attaching):
         self._stimuli: list[Stimulus] = []
         self._sources = 0
         self._spike_recorders: list[SpikeRecorder] = []
-        self._voltage_recorders: list[VoltageRecorder] = []
+        self._state_recorders: list[StateRecorder] = []
         self._run = Runner(self)
 
     @property
@@ -182,7 +183,7 @@ class Network(Making, Attaching):
 
     def clear(self) -> None:
         """Empties all recorders and counts spikes anew, such as after a time in which the network settled."""
-        for recorder in (*self._spike_recorders, *self._voltage_recorders):
+        for recorder in (*self._spike_recorders, *self._state_recorders):
             recorder.clear()
         self._run.clear_counts()
 
@@ -287,3 +288,13 @@ class Network(Making, Attaching):
 
     def __repr__(self) -> str:
         return _text.summary(self)
+
+
+def _device(device: torch.device | str) -> torch.device:
+    try:
+        found = torch.device(device)
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"'device' of {device!r} cannot be used: {reason}") from error
+    return found
