@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import time
 from typing import Any
@@ -126,6 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise common.Failure(f"{error}; take a smaller --scale") from None
     found = population_statistics(net, spikes, duration)
     summary = {
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="minutes"),
         "settings": {name: getattr(arguments, name) for name in ("scale", "drive", "duration", "seed", "device")},
         "neurons": net.size,
         "synapses": net.synapse_count,
