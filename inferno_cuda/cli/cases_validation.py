@@ -30,5 +30,5 @@ VALIDATION = (
     ValidationCase("brunel-ai", "Brunel, AI", _brunel("asynchronous irregular"), 200.0, 500.0),
     ValidationCase("brunel-si-slow", "Brunel, SI slow", _brunel("synchronous irregular, slow"), 200.0, 1000.0),
     ValidationCase("cuba", "Vogels-Abbott, CUBA", _vogels_abbott("cuba"), 500.0, 2000.0),
-    ValidationCase("coba", "Vogels-Abbott, COBA", _vogels_abbott("coba"), 500.0, 2000.0),
+    ValidationCase("coba", "Vogels-Abbott, COBA", _vogels_abbott("coba"), 300.0, 1000.0),
 )

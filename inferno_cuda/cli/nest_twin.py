@@ -21,6 +21,11 @@ def installed() -> bool:
     return importlib.util.find_spec("nest") is not None
 
 
+def version() -> str:
+    """Of NEST."""
+    return _load().__version__
+
+
 def _load() -> ModuleType:
     import nest
 

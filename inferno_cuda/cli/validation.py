@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from . import nest_twin
 RATE, IRREGULARITY, CORRELATION = "rate", "irregularity", "correlation"
 STATISTICS = (RATE, IRREGULARITY, CORRELATION)
 BIN, CHOSEN = 2.0, 200  # ms; neurons of a population whose pairs are correlated
+NEST_SEEDS = 1000  # seeds of NEST's runs are behind this one, so that initial potentials are others, too
 
 Sample = dict[tuple[str, str], np.ndarray]  # by population and statistic: a number for each neuron, or pair
 
@@ -70,10 +71,17 @@ class Comparison(NamedTuple):
 
 @dataclass
 class ValidationResult:
-    """Comparisons of a case."""
+    """Comparisons of a case.
+
+    Attributes:
+        seeds: runs of each simulator.
+        silent: how many runs of ours and of NEST's fell silent, and were replaced by those of other seeds.
+    """
 
     case: ValidationCase
-    comparisons: list[Comparison] = field(default_factory=list)
+    seeds: int
+    silent: tuple[int, int]
+    comparisons: list[Comparison]
 
     @property
     def outside(self) -> list[str]:
@@ -134,8 +142,30 @@ def compare(ours: list[Sample], nests: list[Sample]) -> list[Comparison]:
     return comparisons
 
 
+def _alive(sample: Sample) -> bool:
+    return all(len(values) for (_, statistic), values in sample.items() if statistic == CORRELATION)
+
+
+def _samples(run: Callable[[int], Sample], wanted: int, first: int) -> tuple[list[Sample], int]:
+    """Samples of runs that did not fall silent, and how many did."""
+    found, silent = [], 0
+    while len(found) < wanted:
+        sample = run(first + len(found) + silent)
+        if _alive(sample):
+            found.append(sample)
+        else:
+            silent += 1
+        if silent > 3 * wanted:
+            raise RuntimeError(f"{silent} of {silent + len(found)} runs fell silent")
+    return found, silent
+
+
 def run_case(case: ValidationCase, seeds: int, device: str, threads: int) -> ValidationResult:
-    """Runs both with seeds from 1 on; those of NEST are others."""
-    ours = [our_sample(case, seed, device, threads) for seed in range(1, seeds + 1)]
-    nests = [nest_sample(case, 1000 + seed, threads) for seed in range(1, seeds + 1)]
-    return ValidationResult(case, compare(ours, nests))
+    """Runs both, each with as many seeds.
+
+    Raises:
+        RuntimeError: if most runs fall silent.
+    """
+    ours, silent = _samples(lambda seed: our_sample(case, seed, device, threads), seeds, 1)
+    nests, others = _samples(lambda seed: nest_sample(case, seed, threads), seeds, NEST_SEEDS + 1)
+    return ValidationResult(case, seeds, (silent, others), compare(ours, nests))
