@@ -9,6 +9,7 @@ distance apart; if both simulate the same model, ours are as far from NEST's as 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from . import nest_twin
 RATE, IRREGULARITY, CORRELATION = "rate", "irregularity", "correlation"
 STATISTICS = (RATE, IRREGULARITY, CORRELATION)
 BIN, CHOSEN = 2.0, 200  # ms; neurons of a population whose pairs are correlated
+_PERMUTATIONS = 2000
 NEST_SEEDS = 1000  # seeds of NEST's runs are behind this one, so that initial potentials are others, too
 
 Sample = dict[tuple[str, str], np.ndarray]  # by population and statistic: a number for each neuron, or pair
@@ -52,21 +54,32 @@ class Comparison(NamedTuple):
     Attributes:
         ours: mean over our runs of the mean over neurons, or pairs.
         nest: that of NEST's runs.
-        within: distances of all pairs of NEST's runs.
-        between: distances of each run of ours to each of NEST's.
+        distances: of any two runs, ``[runs, runs]``; ours come first.
+        runs: how many are ours.
     """
 
     population: str
     statistic: str
     ours: float
     nest: float
-    within: list[float]
-    between: list[float]
+    distances: np.ndarray
+    runs: int
+
+    @property
+    def within(self) -> np.ndarray:
+        """Distances of two runs of NEST."""
+        part = self.distances[self.runs :, self.runs :]
+        return part[np.triu_indices(len(part), 1)]
+
+    @property
+    def between(self) -> np.ndarray:
+        """Distances of a run of ours and one of NEST."""
+        return self.distances[: self.runs, self.runs :].ravel()
 
     @property
     def inside(self) -> bool:
         """Whether ours are, on average, no farther from NEST's than two of NEST's may be from each other."""
-        return float(np.mean(self.between)) <= max(self.within)
+        return bool(self.between.mean() <= self.within.max())
 
 
 @dataclass
@@ -76,17 +89,14 @@ class ValidationResult:
     Attributes:
         seeds: runs of each simulator.
         silent: how many runs of ours and of NEST's fell silent, and were replaced by those of other seeds.
+        p: of the permutation test over all comparisons, see :func:`permutation_test`.
     """
 
     case: ValidationCase
     seeds: int
     silent: tuple[int, int]
     comparisons: list[Comparison]
-
-    @property
-    def outside(self) -> list[str]:
-        """What is farther apart than NEST's own runs are."""
-        return [f"{one.statistic} of {one.population}" for one in self.comparisons if not one.inside]
+    p: float
 
 
 def _sample(net: sim.Network, spikes: torch.Tensor, settle: float, duration: float) -> Sample:
@@ -125,21 +135,46 @@ def nest_sample(case: ValidationCase, seed: int, threads: int) -> Sample:
 def compare(ours: list[Sample], nests: list[Sample]) -> list[Comparison]:
     """Everything that all samples have numbers for; at least one sample of ours and two of NEST's."""
     comparisons = []
-    for population, statistic in nests[0]:
-        mine, theirs = ([sample[population, statistic] for sample in samples] for samples in (ours, nests))
-        if not all(len(values) for values in (*mine, *theirs)):
+    for key in nests[0]:
+        values = [sample[key] for sample in (*ours, *nests)]
+        if not all(len(one) for one in values):
             continue
-        distance = sim.statistics.ks_distance
-        comparisons.append(
-            Comparison(
-                population,
-                statistic,
-                *(float(np.mean([values.mean() for values in samples])) for samples in (mine, theirs)),
-                within=[distance(a, b) for a, b in itertools.combinations(theirs, 2)],
-                between=[distance(a, b) for a, b in itertools.product(mine, theirs)],
-            )
-        )
+        distances = np.zeros((len(values), len(values)))
+        for a, b in itertools.combinations(range(len(values)), 2):
+            distances[a, b] = distances[b, a] = sim.statistics.ks_distance(values[a], values[b])
+        means = [one.mean() for one in values]
+        mine, theirs = float(np.mean(means[: len(ours)])), float(np.mean(means[len(ours) :]))
+        comparisons.append(Comparison(*key, mine, theirs, distances, len(ours)))
     return comparisons
+
+
+def permutation_test(comparisons: list[Comparison]) -> float:
+    """How likely runs of one simulator are as far from each other as ours are from NEST's.
+
+    How much larger distances between the simulators are than those within them, relative to the mean distance and
+    summed over all comparisons, is compared with what comes out if the runs are shared out otherwise. All comparisons
+    are of the same runs, so there is one answer and not one for each.
+
+    Returns:
+        The share of all ways to share out the runs (of 2,000 of them, if there are more) that are as extreme as the
+        true one, which is among them.
+    """
+    first, count = comparisons[0].runs, len(comparisons[0].distances)
+    relative = sum(one.distances / max(one.distances.mean(), 1e-12) for one in comparisons)
+
+    def excess(chosen: tuple[int, ...]) -> float:
+        mine = np.zeros(count, dtype=bool)
+        mine[list(chosen)] = True
+        within = [relative[np.ix_(side, side)].sum() / max(side.sum() * (side.sum() - 1), 1) for side in (mine, ~mine)]
+        return relative[np.ix_(mine, ~mine)].mean() - np.mean(within)
+
+    if math.comb(count, first) <= _PERMUTATIONS:
+        ways = list(itertools.combinations(range(count), first))
+    else:
+        rng = np.random.default_rng(0)
+        ways = [tuple(range(first)), *(tuple(rng.permutation(count)[:first]) for _ in range(_PERMUTATIONS - 1))]
+    true = excess(tuple(range(first)))
+    return float(np.mean([excess(way) >= true - 1e-9 for way in ways]))
 
 
 def _alive(sample: Sample) -> bool:
@@ -168,4 +203,5 @@ def run_case(case: ValidationCase, seeds: int, device: str, threads: int) -> Val
     """
     ours, silent = _samples(lambda seed: our_sample(case, seed, device, threads), seeds, 1)
     nests, others = _samples(lambda seed: nest_sample(case, seed, threads), seeds, NEST_SEEDS + 1)
-    return ValidationResult(case, seeds, (silent, others), compare(ours, nests))
+    comparisons = compare(ours, nests)
+    return ValidationResult(case, seeds, (silent, others), comparisons, permutation_test(comparisons))
