@@ -28,8 +28,8 @@ def vogels_abbott(kind: str = "cuba", size: int = 4000, *, delay: float | None =
 
     It goes on firing irregularly without any input. The populations are ``exc`` and ``inh``, and with conductances
     ``kick``: generators of Poisson spikes that start the activity in the first 50 ms; with about a fifth of all seeds it
-    ends there, here as in NEST. With currents, leaks of the
-    neurons are above the threshold, and the initial potentials are uniform.
+    ends there, here as in NEST. With currents, leaks of the neurons are above the threshold, and the initial potentials
+    are uniform.
 
     Args:
         kind: ``"cuba"``, current-based (``iaf_psc_exp``), or ``"coba"``, conductance-based (``iaf_cond_exp``).
