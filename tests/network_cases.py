@@ -132,14 +132,14 @@ def assert_runs_equal(run, expected):
     assert state.step == wanted.step
 
 
-def summing_network(source, target, delay, weight, neurons, generators, parts, backend):
+def summing_network(source, target, delay, weight, neurons, generators, parts, backend, dtype=torch.float64):
     """Neurons whose voltage is the sum of all weights that arrived at them; those from 0 on are generators."""
     with inferno_cuda.backend(backend):
         bounds = ops.partition(neurons, 1, parts)
-        rows = ops.rows(source, target, delay, weight, neurons=neurons, bounds=bounds, dtype=torch.float64, repeats=60)
+        rows = ops.rows(source, target, delay, weight, neurons=neurons, bounds=bounds, dtype=dtype, repeats=60)
     lasting = {"tau_m": 1e300, "V_th": 1e9, "C_m": 1.0}
     populations = [
-        ops.spiking_population("generator", 0, generators, dt=DT, dtype=torch.float64),
-        ops.spiking_population("iaf_psc_delta", generators, neurons, dt=DT, dtype=torch.float64, **lasting),
+        ops.spiking_population("generator", 0, generators, dt=DT, dtype=dtype),
+        ops.spiking_population("iaf_psc_delta", generators, neurons, dt=DT, dtype=dtype, **lasting),
     ]
     return rows, populations

@@ -17,10 +17,10 @@ def test_help_names_every_command(capsys):
         cli.main(["--help"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in ("info", "check", "demo", "bench"))
+    assert all(name in shown for name in ("info", "check", "validate", "demo", "bench"))
 
 
-@pytest.mark.parametrize("command", ["info", "check", "demo", "bench"])
+@pytest.mark.parametrize("command", ["info", "check", "validate", "demo", "bench"])
 def test_help_of_commands(command, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main([command, "--help"])

@@ -56,40 +56,6 @@ def test_rates_of_the_whole_microcircuit(native):
         assert net.rates[name] == pytest.approx(published, rel=0.1), (name, net.rates)
 
 
-@pytest.mark.parametrize(
-    ("regime", "rate"),
-    [
-        ("asynchronous irregular", 37.7),
-        pytest.param("synchronous irregular, fast", 60.7, marks=pytest.mark.slow),
-        pytest.param("synchronous irregular, slow", 5.5, marks=pytest.mark.slow),
-    ],
-)
-def test_brunel_fires_as_published(native, regime, rate):
-    """Rates of the simulations in table 1 of Brunel (2000)."""
-    net = models.brunel(regime, seed=1)
-    net.run(150.0)
-    net.clear()
-    net.run(250.0)
-    assert net.rates["exc"] == pytest.approx(rate, rel=0.06)
-    assert net.rates["inh"] == pytest.approx(net.rates["exc"], rel=0.05)
-
-
-def test_regimes_of_brunel_differ_in_synchrony_and_irregularity(native):
-    irregularity, synchrony = [], []
-    for regime in models.BRUNEL_REGIMES:
-        net = models.brunel(regime, excitatory=4000, weight=0.25, seed=1)
-        net.run(100.0)
-        spikes = net.record_spikes(net["exc"])
-        net.run(200.0)
-        span = (*spikes.of(net["exc"]), 4000, 100.0, 300.0)
-        counts = sim.statistics.binned_counts(*span, 1.0).sum(0)
-        synchrony.append(counts.std() / counts.mean())
-        irregularity.append(np.nanmean(sim.statistics.interval_cv(*span)))
-    assert irregularity[0] < 0.05 and min(irregularity[1:]) > 0.25
-    # the slow oscillation is far from the threshold rate, and silent between its waves
-    assert synchrony[3] > 1.5 * synchrony[2]
-
-
 @pytest.mark.parametrize(("kind", "low", "high"), [("cuba", 3.0, 12.0), ("coba", 10.0, 30.0)])
 def test_vogels_abbott_goes_on_by_itself(native, kind, low, high):
     net = models.vogels_abbott(kind, seed=1)

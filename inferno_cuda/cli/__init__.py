@@ -1,4 +1,4 @@
-"""The command line: ``inferno-cuda`` or ``python -m inferno_cuda``, with info, check, demo and bench."""
+"""The command line: ``inferno-cuda`` or ``python -m inferno_cuda``, with info, check, validate, demo and bench."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import bench, check, demo, info
+from . import bench, check, demo, info, validate
 from .common import Failure
 
-_COMMANDS = {"info": info, "check": check, "demo": demo, "bench": bench}
+_COMMANDS = {"info": info, "check": check, "validate": validate, "demo": demo, "bench": bench}
 
 
 def _parser() -> argparse.ArgumentParser:

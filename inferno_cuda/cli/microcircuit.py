@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import time
 from typing import Any
@@ -128,6 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise common.Failure(f"{error}; take a smaller --scale") from None
     found = population_statistics(net, spikes, duration)
     summary = {
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="minutes"),
         "settings": {name: getattr(arguments, name) for name in _SETTINGS},
         "neurons": net.size,
         "synapses": net.synapse_count,

@@ -1,4 +1,7 @@
-"""The network of `inferno_cuda.sim` in NEST (https://www.nest-simulator.org): same synapses, parameters, potentials."""
+"""The network of `inferno_cuda.sim` in NEST (https://www.nest-simulator.org): same synapses, parameters, potentials.
+
+Or NEST draws the synapses by its own rules, so that nothing but the model is shared.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,18 @@ import numpy as np
 import torch
 
 from .. import sim
+from . import nest_rules
 
 MODELS = {"iaf_psc_exp", "iaf_psc_delta", "iaf_psc_alpha", "iaf_cond_exp"}
 
 
 def installed() -> bool:
     return importlib.util.find_spec("nest") is not None
+
+
+def version() -> str:
+    """Of NEST."""
+    return _load().__version__
 
 
 def _load() -> ModuleType:
@@ -25,26 +34,35 @@ def _load() -> ModuleType:
 
 
 class NestTwin:
-    """The twin of a network that has been built and has not run yet.
+    """The twin of a network that has not run yet.
 
     Args:
         net: populations of NEST's models, generators of given spikes, Poisson drives.
         threads: of NEST.
+        seed: None: synapses are those of the network, one by one. Otherwise the seed of NEST, which then draws synapses
+            by its own rules; initial potentials are still those of the network, and Poisson spikes NEST's in any case.
 
     Raises:
         ValueError: if there is something in the network that has no twin.
     """
 
-    def __init__(self, net: sim.Network, threads: int) -> None:
+    def __init__(self, net: sim.Network, threads: int, seed: int | None = None) -> None:
         if net.trials != 1 or any(not isinstance(stimulus, sim.PoissonDrive) for stimulus in net.stimuli):
             raise ValueError("only networks of one trial and with Poisson drives have a twin in NEST")
         self._nest, self._dt = _load(), net.dt
         self._nest.ResetKernel()
         self._nest.SetKernelStatus({"resolution": net.dt, "local_num_threads": threads, "print_time": False})
+        if seed is not None:
+            self._nest.rng_seed = seed
         self._nodes = [self._population(population) for population in net.populations]
         ids = np.concatenate([np.asarray(nodes.tolist()) for nodes in self._nodes])
-        self._number_of = {int(node): number for number, node in enumerate(ids)}
-        self._connect(net.synapses(), ids)
+        self._number_of = np.zeros(ids.max() + 1, dtype=np.int64)
+        self._number_of[ids] = np.arange(len(ids))
+        if seed is None:
+            self._connect(net.synapses(), ids)
+        else:
+            for projection in net.projections:
+                nest_rules.connect(self._nest, projection, ids)
         for stimulus in net.stimuli:
             self._drive(stimulus, ids)
         self._recorder = self._nest.Create("spike_recorder")
@@ -91,7 +109,7 @@ class NestTwin:
 
     def _drive(self, stimulus: sim.PoissonDrive, ids: np.ndarray) -> None:
         generator = self._nest.Create("poisson_generator", params={"rate": stimulus.rate})
-        targets = self._nest.NodeCollection(sorted(ids[stimulus.neurons.first : stimulus.neurons.last].tolist()))
+        targets = nest_rules.nodes(self._nest, stimulus.neurons, ids)
         self._nest.Connect(generator, targets, syn_spec={"weight": stimulus.weight, "delay": self._dt})
 
     def run(self, duration: float) -> None:
@@ -102,6 +120,6 @@ class NestTwin:
         """Steps and neurons of all spikes so far, int64 ``[n, 2]``, sorted."""
         events = self._recorder.events
         steps = np.round(events["times"] / self._dt).astype(np.int64)
-        neurons = np.array([self._number_of[node] for node in events["senders"].tolist()], dtype=np.int64)
+        neurons = self._number_of[events["senders"]]
         order = np.lexsort((neurons, steps))
         return torch.from_numpy(np.stack([steps[order], neurons[order]], 1))

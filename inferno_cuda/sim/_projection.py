@@ -46,6 +46,16 @@ class Projection:
         self._weight = self._given("weight", weight)
         self._delay = self._given("delay", delay)
 
+    @property
+    def weight(self) -> Distribution | torch.Tensor:
+        """What weights are drawn from, in the unit of the target's model; or one for each synapse, or for each pair."""
+        return self._weight
+
+    @property
+    def delay(self) -> Distribution | torch.Tensor:
+        """What delays are drawn from, in ms; or one for each synapse, or for each pair."""
+        return self._delay
+
     def _check(self) -> None:
         rule, sources, targets = self.rule, len(self.source), len(self.target)
         same = self.source == self.target
