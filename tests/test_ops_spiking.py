@@ -1,14 +1,16 @@
 """Neurons of large networks against formulas of their own: exact solutions, and steps written out one by one."""
 
+import inspect
 import math
 
 import numpy as np
 import pytest
 import torch
+from network_cases import OWN
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
-from inferno_cuda import ops
+from inferno_cuda import neural, ops
 
 DT = 0.1
 NONE = torch.zeros(0, dtype=torch.int32)
@@ -227,3 +229,39 @@ def test_other_bad_arguments_are_refused():
         ops.spiking_population("iaf_psc_exp", 0, 3, dt=DT, dtype=torch.float16)
     with pytest.raises(ValueError, match="first and last were 3 and 2"):
         ops.spiking_population("iaf_psc_exp", 3, 2, dt=DT)
+
+
+@pytest.mark.parametrize("model", OWN)
+def test_our_own_models_have_the_parameters_of_their_classes(model):
+    """The same names, and no default where the class has none."""
+    signature = inspect.signature(getattr(neural, model).__init__).parameters.values()
+    shared = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY}
+    for name in ("batch_size", "batch_reduction", "surrogate", "detach_reset"):
+        shared.pop(name, None)
+    known = dict(ops.SPIKING_MODELS[model].parameters)
+    assert (known.pop("tau_syn_ex"), known.pop("tau_syn_in")) == (0.0, 0.0)
+    assert known == {name: None if default is inspect.Parameter.empty else default for name, default in shared.items()}
+    assert set(ops.SPIKING_MODELS[model].units) == {*known, "tau_syn_ex", "tau_syn_in"}
+    with pytest.raises(ValueError, match=f"{model} needs .*refrac_t"):
+        ops.spiking_population(model, 0, 3, dt=DT)
+
+
+@pytest.mark.parametrize("model", OWN)
+def test_our_own_models_start_at_rest(model):
+    rest = torch.linspace(-70.0, -66.0, 3, dtype=torch.float64)
+    made = ops.spiking_population(model, 0, 3, dt=DT, dtype=torch.float64, **OWN[model] | {"rest_v": rest})
+    state = ops.SimulationState.zeros([made], trials=2, dtype=torch.float64)
+    assert torch.equal(state.values[0], rest.expand(2, 3)) and not state.values[1:].any()
+    assert made.offset == 0.0 and made.drive.tolist() == [0.0]
+    assert made.replace(current=500.0).drive.tolist() == [0.5]  # nA of a pA
+
+
+@pytest.mark.parametrize("tau_syn", [0.0, 2.0])
+def test_charges_act_in_the_step_in_which_they_arrive(backend, tau_syn):
+    given = OWN["LIF"] | {"time_constant": 1e9, "resistance": 1e9, "tau_syn_ex": tau_syn, "tau_syn_in": tau_syn}
+    values, spikes = respond("LIF", 8, [2], (3,), (0.5,), start=(-65.0,), **given)
+    lasting = np.exp(-DT / tau_syn * np.arange(3)) / tau_syn if tau_syn else np.array([1 / DT, 0, 0])
+    current = 0.5 * np.concatenate([np.zeros(5), lasting])
+    assert not spikes
+    np.testing.assert_allclose(values[:, 1], current, rtol=1e-12)
+    np.testing.assert_allclose(values[:, 0] + 65.0, np.cumsum(current) * DT, rtol=1e-6)

@@ -22,7 +22,7 @@ class SpikingModel(NamedTuple):
         parameters: names and defaults, those of NEST or of the class; None: there is no default.
         units: unit of each parameter.
         weight_unit: unit of the weights of synapses onto it.
-        form: name in :data:`SPIKING_FORMS`.
+        form: name in ``SPIKING_FORMS``.
     """
 
     name: str
@@ -108,7 +108,7 @@ class Population:
 
     @property
     def kind(self) -> tuple[str, int]:
-        """Its key in :data:`SPIKING_FORMS`."""
+        """Its key in ``SPIKING_FORMS``."""
         return SPIKING_MODELS[self.model].form, self.ports
 
     @property

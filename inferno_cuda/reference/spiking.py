@@ -111,7 +111,7 @@ _ALPHA_TWO = ("relax", *(f"{name}{kind}" for kind in ("_ex", "_in") for name in 
 _COND = ("leak", "e_ex", "e_in", "half_ex", "half_in", "p11_ex", "p11_in", "scale", "sixth")
 
 #: Models by name and number of ports, in the order of csrc/core/spiking.h. A generator has no dynamics, it fires as it
-#: is told; the models of :data:`MODELS` are behind those of NEST.
+#: is told; the models of ``MODELS`` are behind those of NEST.
 SPIKING_FORMS = {
     ("generator", 1): SpikingForm((), (), 1, None),
     ("iaf_psc_exp", 1): _iaf(("V", "I"), _EXP, 1, _psc_exp),
