@@ -44,7 +44,8 @@ class SumNumbers(NamedTuple):
     """A weighted sum.
 
     Attributes:
-        map: ``"dense"`` or ``"delayed_dense"`` with weights ``[O, I]``, ``"direct"`` or ``"delayed_direct"`` with ``[I]``.
+        map: ``"dense"`` or ``"delayed_dense"`` with weights ``[O, I]``; ``"direct"`` or ``"delayed_direct"`` with
+            ``[I]``.
         weight: in nA per nA, of the dtype of the state.
         bias: ``[O]``, in nA, or None.
         slot, factor: with delays, those of their plan.
@@ -64,7 +65,8 @@ def layer_step_plain(
 ) -> torch.Tensor | None:
     """``synapse_step_``, ``dense_sum``, a product or a delayed sum, and ``neuron_step_``, bit for bit.
 
-    For tensors on the CPU that need no gradient, not to be called while compiling. The kernels check all arguments before anything is written.
+    For tensors on the CPU that need no gradient, not to be called while compiling. The kernels check all arguments
+    before anything is written.
 
     Args:
         inputs: spikes, ``[B, I]``, bool or of the dtype of the weights.
