@@ -279,11 +279,15 @@ class OuterUpdate {
   // Of an output the columns that its samples have values in, one by one: most outputs have a few pairs alone.
   void change_some(int64_t o) {
     some_.clear();
+    T* row = static_cast<T*>(a_.param) + o * a_.inputs;
     for (const Product<T>& product : products_) {
       if (!product.by_column || !product.has_row(o)) continue;
       product.each_pair(o, [&](int64_t place, C value) {
         Few& few = few_[place];
-        if (!few.met) some_.push_back(place);
+        if (!few.met) {
+          some_.push_back(place);
+          __builtin_prefetch(row + columns_[place], 1);
+        }
         few.met = true;
         few.sum = few.sum + value;
       });
@@ -295,7 +299,6 @@ class OuterUpdate {
         few.sum = C(0);
       }
     }
-    T* row = static_cast<T*>(a_.param) + o * a_.inputs;
     for (const int64_t place : some_) {
       T& weight = row[columns_[place]];
       const Few few = few_[place];
