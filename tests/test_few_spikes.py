@@ -99,6 +99,11 @@ def delayed(batch, rate, inputs=150, outputs=30, slots=6, dtype=torch.float32, i
     return ring, torch.tensor(4), weight, plan
 
 
+def summed(ring, pointer, weight, plan, bias, scale):
+    options = {"linear": False, "scale": scale, "overbound": 0.0}
+    return reference.delayed_dense(ring, pointer, weight, bias, plan.slot, None, **options)
+
+
 @pytest.mark.parametrize("batch", [2, 3, 16, 20, 32, 33, 70])
 @pytest.mark.parametrize("rate", [0.0, 0.03, 0.3])
 @pytest.mark.parametrize("innermost", [True, False], ids=["batch innermost", "inputs innermost"])
@@ -106,14 +111,14 @@ def test_delayed_sums_of_few_and_of_many_spikes(native, batch, rate, innermost):
     arguments = delayed(batch, rate, innermost=innermost)
     ring, pointer, weight, plan = arguments
     bias = torch.randn(len(weight), generator=random())
-    expected = reference.delayed_dense(ring, pointer, weight, bias, plan.slot, None, linear=False, scale=0.7, overbound=0.0)
+    expected = summed(ring, pointer, weight, plan, bias, 0.7)
     assert_identical(ops.delayed_dense(*arguments, bias=bias, scale=0.7), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_delayed_sums_of_few_spikes_in_other_types(native, dtype):
     ring, pointer, weight, plan = delayed(5, 0.02, dtype=dtype)
-    expected = reference.delayed_dense(ring, pointer, weight, None, plan.slot, None, linear=False, scale=1.5, overbound=0.0)
+    expected = summed(ring, pointer, weight, plan, None, 1.5)
     assert_identical(ops.delayed_dense(ring, pointer, weight, plan, scale=1.5), expected)
 
 
@@ -121,7 +126,7 @@ def test_delayed_sums_of_few_spikes_in_other_types(native, dtype):
 def test_weights_that_are_not_finite_meet_what_is_silent_too(native, value):
     ring, pointer, weight, plan = delayed(4, 0.02)
     weight[3, 140] = value
-    expected = reference.delayed_dense(ring, pointer, weight, None, plan.slot, None, linear=False, scale=1.0, overbound=0.0)
+    expected = summed(ring, pointer, weight, plan, None, 1.0)
     assert_identical(ops.delayed_dense(ring, pointer, weight, plan), expected)
     assert not expected[:, 3].isfinite().all()
 
