@@ -58,6 +58,14 @@ struct UpdateArgs {
 void apply_updates_cpu(const UpdateArgs& a, int64_t begin, int64_t end);  // elements
 void apply_updates_cuda(const UpdateArgs& a, void* stream);
 
+struct ClampArgs {
+  Scalar type;  // float32 or float64
+  void* param;
+  double low, high;
+};
+
+void clamp_cpu(const ClampArgs& a, int64_t begin, int64_t end);  // elements
+
 // scale * sum over the batch of post times pre: added to one side of the updates of [outputs, inputs].
 struct Outer {
   Plane post, pre;  // [batch, outputs], [batch, inputs]

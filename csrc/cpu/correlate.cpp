@@ -54,7 +54,9 @@ void from_posts(const CorrelateArgs& a, const Span& channels, const Span& filter
 template <class T, class Slot>
 void from_spikes(const CorrelateArgs& a, const Span& channels, const Span& filters) {
   using Listed = FromLeads<T, Bool, T, Slot>;
-  if (Listed::takes(a))
+  if (FromWords<T, Slot>::takes(a))
+    FromWords<T, Slot>(a).run(channels, filters);
+  else if (Listed::takes(a))
     Listed(a).run(channels, filters);
   else
     FromSpikes<T, Slot>(a).run(channels, filters);

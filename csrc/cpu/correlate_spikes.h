@@ -3,6 +3,7 @@
 #include "cpu/correlate_values.h"
 #include "cpu/leads.h"
 #include "cpu/spike_lists.h"
+#include "cpu/spike_words.h"
 
 namespace inferno {
 namespace {
@@ -88,6 +89,58 @@ class FromLeads {
   Leads<H, C> leads_;
   std::vector<C> values_;
   std::vector<C> sums_;
+};
+
+// The spikes that a dense map's inputs sent, a word for every input and age: of small batches, with delays that find
+// one sample each.
+template <class T, class Slot>
+class FromWords {
+  using C = Compute<T>;
+
+ public:
+  explicit FromWords(const CorrelateArgs& a) : a_(a) {}
+
+  static bool takes(const CorrelateArgs& a) {
+    const bool one_each = a.slot && a.overbound == 0 && !(a.linear && a.factor);
+    return one_each && !a.direct && !is_image(a) && a.batch <= SpikeWords::most;
+  }
+
+  void run(const Span& channels, const Span& filters) {
+    const Ring ring{a_.slots, a_.batch, a_.channels, a_.pre_slot, a_.pre_batch, a_.pre_channel, a_.pointer};
+    const auto* pre = static_cast<const uint8_t*>(a_.pre) + channels.begin * a_.pre_channel;
+    words_.find(pre, ring, a_.batch, channels.size(), 1);
+    for (int64_t c = 0; c < channels.size(); c += SpikeWords::tile)
+      for (int64_t f = filters.begin; f < filters.end; ++f)
+        row(f, f * a_.channels + channels.begin + c, c, std::min(SpikeWords::tile, channels.size() - c));
+  }
+
+ private:
+  void row(int64_t filter, int64_t first, int64_t channel, int64_t count) {
+    const T* post = static_cast<const T*>(a_.post) + filter * a_.post_filter;
+    C values[SpikeWords::most];
+    for (int64_t b = 0; b < a_.batch; ++b) values[b] = load(post[b * a_.post_batch]);
+    const Slot* slot = static_cast<const Slot*>(a_.slot) + first;
+    ask_for_next(slot, a_.channels, count);
+    hits_.find(words_.of_tile(channel), slot, count);
+    std::fill_n(sums_, count, C(0));
+    for (int32_t k = 0; k < hits_.count; ++k) {
+      C sum = 0;
+      each_bit(hits_.word[k], [&](int b) { sum = sum + values[b]; });
+      sums_[hits_.input[k]] = sum;
+    }
+    if (a_.factor) {
+      const C* factor = static_cast<const C*>(a_.factor) + first;
+      for (int64_t c = 0; c < count; ++c) sums_[c] = sums_[c] * factor[c];
+    }
+    T* out = static_cast<T*>(a_.out) + first;
+    const C scale = C(a_.scale);
+    for (int64_t c = 0; c < count; ++c) out[c] = store<T>(sums_[c] * scale);
+  }
+
+  const CorrelateArgs& a_;
+  SpikeWords words_;
+  Hits hits_;
+  C sums_[SpikeWords::tile];
 };
 
 // A place along an axis whose tap lies on a pixel; -1 if there is none.

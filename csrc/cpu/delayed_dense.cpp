@@ -1,12 +1,14 @@
 // Weights times delayed history, summed over the inputs in ascending order, one rounded product at a time: the same
 // result for any batch size, number of threads or vector width. The batch goes in chunks and the inputs in tiles whose
-// history, copied in the order of age, fits in a core's cache; every output then runs over the tile.
+// history, copied in the order of age, fits in a core's cache; every output then runs over the tile. Few spikes are
+// summed alone (cpu/delayed_spikes.h).
 #include <algorithm>
 #include <type_traits>
 #include <vector>
 
 #include "core/delayed.h"
 #include "cpu/clones.h"
+#include "cpu/delayed_spikes.h"
 
 namespace inferno {
 namespace {
@@ -241,13 +243,27 @@ void dense_direct(const DelayedSumArgs& a, int64_t begin, int64_t end) {
   }
 }
 
+// Whether the spikes of all samples were few, and their sums are done.
+template <class T, class Slot>
+bool dense_spikes(const DelayedSumArgs& a, int64_t& b, int64_t begin, int64_t end) {
+  if (!DelayedSpikes<T, Slot>::takes(a)) return false;
+  while (b < a.ring.batch) {
+    const int64_t samples = std::min(SpikeWords::most, a.ring.batch - b);
+    if (!DelayedSpikes<T, Slot>(a, b, samples).run(begin, end)) return false;
+    b += samples;
+  }
+  return true;
+}
+
 template <class T, class Slot>
 void dense(const DelayedSumArgs& a, int64_t begin, int64_t end) {
   if (a.ring.slots > end - begin) {
     a.bool_history ? dense_direct<Bool, T, Slot>(a, begin, end) : dense_direct<T, T, Slot>(a, begin, end);
     return;
   }
-  for (int64_t b = 0; b < a.ring.batch;) {
+  int64_t first = 0;
+  if (dense_spikes<T, Slot>(a, first, begin, end)) return;
+  for (int64_t b = first; b < a.ring.batch;) {
     const int64_t chunk = chunk_for<Compute<T>>(a.ring.batch - b);
     bool done = false;
     if constexpr (std::is_same_v<T, Compute<T>>) {

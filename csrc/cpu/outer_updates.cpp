@@ -16,28 +16,12 @@ template <class T>
 INFERNO_HD void mark_line(const T* values, int64_t count, uint8_t* marks) {
   for (int64_t i = 0; i < count; ++i) marks[i] |= uint8_t(load(values[i]) != 0);
 }
-// Returns how many are not 0.
-template <class T>
-INFERNO_HD int64_t copy_line(const T* from, int64_t count, T* to) {
-  int64_t values = 0;
-  for (int64_t begin = 0; begin < count; begin += update_block) {
-    const int64_t end = begin + update_block < count ? begin + update_block : count;
-    int32_t some = 0;
-    for (int64_t i = begin; i < end; ++i) {
-      to[i] = from[i];
-      some += int32_t(load(from[i]) != 0);
-    }
-    values += some;
-  }
-  return values;
-}
-#define INFERNO_LINES(T, C)                                                                                          \
-  INFERNO_CLONES void add_contiguous(C value, const T* pre, int64_t count, C* sums) {                                \
-    add_line(value, pre, count, sums);                                                                               \
-  }                                                                                                                  \
-  INFERNO_CLONES int64_t copy_contiguous(const T* from, int64_t count, T* to) { return copy_line(from, count, to); } \
-  INFERNO_CLONES void mark_contiguous(const T* values, int64_t count, uint8_t* marks) {                              \
-    mark_line(values, count, marks);                                                                                 \
+#define INFERNO_LINES(T, C)                                                             \
+  INFERNO_CLONES void add_contiguous(C value, const T* pre, int64_t count, C* sums) {   \
+    add_line(value, pre, count, sums);                                                  \
+  }                                                                                     \
+  INFERNO_CLONES void mark_contiguous(const T* values, int64_t count, uint8_t* marks) { \
+    mark_line(values, count, marks);                                                    \
   }
 INFERNO_LINES(float, float)
 INFERNO_LINES(double, double)
@@ -55,17 +39,6 @@ INFERNO_LINES(BFloat16, float)
 INFERNO_SCALES(float)
 INFERNO_SCALES(double)
 #undef INFERNO_SCALES
-
-template <class T>
-int64_t copy_counting(const T* from, int64_t stride, int64_t count, T* to) {
-  if (stride == 1) return copy_contiguous(from, count, to);
-  int64_t values = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    to[i] = from[i * stride];
-    values += int64_t(load(to[i]) != 0);
-  }
-  return values;
-}
 
 // Which of a side's elements have a value that is not 0 in any sample.
 template <class T>
@@ -215,7 +188,7 @@ class OuterUpdate {
         }
     for (Product<T>& product : products_)
       if (product.by_column) product.list_pres(place);
-    met_.resize(columns_.size(), 0);
+    few_.resize(columns_.size());
     for (auto* values : {&param_, &pos_, &neg_, &sums_}) values->resize(a.inputs, C(0));
   }
 
@@ -239,6 +212,12 @@ class OuterUpdate {
 
  private:
   static constexpr int64_t lanes = 16;  // outputs whose columns are changed together
+
+  // What one column of an output gets.
+  struct Few {
+    C sum = 0, pos = 0, neg = 0;
+    bool met = false;
+  };
 
   std::vector<C>& side_of(const Product<T>& product) { return product.outer.negative ? neg_ : pos_; }
 
@@ -297,31 +276,44 @@ class OuterUpdate {
     return count;
   }
 
-  // Of an output the columns that its samples have values in.
+  // Of an output the columns that its samples have values in, one by one: most outputs have a few pairs alone.
   void change_some(int64_t o) {
     some_.clear();
-    for (const Product<T>& product : products_)
-      if (product.by_column)
-        product.each_pair(o, [&](int64_t place, C) {
-          if (met_[place]) return;
-          met_[place] = 1;
-          some_.push_back(place);
-        });
-    const int64_t count = int64_t(some_.size());
     T* row = static_cast<T*>(a_.param) + o * a_.inputs;
-    std::fill_n(pos_.begin(), count, C(0));
-    std::fill_n(neg_.begin(), count, C(0));
     for (const Product<T>& product : products_) {
       if (!product.by_column || !product.has_row(o)) continue;
-      for (const int64_t place : some_) sums_[place] = C(0);
-      product.each_pair(o, [&](int64_t place, C value) { sums_[place] = sums_[place] + value; });
-      std::vector<C>& side = side_of(product);
-      for (int64_t j = 0; j < count; ++j) side[j] = side[j] + sums_[some_[j]] * C(product.outer.scale);
+      product.each_pair(o, [&](int64_t place, C value) {
+        Few& few = few_[place];
+        if (!few.met) {
+          some_.push_back(place);
+          __builtin_prefetch(row + columns_[place], 1);
+        }
+        few.met = true;
+        few.sum = few.sum + value;
+      });
+      const C scale = C(product.outer.scale);
+      for (const int64_t place : some_) {
+        Few& few = few_[place];
+        C& side = product.outer.negative ? few.neg : few.pos;
+        side = side + few.sum * scale;
+        few.sum = C(0);
+      }
     }
-    for (int64_t j = 0; j < count; ++j) param_[j] = load(row[columns_[some_[j]]]);
-    change_all(param_.data(), count);
-    for (int64_t j = 0; j < count; ++j) row[columns_[some_[j]]] = store<T>(param_[j]);
-    for (const int64_t place : some_) met_[place] = 0;
+    for (const int64_t place : some_) {
+      T& weight = row[columns_[place]];
+      const Few few = few_[place];
+      if (few.pos != C(0) || few.neg != C(0)) {
+        const C param = load(weight);
+        weight = store<T>(param + (bounded_by(a_.upper, param, few.pos) - bounded_by(a_.lower, param, few.neg)));
+      }
+      few_[place] = Few{};
+    }
+  }
+
+  static C bounded_by(const Bound& bound, C param, C update) {
+    C found = update;
+    dispatch_power(bound.power, [&](auto power) { found = bounded<decltype(power)::value>(bound, param, update); });
+    return found;
   }
 
   // All columns of the outputs in dense_, [columns, outputs]: vectors go along these.
@@ -362,7 +354,7 @@ class OuterUpdate {
   std::vector<Product<T>> products_;
   std::vector<int64_t> columns_;       // inputs with values in products that go by column, ascending
   std::vector<int64_t> some_, dense_;  // places among these, and outputs
-  std::vector<uint8_t> met_;
+  std::vector<Few> few_;               // of each place; between outputs there is nothing in it
   std::vector<C> param_, pos_, neg_, sums_;
 };
 
@@ -370,19 +362,6 @@ class OuterUpdate {
 
 void apply_outers_cpu(const OuterUpdateArgs& a, int64_t begin, int64_t end) {
   dispatch_floating(a.type, [&](auto scalar) { OuterUpdate<decltype(scalar)>(a).run(begin, end); });
-}
-
-int64_t take_newest_cpu(const NewestArgs& a) {
-  int64_t count = 0;
-  dispatch_floating(a.type, [&](auto scalar) {
-    using T = decltype(scalar);
-    const Ring& ring = a.ring;
-    const T* newest = static_cast<const T*>(a.data) + ring_slot(*ring.pointer, 1, ring.slots) * ring.slot_stride;
-    T* out = static_cast<T*>(a.out);
-    for (int64_t b = 0; b < ring.batch; ++b)
-      count += copy_counting(newest + b * ring.batch_stride, ring.rest_stride, ring.rest, out + b * ring.rest);
-  });
-  return count;
 }
 
 }  // namespace inferno

@@ -1,18 +1,11 @@
-// Linear layers inside of other operators.
+// Dense maps without delays.
 #pragma once
-#include <array>
-
 #include "torch/common.h"
 
 namespace inferno {
 
-// torch's own, so that a result is that of a step alone. out: [batch, outputs]
-inline void linear_into(const Tensor& inputs, const Tensor& weight, const std::optional<Tensor>& bias,
-                        const Tensor& out) {
-  using torch::stable::detail::from;
-  std::array<StableIValue, 4> stack{from(inputs), from(weight), from(bias), from(out)};
-  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::linear", "out", stack.data(), TORCH_ABI_VERSION));
-  torch::stable::detail::to<Tensor>(stack[0]);  // which is ours to let go
-}
+// Of samples few of whose inputs are not 0 the sum of these, see core/few_inputs.h; others are torch's linear layer, as
+// are all on a GPU and of half types. out: [batch, outputs]
+void linear_into(const Tensor& inputs, const Tensor& weight, const std::optional<Tensor>& bias, const Tensor& out);
 
 }  // namespace inferno

@@ -17,11 +17,13 @@ CorrelateArgs correlate_args(const Tensor& post, const Tensor& pre, const std::o
 std::vector<int64_t> sizes_of_synapses(const CorrelateArgs& a, const std::vector<int64_t>& geometry);
 
 // Calls f with channels and filters, along whichever there are more of: the spikes of an input are listed by one thread
-// then. `work`: what a synapse costs.
+// then. But with delays and a small batch, of which listing costs little, along the filters, as what is computed is
+// applied. `work`: what a synapse costs.
 template <class F>
 void parallel_over_synapses(const CorrelateArgs& a, int64_t work, F&& f) {
   const int64_t threads = torch::stable::get_num_threads();
-  const bool by_channel = !a.direct && a.channels >= a.filters;
+  const bool listed = a.slot && a.batch <= 32 && a.filters >= threads;
+  const bool by_channel = !a.direct && !listed && a.channels >= a.filters;
   const int64_t count = by_channel ? a.channels : a.filters;
   const int64_t each = (by_channel ? a.filters : terms_of(a)) * taps_of(a) * work;
   const int64_t grain = std::max((count + threads - 1) / threads, 8192 / (each + 1));

@@ -8,6 +8,9 @@ namespace {
 
 enum class Device { cpu, cuda };
 
+// Weights: with fewer, waking a thread, and moving them between the caches of cores, takes longer than changing them.
+constexpr int64_t fewest_of_a_thread = 131072;
+
 // power, below, scaled, limit, range; empty: the update as it is
 Bound bound_of(const std::vector<double>& numbers, const char* name) {
   if (numbers.empty()) return {Power::none, false, false, 0, 1};
@@ -37,7 +40,7 @@ void apply_updates(Tensor param, const std::optional<Tensor> pos, const std::opt
                      bound_of(upper, "upper"),
                      bound_of(lower, "lower")};
   if constexpr (device == Device::cpu)
-    parallel(a.count, 16384, [&](int64_t begin, int64_t end) { apply_updates_cpu(a, begin, end); });
+    parallel(a.count, fewest_of_a_thread, [&](int64_t begin, int64_t end) { apply_updates_cpu(a, begin, end); });
 #ifdef INFERNO_WITH_CUDA
   if constexpr (device == Device::cuda) on_stream(param, [&](void* stream) { apply_updates_cuda(a, stream); });
 #endif
@@ -80,13 +83,21 @@ void apply_outers(Tensor param, const std::vector<Tensor> posts, const std::vect
   a.param = param.mutable_data_ptr();
   if constexpr (device == Device::cpu) {
     const int64_t threads = torch::stable::get_num_threads();
-    // a row may cost no more than a look, or as much as it is long
-    const int64_t grain = std::max((a.outputs + threads - 1) / threads, 16384 / (a.inputs + 1));
+    const int64_t grain = std::max((a.outputs + threads - 1) / threads, fewest_of_a_thread / (a.inputs + 1));
     parallel(a.outputs, grain, [&](int64_t begin, int64_t end) { apply_outers_cpu(a, begin, end); });
   }
 #ifdef INFERNO_WITH_CUDA
   if constexpr (device == Device::cuda) on_stream(param, [&](void* stream) { apply_outers_cuda(a, stream); });
 #endif
+}
+
+// Between two limits, either of which may be infinite; NaN stays.
+void clamp_updated(Tensor param, double low, double high) {
+  const Scalar type = floating_of(param, "param");
+  STD_TORCH_CHECK(type == Scalar::f32 || type == Scalar::f64, "param: must be float32 or float64");
+  STD_TORCH_CHECK(param.is_contiguous(), "param: must be contiguous");
+  const ClampArgs a{type, param.mutable_data_ptr(), low, high};
+  parallel(param.numel(), fewest_of_a_thread, [&](int64_t begin, int64_t end) { clamp_cpu(a, begin, end); });
 }
 
 // The newest slots of rings, [batch, elements] each, for outer products; and last how many of each are not 0, int64.
@@ -115,12 +126,14 @@ STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
   m.def(
       "apply_outers_(Tensor(a!) param, Tensor[] posts, Tensor[] pres, float[] scales, int positive, float[] upper, "
       "float[] lower) -> ()");
+  m.def("clamp_updated_(Tensor(a!) param, float low, float high) -> ()");
   m.def("outer_sides(Tensor[] data, Tensor[] pointers) -> Tensor[]");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(inferno_cuda, CPU, m) {
   m.impl("apply_updates_", TORCH_BOX(&inferno::apply_updates<inferno::Device::cpu>));
   m.impl("apply_outers_", TORCH_BOX(&inferno::apply_outers<inferno::Device::cpu>));
+  m.impl("clamp_updated_", TORCH_BOX(&inferno::clamp_updated));
   m.impl("outer_sides", TORCH_BOX(&inferno::outer_sides));
 }
 

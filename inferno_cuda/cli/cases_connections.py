@@ -85,7 +85,8 @@ def _delayed(kind: str, batch: int, note: str = "", **options) -> Case:
 
 
 def _undelayed(kind: str, batch: int) -> Case:
-    return Case(f"{kind}-{batch}-no-delay", f"{SHAPES[kind]}, batch {batch}, no delay", step(kind, batch, None))
+    what = f"{SHAPES[kind]}, batch {batch}, no delay"
+    return Case(f"{kind}-{batch}-no-delay", what, step(kind, batch, None), rounded=kind in ("dense", "lateral"))
 
 
 CONNECTIONS = (

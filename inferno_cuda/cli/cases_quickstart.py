@@ -73,7 +73,7 @@ def accelerated(learns: bool) -> Callable[[ModuleType, str], Subject]:
 
 
 QUICKSTART = (
-    Case("quickstart", "quickstart, step of our classes", own(learns=False)),
+    Case("quickstart", "quickstart, step of our classes", own(learns=False), rounded=True),
     Case("quickstart-accelerated", "quickstart, accelerated step", accelerated(False), needs_other=True),
     Case("quickstart-training", "quickstart, accelerated step with STDP", accelerated(True), needs_other=True),
 )

@@ -67,7 +67,7 @@ def sequence(batch: int, at_once: bool) -> Callable[[ModuleType, str], Subject]:
 def _case(batch: int, at_once: bool) -> Case:
     how = "run" if at_once else "steps"
     what = f"recurrent, {STEPS} steps, batch {batch}, {'at once' if at_once else 'stepped'}"
-    return Case(f"recurrent-{batch}-{how}", what, sequence(batch, at_once))
+    return Case(f"recurrent-{batch}-{how}", what, sequence(batch, at_once), rounded=True)
 
 
 RECURRENT = tuple(_case(batch, at_once) for batch in (1, 16) for at_once in (True, False))

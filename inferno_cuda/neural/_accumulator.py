@@ -179,6 +179,10 @@ class Accumulator(Module):
             return pos
         return -neg if pos is None else pos - neg
 
+    def _is_idle(self) -> bool:
+        """Whether there is nothing to apply, and nobody to see that."""
+        return not self._pos and not self._neg and type(self) is Accumulator and not watched(self)
+
     def _fused(self, param: torch.Tensor) -> dict[str, Any] | None:
         """Arguments of ``ops.apply_updates_`` that stand for a call, or None: one is needed.
 

@@ -164,7 +164,10 @@ class Updater(Module):
         accumulators = self._modules["updates_"]._modules
         fused, called = {}, []
         for name in params or accumulators:
-            accumulator, held = accumulators[name], self._written_in_place(name)
+            accumulator = accumulators[name]
+            if accumulator._is_idle():
+                continue
+            held = self._written_in_place(name)
             arguments = None if held is None else accumulator._fused(held)
             if arguments is not None:
                 fused[name] = held, arguments

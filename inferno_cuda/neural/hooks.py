@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import normalize
+from ..ops.updates import clamp_updated_
 from ..state import StateHook, _check
 from ._updater import assign
 
@@ -194,7 +195,8 @@ class Clamping(_AttributeHook):
         own = type(self)._changed is not Clamping._changed
         if own or not value.is_floating_point() or torch.compiler.is_compiling():
             return False
-        value.clamp_(self.clampmin, self.clampmax)
+        if not clamp_updated_(value, self.clampmin, self.clampmax):
+            value.clamp_(self.clampmin, self.clampmax)
         return True
 
     def extra_repr(self) -> str:

@@ -1,4 +1,4 @@
-"""One step of a layer without delays in one call: a synapse, a weighted sum, and neurons."""
+"""One step of a layer in one call: a synapse, a weighted sum, and neurons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .backend import native_on_cpu
 from .common import _increment_version
 from .native import status
 
-_MAPS = ("dense", "direct")
+_MAPS = {"dense": 0, "direct": 1, "delayed_dense": 2, "delayed_direct": 3}
 _ABSENT = (None,) * 6
 
 if status.loaded:
@@ -40,31 +40,46 @@ class NeuronNumbers(NamedTuple):
     packed: torch.Tensor
 
 
-def layer_step_plain(
-    inputs: torch.Tensor,
-    synapse: SynapseNumbers,
-    map: str,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    neurons: NeuronNumbers,
-) -> torch.Tensor | None:
-    """``synapse_step_``, ``torch.nn.functional.linear`` or a product, and ``neuron_step_``, bit for bit.
+class SumNumbers(NamedTuple):
+    """A weighted sum.
 
-    For tensors on the CPU that need no gradient. The kernels check all arguments before anything is written.
+    Attributes:
+        map: ``"dense"`` or ``"delayed_dense"`` with weights ``[O, I]``; ``"direct"`` or ``"delayed_direct"`` with
+            ``[I]``.
+        weight: in nA per nA, of the dtype of the state.
+        bias: ``[O]``, in nA, or None.
+        slot, factor: with delays, those of their plan.
+        packed: with delays whether samples are blended, what a spike stands for, and the value out of range.
+    """
+
+    map: str
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    slot: torch.Tensor | None = None
+    factor: torch.Tensor | None = None
+    packed: torch.Tensor | None = None
+
+
+def layer_step_plain(
+    inputs: torch.Tensor, synapse: SynapseNumbers, sum: SumNumbers, neurons: NeuronNumbers
+) -> torch.Tensor | None:
+    """``synapse_step_``, ``dense_sum``, a product or a delayed sum, and ``neuron_step_``, bit for bit.
+
+    For tensors on the CPU that need no gradient, not to be called while compiling. The kernels check all arguments
+    before anything is written.
 
     Args:
         inputs: spikes, ``[B, I]``, bool or of the dtype of the weights.
         synapse: of :func:`ops.synapse.pack_plain`.
-        map: ``"dense"`` with weights ``[O, I]``, or ``"direct"`` with ``[I]``.
-        weight: in nA per nA, of the dtype of the state.
-        bias: ``[O]``, in nA, or None.
+        sum: delayed sums are of the spikes, or of the one current that the synapse records.
         neurons: whose state is ``[B, *shape]`` with O elements a sample.
 
     Returns:
         The spikes of the neurons, bool ``[B, *shape]``; None, with nothing changed, if the kernels do not take this.
     """
-    if not native_on_cpu() or forward_ad._current_level >= 0 or torch.compiler.is_compiling():
+    if not native_on_cpu() or forward_ad._current_level >= 0:
         return None
+    map, weight, bias, slot, factor, of_sum = sum
     rings, (voltage, refrac, adaptation, constants, reduces, packed) = synapse.rings, neurons
     try:
         spikes = _raw_(
@@ -79,7 +94,10 @@ def layer_step_plain(
             constants,
             synapse.packed,
             packed,
-            _MAPS.index(map),
+            _MAPS[map],
+            slot,
+            factor,
+            of_sum,
         )
     except RuntimeError:
         return None

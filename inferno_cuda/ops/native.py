@@ -21,7 +21,7 @@ _OPERATORS = (
     *("delayed_run", "delayed_run_series", "delayed_run_taps", "layer_run"),
     *("sparse_sum", "sparse_sum_transposed", "sparse_taps"),
     *("trace_push_", "trace_push_packed_"),
-    *("correlate", "apply_updates_", "apply_outers_"),
+    *("correlate", "apply_updates_", "apply_outers_", "clamp_updated_", "dense_sum", "layer_step_"),
     *("spike_pairs", "eligibility_step_", "eligibility_sum"),
     *("rows_count_", "rows_fill_", "rows_sort_", "large_pages_", "simulate"),
     *("connect_", "bernoulli_", "draw_"),

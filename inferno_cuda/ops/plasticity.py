@@ -7,10 +7,11 @@ order: the same bits on every backend and device, for any number of threads. Not
 from __future__ import annotations
 
 import torch
+from torch.autograd import forward_ad
 
 from .. import reference
 from ._plasticity_checks import check_sides, check_times, convolution_of, delays_of
-from .backend import runs_native
+from .backend import native_on_cpu, runs_native, transformed
 from .common import needs_graph, shape_text
 from .delay_plan import DelayPlan
 from .native import status
@@ -28,6 +29,29 @@ if status.loaded:
         if len(geometry) != 1:
             sizes = (*sizes, pre.shape[-3 if geometry else -1], *geometry[:2])
         return post.new_empty(sizes, dtype=list(_FLOATING)[type])
+
+
+def _plain(post, pre, pointer, plan, scale, shape, numbers):
+    """The op on the CPU where nothing needs a gradient; None if the kernel does not take the tensors.
+
+    It checks its arguments: repeating that here would cost as much as what few spikes add up to.
+    """
+    if plan is None or pointer is None or not native_on_cpu() or torch.compiler.is_compiling() or transformed():
+        return None
+    if not (post.is_cpu and pre.is_cpu and pointer.is_cpu and plan.slot.is_cpu) or plan.slope is not None:
+        return None
+    if plan.slots != pre.shape[0] or plan.slot.shape != shape or torch.is_autocast_enabled("cpu"):
+        return None
+    if forward_ad._current_level >= 0 or ((post.requires_grad or pre.requires_grad) and torch.is_grad_enabled()):
+        return None
+    type = _FLOATING.get(pre.dtype if post.dtype == torch.bool else post.dtype)
+    if type is None:
+        return None
+    slot, factor, linear, overbound = plan.slot, plan.factor, plan.linear, plan.overbound
+    try:
+        return _raw_correlate(post, pre, pointer, slot, factor, type, linear, scale, overbound, numbers)
+    except (RuntimeError, TypeError):
+        return None  # the checks of the caller name what was wrong
 
 
 def _correlate(op, post, pre, pointer, plan, scale, shape, geometry, numbers):
@@ -86,6 +110,10 @@ def correlate_dense(
         tensor([[1.0000, 2.5000, 3.0000],
                 [0.0000, 2.0000, 3.0000]])
     """
+    if post.ndim == 2 and pre.ndim == 3:
+        found = _plain(post, pre, pointer, plan, scale, (post.shape[1], pre.shape[2]), ())
+        if found is not None:
+            return found
     check_times(pre, pointer, plan, 2, "batch, inputs")
     if post.ndim != 2 or post.shape[0] != pre.shape[-2]:
         raise ValueError(f"post had shape {shape_text(post.shape)}; it must be ({pre.shape[-2]}, outputs) to fit pre")

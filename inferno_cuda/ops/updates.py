@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -32,6 +33,7 @@ if status.loaded:
     _raw_updates = torch.ops.inferno_cuda.apply_updates_.default
     _raw_outers = torch.ops.inferno_cuda.apply_outers_.default
     _raw_sides = torch.ops.inferno_cuda.outer_sides.default
+    _raw_clamp = torch.ops.inferno_cuda.clamp_updated_.default
 
     @torch.library.register_fake("inferno_cuda::apply_updates_")
     def _(param, pos, neg, upper, lower):
@@ -39,6 +41,10 @@ if status.loaded:
 
     @torch.library.register_fake("inferno_cuda::apply_outers_")
     def _(param, posts, pres, scales, positive, upper, lower):
+        return None
+
+    @torch.library.register_fake("inferno_cuda::clamp_updated_")
+    def _(param, low, high):
         return None
 
     @torch.library.register_fake("inferno_cuda::outer_sides")
@@ -120,6 +126,22 @@ def outer_sides(
     except RuntimeError:
         return None
     return sides, counts.tolist()
+
+
+def clamp_updated_(param: torch.Tensor, low: float | None, high: float | None) -> bool:
+    """``param.clamp_(low, high)`` of a small parameter without waking threads; whether the kernel took it.
+
+    Args:
+        param: contiguous, float32 or float64, on the CPU, where no gradient is recorded.
+        low, high: limits, or None.
+    """
+    if not param.is_cpu or not native_on_cpu() or not param.is_contiguous() or forward_ad._current_level >= 0:
+        return False
+    if param.dtype not in (torch.float32, torch.float64) or torch.compiler.is_compiling() or transformed():
+        return False
+    _raw_clamp(param, -math.inf if low is None else low, math.inf if high is None else high)
+    _increment_version((param,))
+    return True
 
 
 def _check_limit(name: str, limit: Limit | None) -> Limit | None:

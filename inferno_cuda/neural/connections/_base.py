@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any
 
 import torch
 
 from ... import ops
+from ...ops.common import pack
+from ...ops.layer_step import SumNumbers
 from ...state import RecordTensor, VirtualTensor, _check
 from ...state._replay import check_may_step
 from .._coverage import covers
@@ -20,14 +23,6 @@ from .mixins import WeightBiasDelayMixin, check_numbers
 
 Init = Callable[[torch.Tensor], torch.Tensor]
 LookedUp = list[tuple[DelayedCurrent, ops.DelayPlan]]
-
-
-class SumNumbers(NamedTuple):
-    """A weighted sum as :func:`ops.layer_step.layer_step_plain` takes it: the map, weights and biases."""
-
-    map: str
-    weight: torch.Tensor
-    bias: torch.Tensor | None
 
 
 class WeightedConnection(WeightBiasDelayMixin, Connection):
@@ -322,16 +317,34 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         return weight if recorded == torch.bool else recorded
 
     def _packed(self, map: str) -> SumNumbers | None:
-        """The sum without delays as a part of one call for a layer; None where it has to be a call."""
+        """The sum as a part of one call for a layer; None where it has to be a call."""
         own = self.__dict__
         parameters = own["_parameters"]
-        weight, bias = parameters.get("weight_"), parameters.get("bias_")
+        weight, bias, delay = parameters.get("weight_"), parameters.get("bias_"), parameters.get("delay_")
         computed = "bias_" in own or "delay_" in own or "parametrizations" in own["_modules"]  # pruned, or the like
-        if weight is None or computed or parameters.get("delay_") is not None:
+        if weight is None or computed:
             return None
         if torch.is_grad_enabled() and (weight.requires_grad or (bias is not None and bias.requires_grad)):
             return None
+        if delay is not None:
+            return self._packed_delayed(f"delayed_{map}", delay, SumNumbers(map, weight, bias))
         return SumNumbers(map, weight, bias)
+
+    def _packed_delayed(self, map: str, delay: torch.Tensor, sum: SumNumbers) -> SumNumbers | None:
+        synapse = self._modules["synapse_"]
+        if delay.requires_grad or self._delays_learned or not self.delayedby or not fuses(synapse):
+            return None
+        how = synapse.delayed_current()
+        own = synapse.__dict__
+        currents = own.get("current_")
+        summed = currents if isinstance(currents, RecordTensor) else own.get("spike_")
+        if how.minus is not None or how.record is not summed or own.get("_spike_graph") is not None:
+            return None
+        plan = self._plans.get(delay, how)
+        if plan.slope is not None or plan.slots != summed._data.shape[0]:
+            return None
+        packed = _packed_numbers(plan.linear, float(how.scale), plan.overbound)
+        return SumNumbers(map, sum.weight, sum.bias, plan.slot, plan.factor, packed)
 
     def _check_step(self, current: torch.dtype) -> None:
         """What would make the sum fail is found here, before the synapse advances."""
@@ -341,6 +354,12 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
             raise TypeError(
                 f"'weight' has the dtype {weight.dtype}{also}, the currents of the synapse {current}: they must agree"
             )
+
+
+@lru_cache(maxsize=256)
+def _packed_numbers(linear: bool, scale: float, overbound: float) -> torch.Tensor:
+    """What a delayed sum takes beside the tensors of its plan, see :class:`SumNumbers`."""
+    return pack((float(linear), scale, overbound))
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:

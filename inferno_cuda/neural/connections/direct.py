@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from ... import ops
+from ...ops.layer_step import SumNumbers
 from ..base import SynapseConstructor
-from ._base import Init, SumNumbers, WeightedConnection, average, sizes
+from ._base import Init, WeightedConnection, average, sizes
 from ._program import enter
 
 

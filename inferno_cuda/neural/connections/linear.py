@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from ... import ops
+from ...ops.layer_step import SumNumbers
+from ...ops.linear import dense_sum
 from ..base import SynapseConstructor
-from ._base import Init, SumNumbers, WeightedConnection, average, sizes
+from ._base import Init, WeightedConnection, average, sizes
 from ._plan import chunks
 from ._program import enter
 
 
 class _LinearGraph(torch.autograd.Function):
-    """Zeros in the place of ``F.linear``, with its gradients."""
+    """Zeros in the place of a dense sum, with its gradients."""
 
     @staticmethod
     def forward(current, weight, bias):
@@ -81,7 +82,7 @@ class MatrixConnection(WeightedConnection):
         return data.transpose(1, 2).unsqueeze(-1)
 
     def _undelayed(self, current: torch.Tensor) -> torch.Tensor:
-        return F.linear(current, self._learned(self._held("weight_")), self.bias)
+        return dense_sum(current, self._learned(self._held("weight_")), self.bias)
 
     def _undelayed_graph(self, current: torch.Tensor) -> torch.Tensor:
         return _LinearGraph.apply(current, self._learned(self._held("weight_")), self.bias)

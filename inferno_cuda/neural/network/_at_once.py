@@ -20,7 +20,7 @@ _SUM, _STEP = "_packed_sum", "_packed_step"
 def _known(connection: type, synapse: type, neuron: type, *steps: Any) -> bool:
     """Whether classes have what stands for their steps, given too: those put into a class later are other keys."""
     has = hasattr(connection, _SUM) and hasattr(synapse, _STEP) and hasattr(neuron, _STEP)
-    sums = has and defines(connection, _SUM, "forward") and defines(connection, _SUM, "_undelayed")
+    sums = has and all(defines(connection, _SUM, step) for step in ("forward", "_undelayed", "_delayed"))
     return sums and defines(synapse, _STEP, "forward") and defines(neuron, _STEP, "forward")
 
 
@@ -60,4 +60,4 @@ def step_at_once(connection: nn.Module, neuron: nn.Module, inputs: tuple[Any, ..
         return None
     data = connection._to_synapse(x)
     numbers = synapse._packed_step(data)
-    return None if numbers is None else layer_step_plain(data, numbers, *weights, neurons)
+    return None if numbers is None else layer_step_plain(data, numbers, weights, neurons)
