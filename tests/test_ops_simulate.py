@@ -257,3 +257,24 @@ def test_a_probe_of_no_neurons_has_samples_of_none(backend):
     for steps, samples in ((5, 1), (7, 2)):
         out = ops.simulate(cases.mixed_rows(), populations, state, steps, probe=ops.Probe(torch.arange(0), 4))
         assert out.probed.shape == (samples, 2, 0)
+
+
+def test_counts_are_those_of_the_spikes_on_any_number_of_threads():
+    """Threads that share the steps of neurons may emit spikes of one neuron within one stretch between barriers."""
+    size, steps = 30_000, 100
+    source, target = torch.randint(size, (2, 4000), dtype=torch.int32, generator=torch.Generator().manual_seed(3))
+    often = ops.RandomSpikes(ops.poisson_table(1.5), 5)
+    populations = [
+        ops.spiking_population("generator", 0, size - 10, dt=0.1, stimuli=(often,)),
+        ops.spiking_population("iaf_psc_exp", size - 10, size, dt=0.1, current=2000.0, t_ref=0.1),
+    ]
+    given_spikes = torch.tensor([[s, n, 0] for s in range(0, steps, 3) for n in range(0, 1000, 7)])
+    # one thread has nearly all neurons, so the others help it
+    for bounds in ([0, size], [0, size - 1, size], [0, size - 2, size - 1, size]):
+        options = {"neurons": size, "repeats": 20, "bounds": torch.tensor(bounds)}
+        rows = ops.rows(source, target, torch.full_like(source, 10), 1.0, **options)
+        state, counts = ops.SimulationState.zeros(populations), torch.zeros(1, size, dtype=torch.int64)
+        run = {"record": True, "counts": counts, "given": given_spikes, "threads": len(bounds) - 1}
+        spikes = ops.simulate(rows, populations, state, steps, **run).spikes
+        assert torch.equal(counts[0], torch.bincount(spikes[:, 1].long(), minlength=size))
+        assert int(counts.max()) > steps

@@ -91,7 +91,7 @@ struct SimulateArgs {
   int64_t probe_count, probe_every;
   void* probed;  // [samples, trials, probe_count]
   int32_t threads;
-  double* phases;  // [threads, 3] or null: CPU seconds of delivery, update, and exchange of spikes with its waiting
+  double* phases;  // [threads, 3] or null: CPU seconds of delivery, update, and the rest: exchange, waiting, helping
 };
 
 // Where the values have what a probe reads.

@@ -108,7 +108,6 @@ class Worker {
 
   void keep(const std::vector<Spike>& spikes) {
     for (const Spike& spike : spikes) {
-      if (a_.counts) a_.counts[spike.trial * a_.neurons + spike.neuron] += 1;
       if (a_.record && a_.record[spike.neuron]) recorded_.push_back(spike);
       if (spike.step + a_.max_delay >= a_.steps) flight_.push_back(spike);
     }

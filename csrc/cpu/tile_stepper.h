@@ -31,7 +31,11 @@ class TileStepper {
       step_neurons(tile, sums, port_stride);
   }
 
-  void emit(const Spike& spike) { spikes_.push_back(spike); }
+  // Spikes are counted here, since those of one neuron can be in the lists of several threads.
+  void emit(const Spike& spike) {
+    spikes_.push_back(spike);
+    if (a_.counts) a_.counts[spike.trial * a_.neurons + spike.neuron] += 1;
+  }
 
  private:
   RandomWords words(const Tile& t, const StimulusArgs& stimulus, int64_t moment) const {

@@ -14,7 +14,8 @@ inline const uint32_t* packed_synapses(const Tensor& slot, const Tensor& weight,
     check_device(*t, like, "slot, weight");
     STD_TORCH_CHECK(t->numel() < 2 || t->stride(0) == 2, "slot, weight: must be two columns of one tensor");
   }
-  STD_TORCH_CHECK(slot.numel() == 0 || weights == slots + 1, "slot, weight: must be two columns of one tensor");
+  const bool aligned = reinterpret_cast<uintptr_t>(slots) % sizeof(uint32_t) == 0;
+  STD_TORCH_CHECK(slot.numel() == 0 || (weights == slots + 1 && aligned), "slot, weight: must be columns 0 and 1");
   return reinterpret_cast<const uint32_t*>(slots);
 }
 

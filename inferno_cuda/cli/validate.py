@@ -31,8 +31,8 @@ _HEADER = f"{'population':<12}{'statistic':<14}{'ours':>9}{'NEST':>9}   {'NEST-N
 
 def _seeds(text: str) -> int:
     value = common.positive_int(text)
-    if value < 2:
-        raise argparse.ArgumentTypeError(f"{text} is below 2: distances between runs of NEST take two")
+    if value < 5:
+        raise argparse.ArgumentTypeError(f"{text} is below 5: fewer runs can show no difference")
     return value
 
 

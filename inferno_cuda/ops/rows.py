@@ -141,8 +141,11 @@ class Rows:
         return self.parts[0][3].device
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All tensors by name; :meth:`from_tensors` takes them back."""
-        return dict(self._tensors)
+        """All tensors by name, contiguous; :meth:`from_tensors` takes them back.
+
+        With weights of 16 bits slots and weights are copies.
+        """
+        return {name: tensor.contiguous() for name, tensor in self._tensors.items()}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, torch.Tensor]) -> Rows:
@@ -241,7 +244,8 @@ def _side_by_side(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if not name.startswith("weight.") or weight.dtype != torch.int16:
             continue
         slot = tensors[slot_name]
-        if weight.data_ptr() == slot.data_ptr() + 2 and slot.stride() == weight.stride() == (2,):
+        beside = slot.data_ptr() % 4 == 0 and weight.data_ptr() == slot.data_ptr() + 2
+        if beside and slot.stride() == weight.stride() == (2,):
             continue
         found[slot_name], found[name] = torch.stack([slot, weight], 1).unbind(1)
     return found

@@ -18,7 +18,7 @@ MAX_REPEATS = 65535  # spikes of a source in a step
 _LIMITS = {16: 2.0**31 - 1, 32: 2.0**31 - 1, 64: 2.0**53}  # of the sums, in quanta
 _LARGEST = {16: 2.0**15 - 1, 32: math.inf, 64: math.inf}  # of a weight, in quanta
 _COARSEST = 2.0**-16  # of the mean weight: what a quantum may be before weights are kept in 8 bytes
-_COARSEST_OF_16 = 2.0**-7  # where 16 bits were asked for: rounding changes a weight by less than half a percent
+_COARSEST_OF_16 = 2.0**-7  # where 16 bits were asked for: rounding changes a weight by at most 1/256 of the mean
 _BYTES = {16: 4, 32: 6, 64: 10}  # of a synapse
 
 
@@ -105,7 +105,9 @@ class RowsBuilder:
         max_delay: the largest delay, in steps.
         weight_bits: 32 for weights that are kept as int32 multiples of the quantum; 64 as float64; None for 32, but 64
             with a state of float64, and where the quantum would be more than 2^-16 of the mean weight. 16 rounds
-            weights to steps of about 1/32,767 of the largest one, or a little more, and takes two thirds of the memory.
+            weights to multiples of a power of two of 1 to 2 times 1/32,767 of the largest magnitude that
+            :meth:`count` was told of, or more where sums need it, and takes two thirds of the memory. Much smaller
+            weights may become 0; steps of more than 1/128 of the mean of what :meth:`count` was told are refused.
         dtype: of the state that is going to be simulated.
         repeats: how often each source may fire in one step: 1, but for generators; or int ``[neurons]``. Sums have room
             for as many of each weight.
@@ -236,14 +238,14 @@ class RowsBuilder:
         if self.weight_bits == 32 and self._may_widen and self._quantum > _COARSEST * mean > 0:
             self.weight_bits = 64
             self._quantum = self._choose_quantum()
-        representable = math.isfinite(float(self._load.sum())) and 2.0**-1000 <= self._quantum
-        if not representable or 0 < mean < self._quantum:
-            raise ValueError(f"weights had a mean magnitude of {mean:g}; sums of them leave the range of float64")
         if self.weight_bits == 16 and self._quantum > _COARSEST_OF_16 * mean > 0:
             raise ValueError(
                 f"weight_bits was 16; weights of {self._largest:g} at most and {mean:g} on average would be rounded to "
                 f"multiples of {self._quantum:g}, more than 1/128 of the average; they need 32 bits"
             )
+        representable = math.isfinite(float(self._load.sum())) and 2.0**-1000 <= self._quantum
+        if not representable or 0 < mean < self._quantum:
+            raise ValueError(f"weights had a mean magnitude of {mean:g}; sums of them leave the range of float64")
         limit = available_memory() if limit is None else limit
         if limit is not None and self.peak_bytes > limit:
             raise MemoryError(
@@ -290,7 +292,9 @@ class RowsBuilder:
             text = f"{delay.dtype} of shape {shape_text(delay.shape)}"
             raise TypeError(f"delay was {text}; it must be int16 or int32 of shape ({len(source)},)")
         _check_range("delay", delay, 1, self.max_delay, " steps")
-        if _largest(weight) > self._largest:
+        # a number in float32 may be a little above what it is in float64
+        spare = torch.finfo(torch.float32).eps if getattr(weight, "dtype", None) == torch.float32 else 0.0
+        if _largest(weight) > self._largest * (1 + spare):
             raise ValueError(f"weight was up to {_largest(weight):g}; count() was told of {self._largest:g} at most")
         if self._filled + len(source) > self.synapses:
             raise RuntimeError(f"fill: more synapses than the {self.synapses:,} that were counted")

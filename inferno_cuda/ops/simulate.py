@@ -21,7 +21,8 @@ class SimulationState:
     """All that changes in a simulation; to be saved and gone on from, bit for bit, on any number of threads.
 
     Attributes:
-        values: ``[K, B, N]``, the state variables of each population's model in its rows; voltages in mV above E_L.
+        values: ``[K, B, N]``, the state variables of each population's model in its rows; voltages in mV, those of
+            NEST's models above E_L.
         refrac: int16 ``[B, N]``, steps that are left of the refractory period.
         flight: int64 ``[m, 3]``, (step, neuron, trial) of the spikes that may still be on their way.
         step: the step that comes next.
@@ -102,7 +103,8 @@ def simulate(
     A neuron that fires in step s adds its weights to what arrives at its targets in step s + delay. Within a step: the
     membrane is integrated with the currents from before the step, unless the refractory period lasts; currents decay
     and take up what arrives in this step; the membrane is compared with the threshold (``>=``) and reset. This is
-    NEST's order; a spike of step s has the time ``(s + 1) * dt``.
+    NEST's order, and that of its models; the neurons of :mod:`inferno_cuda.neural` take up what arrives first, as their
+    modules do. A spike of step s has the time ``(s + 1) * dt``.
 
     Sums of arriving weights are exact, so results depend neither on the number of threads nor on the backend.
 

@@ -14,7 +14,7 @@ from ..state._plain import PlainError, decode, encode
 if TYPE_CHECKING:
     from .network import Network
 
-KIND, VERSION = "sim.Network", 1
+KIND, VERSION = "sim.Network", 2
 
 
 def _structure(network: Network) -> dict[str, str]:
@@ -24,6 +24,7 @@ def _structure(network: Network) -> dict[str, str]:
         "seed": str(network.seed),
         "trials": str(network.trials),
         "dtype": str(network.dtype),
+        "weight_bits": str(network.weight_bits),
         "number of populations": str(len(network.populations)),
         "number of projections": str(len(network.projections)),
         "number of stimuli": str(len(network.stimuli)),

@@ -37,7 +37,7 @@ def explanation(network: Network) -> str:
         )
         kept = "float64" if rows.weight_bits == 64 else f"int{rows.weight_bits}"
         why = ""
-        if rows.weight_bits == 64 and network.dtype.itemsize == 4:
+        if rows.weight_bits == 64 and network.dtype.itemsize == 4 and network.weight_bits is None:
             why = ", since 32 bits would round the smallest weights beside the largest sums"
         lines.append(f"weights: {kept} multiples of {rows.quantum:g}, so that all sums are exact{why}")
     for population in network.populations:

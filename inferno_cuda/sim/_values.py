@@ -43,6 +43,8 @@ def scalar(check: Callable[[str, float], float], name: str, value: Any) -> float
         ValueError: as the check says.
     """
     try:
+        if isinstance(value, str | bool) or getattr(value, "ndim", 0) > 0:
+            raise TypeError
         found = float(value)
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(f"'{name}' is a {type(value).__name__}, it must be one number, the same for all") from None

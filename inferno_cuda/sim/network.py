@@ -55,9 +55,10 @@ class Network(Making, Attaching):
         threads: on the CPU; None: as many as torch has (:func:`torch.get_num_threads`).
         weight_bits: how weights are kept. 32: as multiples of a power of two that is so small that the sum of all
             weights of a neuron just fits. 64: as float64. None: 32 bits, but 64 with a `dtype` of float64, and where
-            the smallest weights would be rounded beside the largest sums. 16: weights are rounded to a coarser power
-            of two, about 1/32,767 of the largest weight, which takes two thirds of the memory and less time; see
-            :meth:`explain` for the steps.
+            the smallest weights would be rounded beside the largest sums. 16: weights are rounded to multiples of a
+            coarser power of two, 1 to 2 times 1/32,767 of the largest magnitude that their distributions can give, or
+            more where sums need it, which takes two thirds of the memory; much smaller weights become 0, and where the
+            steps are more than 1/128 of the mean, or of what bounds it, that is refused. See :meth:`explain` for them.
 
     Raises:
         TypeError, ValueError: if an argument is none of the above, or there is no such device here.
