@@ -133,7 +133,7 @@ class Rows:
 
     @property
     def unit(self) -> float:
-        """What sums of weights, as they are kept, are multiplied with: the quantum, or 1 with 64 bits."""
+        """The quantum, with which sums of weights as they are kept are multiplied; 1 where they are kept in 64 bits."""
         return 1.0 if self.weight_bits == 64 else self.quantum
 
     @property
