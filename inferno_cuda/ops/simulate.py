@@ -103,7 +103,7 @@ def simulate(
     A neuron that fires in step s adds its weights to what arrives at its targets in step s + delay. Within a step: the
     membrane is integrated with the currents from before the step, unless the refractory period lasts; currents decay
     and take up what arrives in this step; the membrane is compared with the threshold (``>=``) and reset. This is
-    NEST's order, and that of its models; the neurons of :mod:`inferno_cuda.neural` take up what arrives first, as their
+    NEST's order, and that of its models; the neurons of ``inferno_cuda.neural`` take up what arrives first, as their
     modules do. A spike of step s has the time ``(s + 1) * dt``.
 
     Sums of arriving weights are exact, so results depend neither on the number of threads nor on the backend.
