@@ -225,6 +225,7 @@ def test_ctrl_c_stops_at_a_step_and_running_goes_on(monkeypatch):
     whole = run_spikes(small(), 30.0)
     net = small()
     recorder = net.record_spikes()
+    monkeypatch.setattr("inferno_cuda.sim._runner._CALL", 0.0)  # calls as short as can be, so that there are three
     advance, calls = type(net._run).advance, []
 
     def interrupted(runner, last):

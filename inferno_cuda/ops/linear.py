@@ -27,7 +27,10 @@ class _DenseSum(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs[:2])
+        data, weight = inputs[:2]
+        # each for the other's gradient alone: what nobody needs may be changed before the pass backwards
+        of_inputs, of_weight = ctx.needs_input_grad[:2]
+        ctx.save_for_backward(data if of_weight else None, weight if of_inputs else None)
 
     @staticmethod
     def backward(ctx, gradient):
