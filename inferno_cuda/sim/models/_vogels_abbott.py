@@ -27,7 +27,7 @@ def vogels_abbott(kind: str = "cuba", size: int = 4000, *, delay: float | None =
     """The network of Vogels and Abbott (2005), as in the benchmarks of Brette et al. (2007): a fifth is inhibitory.
 
     It goes on firing irregularly without any input. The populations are ``exc`` and ``inh``, and with conductances
-    ``kick``: generators of Poisson spikes that start the activity in the first 50 ms; with a fifth of all seeds it
+    ``kick``: generators of Poisson spikes that start the activity in the first 50 ms; with some seeds it
     ends there, here as in NEST. With currents, leaks of the neurons are above the threshold, and the initial potentials
     are uniform.
 
