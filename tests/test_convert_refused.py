@@ -226,3 +226,19 @@ def test_linear_interpolation_of_spikes(synapse):
     make = synapse.partialconstructor(1.0, interp_mode="linear")
     model = ours.neural.LinearDense(3, 2, 1.0, synapse=make, delay=2.0)
     refused(to_inferno, model, root="interpolates 'linear'", synapse_="interpolates 'linear'")
+
+
+def test_sparse_connections_are_named_alone_or_in_a_layer():
+    """inferno-ai has none; their synapses must not be converted without them."""
+
+    def sparse():
+        synapse = ours.neural.DeltaCurrent.partialconstructor(spike_charge=1.0)
+        return ours.neural.SparseConnection(3, 2, 1.0, ([0, 2, 2], [1, 1, 0]), synapse=synapse, delay=5.0)
+
+    words, shared = "SparseConnection is a class that inferno does not have", sparse()
+    refused(to_inferno, shared, root=words)
+    assert type(shared.synapse) is ours.neural.DeltaCurrent
+    refused(to_inferno, torch.nn.Sequential(torch.nn.Linear(2, 3), sparse()), **{"1": words})
+    layer = ours.neural.Serial(sparse(), ours.neural.LIF((2,), 1.0, rest_v=-60.0, reset_v=-65.0, thresh_v=-50.0,
+                                                         refrac_t=2.0, time_constant=20.0))  # fmt: skip
+    refused(to_inferno, layer, connections__serial=words)

@@ -20,9 +20,19 @@ struct Term {
   int64_t older, newer;  // elements; older: -1 where the delay is out of range, newer: that of the blend
 };
 
+// Synapses of a row without delays, as they lie in the list: there is nothing to lay out.
+template <class T, class C = Compute<T>>
+struct Undelayed {
+  const T* weight;
+  const int32_t* partner;
+  int64_t stride;
+
+  INFERNO_HD Term<C> operator[](int64_t k) const { return {load(weight[k]), C(0), partner[k] * stride, 0}; }
+};
+
 // sums[0 .. Vectors * width) of some lanes over all terms of a row.
-template <int Vectors, class H, class C>
-INFERNO_HD void sum_vectors(const Term<C>* terms, int64_t count, const H* data, double scale, C outside, C* sums) {
+template <int Vectors, class Terms, class H, class C>
+INFERNO_HD void sum_vectors(const Terms& terms, int64_t count, const H* data, double scale, C outside, C* sums) {
   Vector<C> sum[Vectors] = {};
   for (int64_t k = 0; k < count; ++k) {
     const Term<C> term = terms[k];
@@ -46,26 +56,25 @@ INFERNO_HD void sum_vectors(const Term<C>* terms, int64_t count, const H* data, 
 }
 
 // As above for fewer lanes than a vector has.
-template <class H, class C>
-INFERNO_HD void sum_few(const Term<C>* terms, int64_t count, const H* data, double scale, C outside, int64_t lanes,
-                        C* sums) {
-  C sum[width<C>] = {};
+template <int Lanes, class Terms, class H, class C>
+INFERNO_HD void sum_few(const Terms& terms, int64_t count, const H* data, double scale, C outside, C* sums) {
+  C sum[Lanes] = {};
   for (int64_t k = 0; k < count; ++k) {
     const Term<C> term = terms[k];
-    for (int64_t l = 0; l < lanes; ++l) {
+    for (int l = 0; l < Lanes; ++l) {
       C z = outside;
       if (term.older >= 0) z = sample_value<H, C>(data[term.older + l], scale);
       if (term.blend > C(0)) z = blend_linear(z, sample_value<H, C>(data[term.newer + l], scale), term.blend);
       sum[l] = sum[l] + term.weight * z;
     }
   }
-  for (int64_t l = 0; l < lanes; ++l) sums[l] = sum[l];
+  for (int l = 0; l < Lanes; ++l) sums[l] = sum[l];
 }
 
 constexpr int most_vectors = 8;
 
-template <class H, class C>
-INFERNO_HD void sum_lanes(const Term<C>* terms, int64_t count, const H* data, double scale, C outside, int64_t lanes,
+template <class Terms, class H, class C>
+INFERNO_HD void sum_lanes(const Terms& terms, int64_t count, const H* data, double scale, C outside, int64_t lanes,
                           C* sums) {
   int64_t l = 0;
   for (; l + most_vectors * width<C> <= lanes; l += most_vectors * width<C>)
@@ -82,20 +91,36 @@ INFERNO_HD void sum_lanes(const Term<C>* terms, int64_t count, const H* data, do
     sum_vectors<1>(terms, count, data + l, scale, outside, sums + l);
     l += width<C>;
   }
-  if (l < lanes) sum_few(terms, count, data + l, scale, outside, lanes - l, sums + l);
+  if (l + 4 <= lanes) {
+    sum_few<4>(terms, count, data + l, scale, outside, sums + l);
+    l += 4;
+  }
+  if (l + 2 <= lanes) {
+    sum_few<2>(terms, count, data + l, scale, outside, sums + l);
+    l += 2;
+  }
+  if (l < lanes) sum_few<1>(terms, count, data + l, scale, outside, sums + l);
 }
 
-#define INFERNO_SUM_TERMS(H, C)                                                                              \
-  INFERNO_CLONES void sum_terms(const Term<C>* terms, int64_t count, const H* data, double scale, C outside, \
-                                int64_t lanes, C* sums) {                                                    \
-    sum_lanes(terms, count, data, scale, outside, lanes, sums);                                              \
+#define INFERNO_SUM_TERMS(Terms, H, C)                                                                            \
+  INFERNO_CLONES void sum_terms(Terms terms, int64_t count, const H* data, double scale, C outside, int64_t lanes, \
+                                C* sums) {                                                                        \
+    sum_lanes(terms, count, data, scale, outside, lanes, sums);                                                   \
   }
-INFERNO_SUM_TERMS(float, float)
-INFERNO_SUM_TERMS(double, double)
-INFERNO_SUM_TERMS(Half, float)
-INFERNO_SUM_TERMS(BFloat16, float)
-INFERNO_SUM_TERMS(Bool, float)
-INFERNO_SUM_TERMS(Bool, double)
+INFERNO_SUM_TERMS(const Term<float>*, float, float)
+INFERNO_SUM_TERMS(const Term<double>*, double, double)
+INFERNO_SUM_TERMS(const Term<float>*, Half, float)
+INFERNO_SUM_TERMS(const Term<float>*, BFloat16, float)
+INFERNO_SUM_TERMS(const Term<float>*, Bool, float)
+INFERNO_SUM_TERMS(const Term<double>*, Bool, double)
+INFERNO_SUM_TERMS(Undelayed<float>, float, float)
+INFERNO_SUM_TERMS(Undelayed<double>, double, double)
+INFERNO_SUM_TERMS(Undelayed<Half>, Half, float)
+INFERNO_SUM_TERMS(Undelayed<BFloat16>, BFloat16, float)
+INFERNO_SUM_TERMS(Undelayed<float>, Bool, float)
+INFERNO_SUM_TERMS(Undelayed<double>, Bool, double)
+INFERNO_SUM_TERMS(Undelayed<Half>, Bool, float)
+INFERNO_SUM_TERMS(Undelayed<BFloat16>, Bool, float)
 #undef INFERNO_SUM_TERMS
 
 // How far the sample of an age is from the first of its input, looked up where that is a short table.
@@ -144,9 +169,15 @@ void sum_rows(const SparseSumArgs& a, int64_t begin, int64_t end) {
       for (int64_t r = first; r < last; ++r) {
         // again for each stretch of lanes: that costs less than to keep it for all rows of a block
         const int64_t start = a.list.start[r], synapses = a.list.start[r + 1] - start;
-        if (int64_t(terms.size()) < synapses) terms.resize(synapses);
-        lay_out<T, Slot>(a, offsets, start, start + synapses, terms.data());
-        sum_terms(terms.data(), synapses, static_cast<const H*>(a.data) + l, a.scale, C(a.overbound), count, sums);
+        const H* data = static_cast<const H*>(a.data) + l;
+        if (a.slot) {
+          if (int64_t(terms.size()) < synapses) terms.resize(synapses);
+          lay_out<T, Slot>(a, offsets, start, start + synapses, terms.data());
+          sum_terms(static_cast<const Term<C>*>(terms.data()), synapses, data, a.scale, C(a.overbound), count, sums);
+        } else {
+          const Undelayed<T> listed{static_cast<const T*>(a.weight) + start, a.list.partner + start, a.partner_stride};
+          sum_terms(listed, synapses, data, a.scale, C(0), count, sums);
+        }
         T* to = rounded + (r - first) * chunk;
         for (int64_t k = 0; k < count; ++k) to[k] = store<T>(bias ? sums[k] + load(bias[r]) : sums[k]);
       }

@@ -1,4 +1,4 @@
-#include "core/sparse.h"
+#include "core/sparse_events.h"
 #include "torch/common.h"
 
 namespace inferno {
@@ -54,17 +54,10 @@ void on_threads(int64_t items, int64_t work, F&& f) {
   parallel(items, std::max(grain, int64_t(1)), f);
 }
 
-// data: [slots - 1 + steps, batch, inputs], or with a pointer a ring [slots, batch, inputs].
-template <Device device>
-Tensor sum(const Tensor& data, const std::optional<Tensor> pointer, const Tensor& weight,
-           const std::optional<Tensor> bias, const Tensor& start, const Tensor& partner,
-           const std::optional<Tensor> slot, const std::optional<Tensor> factor, int64_t slots, bool linear,
-           double scale, double overbound) {
-  SparseSumArgs a = sum_args(weight, start, partner, slot, factor, slots, linear);
-  a.bool_data = data.scalar_type() == ScalarType::Bool;
-  STD_TORCH_CHECK(a.bool_data || data.scalar_type() == weight.scalar_type(), "data: must be bool or of weight's dtype");
+// data: [slots - 1 + steps, batch, inputs], or with a pointer a ring [slots, batch, inputs]
+void set_data(SparseSumArgs& a, const Tensor& data, const std::optional<Tensor>& pointer, const Tensor& weight) {
   if (pointer) {
-    STD_TORCH_CHECK(data.dim() == 3 && data.size(0) == slots, "data: must be [slots, batch, inputs]");
+    STD_TORCH_CHECK(data.dim() == 3 && data.size(0) == a.slots, "data: must be [slots, batch, inputs]");
     check_ring(data, *pointer);
     check_device(data, weight, "data");
     STD_TORCH_CHECK(data.size(1) <= 1 || data.stride(1) == 1, "data: the batch must be innermost");
@@ -73,22 +66,92 @@ Tensor sum(const Tensor& data, const std::optional<Tensor> pointer, const Tensor
     a.steps = 1;
   } else {
     check_lanes(data, weight, "data");
-    a.steps = data.size(0) - (slots - 1);
+    a.steps = data.size(0) - (a.slots - 1);
     STD_TORCH_CHECK(a.steps >= 0, "data: must be [slots - 1 + steps, batch, inputs]");
   }
   a.batch = data.size(1);
   a.partner_stride = data.stride(2);
   a.data = data.const_data_ptr();
+}
+
+// data: [steps, batch, inputs], of samples that lie one after another; all of them are a batch here.
+void set_samples(SparseSumArgs& a, const Tensor& data, const Tensor& weight) {
+  check_device(data, weight, "data");
+  a.steps = 1;
+  a.batch = data.size(0) * data.size(1);
+  a.partner_stride = 1;
+  a.data = data.const_data_ptr();
+}
+
+void sum_into(const SparseSumArgs& a, const Tensor& weight) {
+  on_threads(a.list.rows + weight.numel(), a.steps * a.batch,
+             [&](int64_t begin, int64_t end) { sparse_sum_cpu(a, begin, end); });
+}
+
+// The same with the lanes of an input brought together.
+void sum_samples_into(SparseSumArgs a, const Tensor& data, const Tensor& weight) {
+  if (a.batch == 1) return sum_into(a, weight);
+  const int64_t inputs = data.size(2), bytes = data.element_size();
+  const Tensor lanes = empty(data, {inputs, a.batch}, data.scalar_type());
+  void* to = lanes.mutable_data_ptr();
+  parallel(inputs, 65536 / a.batch + 1,
+           [&](int64_t begin, int64_t end) { to_lanes_cpu(a.data, a.batch, inputs, bytes, to, begin, end); });
+  a.data = to;
+  a.partner_stride = a.batch;
+  sum_into(a, weight);
+}
+
+constexpr int64_t terms_of_a_thread = 50000;  // below, waking a thread takes longer than adding them
+
+// Sums over events if these are few, and tells whether they were.
+bool sum_events_into(const SparseEventsArgs& a) {
+  const FewInputs few = few_events_cpu(a);
+  if (few.samples.empty()) return false;
+  const int64_t outputs = a.sum.list.rows, threads = torch::stable::get_num_threads();
+  int64_t terms = int64_t(few.samples.size()) * outputs;
+  for (const int32_t i : few.inputs) terms += a.by_input.start[i + 1] - a.by_input.start[i];
+  const int64_t grain = std::max((outputs + threads - 1) / threads, terms_of_a_thread * outputs / terms);
+  parallel(outputs, std::max(grain, int64_t(1)),
+           [&](int64_t begin, int64_t end) { sparse_events_cpu(a, few, begin, end); });
+  return true;
+}
+
+// Whether it pays to look through a ring for events.
+bool has_events(const SparseSumArgs& a, const Tensor& data, int64_t synapses) {
+  const bool dense_slots = data.stride(2) == a.batch || data.size(2) == 1;
+  return a.pointer && a.bool_data && a.overbound == 0 && dense_slots && synapses >= data.size(2) * a.slots / 16;
+}
+
+// source_start, target_by_source, by_source: the list by inputs
+template <Device device>
+Tensor sum(const Tensor& data, const std::optional<Tensor> pointer, const Tensor& weight,
+           const std::optional<Tensor> bias, const Tensor& start, const Tensor& partner, const Tensor& source_start,
+           const Tensor& target_by_source, const Tensor& by_source, const std::optional<Tensor> slot,
+           const std::optional<Tensor> factor, int64_t slots, bool linear, double scale, double overbound) {
+  SparseSumArgs a = sum_args(weight, start, partner, slot, factor, slots, linear);
+  a.bool_data = data.scalar_type() == ScalarType::Bool;
+  STD_TORCH_CHECK(a.bool_data || data.scalar_type() == weight.scalar_type(), "data: must be bool or of weight's dtype");
+  STD_TORCH_CHECK(data.dim() == 3, "data: must have three dimensions");
+  const bool samples = device == Device::cpu && !pointer && !slot && slots == 1 && data.is_contiguous();
+  samples ? set_samples(a, data, weight) : set_data(a, data, pointer, weight);
+  check_array(source_start, "source_start", ScalarType::Long, data.size(2) + 1, weight);
+  check_array(by_source, "by_source", ScalarType::Int, weight.numel(), weight);
+  check_array(target_by_source, "target_by_source", ScalarType::Int, weight.numel(), weight);
   if (bias) check_array(*bias, "bias", weight.scalar_type(), a.list.rows, weight);
   a.bias = bias ? bias->const_data_ptr() : nullptr;
   a.scale = scale;
   a.overbound = overbound;
-  Tensor out = empty(weight, {a.steps, a.batch, a.list.rows}, weight.scalar_type());
+  Tensor out = empty(weight, {samples ? data.size(0) : a.steps, data.size(1), a.list.rows}, weight.scalar_type());
   a.out = out.mutable_data_ptr();
   if (out.numel() == 0) return out;
-  if constexpr (device == Device::cpu)
-    on_threads(a.list.rows + weight.numel(), a.steps * a.batch,
-               [&](int64_t begin, int64_t end) { sparse_sum_cpu(a, begin, end); });
+  if constexpr (device == Device::cpu) {
+    const SynapseList by_input{data.size(2), static_cast<const int64_t*>(source_start.const_data_ptr()),
+                               static_cast<const int32_t*>(target_by_source.const_data_ptr()),
+                               static_cast<const int32_t*>(by_source.const_data_ptr())};
+    const bool spikes = samples || has_events(a, data, weight.numel());
+    if (spikes && sum_events_into({a, samples ? data.size(2) : 1, by_input})) return out;
+    samples ? sum_samples_into(a, data, weight) : sum_into(a, weight);
+  }
 #ifdef INFERNO_WITH_CUDA
   if constexpr (device == Device::cuda) on_stream(weight, [&](void* stream) { sparse_sum_cuda(a, stream); });
 #endif
@@ -170,7 +233,8 @@ std::tuple<Tensor, Tensor> taps(const Tensor& grad, const Tensor& data, const Te
 STABLE_TORCH_LIBRARY_FRAGMENT(inferno_cuda, m) {
   m.def(
       "sparse_sum(Tensor data, Tensor? pointer, Tensor weight, Tensor? bias, Tensor start, Tensor partner, "
-      "Tensor? slot, Tensor? factor, int slots, bool linear, float scale, float overbound) -> Tensor");
+      "Tensor source_start, Tensor target_by_source, Tensor by_source, Tensor? slot, Tensor? factor, int slots, "
+      "bool linear, float scale, float overbound) -> Tensor");
   m.def(
       "sparse_sum_transposed(Tensor grad, Tensor weight, Tensor start, Tensor partner, Tensor place, Tensor? slot, "
       "Tensor? factor, int slots, bool linear) -> Tensor");

@@ -192,6 +192,8 @@ class Copier:
         if not self.source.owns(cls):
             base = next(base.__name__ for base in cls.__mro__ if self.source.owns(base))
             self.problem(path, f"{cls.__name__} is a class of the user, made from {base}: convert it by hand")
+        elif self.source.exports(cls) and not self.target.exports(cls):
+            self.problem(path, f"{cls.__name__} is a class that {self.target.package} does not have")
         elif self.kind(module) is None and not self._within_another(path):
             self.problem(path, f"{cls.__name__} has no counterpart outside of what it belongs to, or none at all")
 

@@ -40,6 +40,10 @@ class Library(ABC):
         """The class of a name."""
         return getattr(self.neural, name, None) or getattr(self.extra, name)
 
+    def exports(self, cls: type[nn.Module]) -> bool:
+        """Whether there is a class of that name among those of its submodules."""
+        return any(isinstance(getattr(part, cls.__name__, None), type) for part in (self.neural, self.extra))
+
     def owns(self, thing: Any) -> bool:
         """Whether a class or a function is defined in the library."""
         return (getattr(thing, "__module__", None) or "").partition(".")[0] == self.package
