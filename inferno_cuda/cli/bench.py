@@ -174,7 +174,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="steps",
         help="single steps, training, learning rules, synapses of rules, or large sparse networks; default: steps",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer repetitions; large networks only if --cases names them"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
     parser.add_argument(
         "--cases", nargs="+", metavar="NAME", type=_known, help=f"only those whose names begin so; of: {listed}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from .. import sim
@@ -18,12 +19,14 @@ class NetworkCase:
     Attributes:
         name: for ``--cases``.
         what: for the table.
-        build: makes it from options of :class:`~inferno_cuda.sim.Network`.
+        build: makes it from options of :class:`~inferno_cuda.sim.Network`; can be pickled if NEST draws for itself.
         settle: ms before the time that is measured.
         duration: ms that are measured.
         exact: ms in which spikes must be NEST's one by one; 0 where input is random, so that rates alone can agree.
-        peer: whether NEST runs it, too.
-        large: whether it is left out of quick runs.
+        peer: whether NEST runs it, too, on the same synapses.
+        drawn: makes what NEST runs on synapses that it draws itself; for networks too large to hand them over one by
+            one. Cases with the same one share a run, as those that differ in ``weight_bits``. None: it does not.
+        large: whether it is left out of quick runs that do not name it.
     """
 
     name: str
@@ -33,12 +36,19 @@ class NetworkCase:
     duration: float
     exact: float = 0.0
     peer: bool = False
+    drawn: Callable[..., sim.Network] | None = None
     large: bool = False
 
 
+@cache
 def _microcircuit(scale: float, drive: str = "dc", **more: Any) -> Callable[..., sim.Network]:
     # with all their synapses neurons get what they get at full scale, and a constant current keeps them going
-    return lambda **options: sim.models.microcircuit(scale, drive, in_degree_scale=1.0, **more, **options)
+    return partial(sim.models.microcircuit, scale, drive, in_degree_scale=1.0, **more)
+
+
+def _full_scale(name: str, what: str, drive: str, weight_bits: int | None = None) -> NetworkCase:
+    build = _microcircuit(1.0, drive, weight_bits=weight_bits)
+    return NetworkCase(name, what, build, 100.0, 2000.0, drawn=_microcircuit(1.0, drive), large=True)
 
 
 def _brunel(excitatory: int) -> Callable[..., sim.Network]:
@@ -59,24 +69,10 @@ NETWORKS = (
     NetworkCase("microcircuit-0.03", "microcircuit, scale 0.03", _microcircuit(0.03), 100.0, 500.0, 50.0, True),
     NetworkCase("microcircuit-0.1", "microcircuit, scale 0.1", _microcircuit(0.1), 100.0, 500.0, 0.0, True),
     NetworkCase("microcircuit-0.3", "microcircuit, scale 0.3", _microcircuit(0.3), 100.0, 500.0, large=True),
-    NetworkCase("microcircuit-1", "microcircuit, full scale", _microcircuit(1.0), 100.0, 2000.0, large=True),
-    NetworkCase(
-        "microcircuit-1-poisson",
-        "microcircuit, full scale, Poisson",
-        _microcircuit(1.0, "poisson"),
-        *(100.0, 2000.0),
-        large=True,
-    ),
-    NetworkCase(
-        "microcircuit-1-16", "full scale, 16 bits", _microcircuit(1.0, weight_bits=16), 100.0, 2000.0, large=True
-    ),
-    NetworkCase(
-        "microcircuit-1-poisson-16",
-        "full scale, Poisson, 16 bits",
-        _microcircuit(1.0, "poisson", weight_bits=16),
-        *(100.0, 2000.0),
-        large=True,
-    ),
+    _full_scale("microcircuit-1", "microcircuit, full scale", "dc"),
+    _full_scale("microcircuit-1-16", "full scale, 16 bits", "dc", 16),
+    _full_scale("microcircuit-1-poisson", "microcircuit, full scale, Poisson", "poisson"),
+    _full_scale("microcircuit-1-poisson-16", "full scale, Poisson, 16 bits", "poisson", 16),
     NetworkCase("brunel-12500", "Brunel, AI, 12,500 neurons", _brunel(10000), 100.0, 200.0, 0.0, True),
     NetworkCase("brunel-25000", "Brunel, AI, 25,000 neurons", _brunel(20000), 100.0, 200.0, large=True),
     NetworkCase("cuba-4000", "Vogels-Abbott, CUBA, 4,000", _vogels_abbott("cuba", 4000), 100.0, 1000.0, 50.0, True),

@@ -112,6 +112,11 @@ class NestTwin:
         targets = nest_rules.nodes(self._nest, stimulus.neurons, ids)
         self._nest.Connect(generator, targets, syn_spec={"weight": stimulus.weight, "delay": self._dt})
 
+    @property
+    def synapses(self) -> int:
+        """How many NEST has, those of drives and of the recorder included."""
+        return self._nest.num_connections
+
     def run(self, duration: float) -> None:
         """Runs for some ms."""
         self._nest.Simulate(duration)
