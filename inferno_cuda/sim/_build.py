@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from .. import ops
 from ..neural.sequence._interrupt import Interrupt
+from ..ops._rows_checks import magnitude
 from ..ops.rows_builder import synapse_bytes
 from ._projection import CHUNK, Projection
 from ._stimuli import StepCurrent
@@ -142,12 +143,15 @@ def build(network: Network, progress: bool) -> ops.Rows:
     builder = ops.RowsBuilder(network.size, bounds, ports, longest, repeats=_repeats(network), **options)
     total = 2 * sum(projection._draws for projection in network.projections)
     with Interrupt() as interrupt, _bar(total, progress) as bar:
+        largest = dict.fromkeys(network.projections, 0.0)
         for projection, part in _chunks(network, interrupt, bar):
             bound = projection._weight_bound()
-            weights = projection._weights(part) if math.isinf(bound) else bound
-            with _naming(projection):
-                builder.count(*projection._placed(part), weights)
-        with _naming(*(p for p in network.projections if math.isinf(p._weight_bound()))):
+            mean = None if math.isinf(bound) else projection._weight_mean()
+            weights = projection._weights(part) if mean is None else bound
+            with _naming(lambda: projection):  # noqa: B023  it is asked for before the next one
+                builder.count(*projection._placed(part), weights, mean)
+            largest[projection] = max(largest[projection], magnitude(weights))
+        with _naming(lambda: _heaviest(network, builder.fullest, largest)):
             builder.allocate()
         for projection, part in _chunks(network, interrupt, bar):
             delays, weights = projection._delays(part), projection._weights(part)
@@ -167,13 +171,29 @@ def _longest_delay(projection: Projection) -> int:
 
 
 @contextlib.contextmanager
-def _naming(*projections: Projection) -> Iterator[None]:
+def _naming(whose: Callable[[], Projection | None]) -> Iterator[None]:
     """Says whose weights are bad."""
     try:
         yield
     except ValueError as error:
-        named = ", ".join(map(repr, projections))
-        raise ValueError(f"{named}: {error}" if named else str(error)) from error
+        named = whose()
+        raise ValueError(str(error) if named is None else f"{named!r}: {error}") from error
+
+
+def _heaviest(network: Network, neuron: int | None, largest: dict[Projection, float]) -> Projection | None:
+    """The projection that adds most to the sums of a neuron; of all, without one, that with the largest weights."""
+    if neuron is None:
+        return max(largest, key=largest.get, default=None)
+    often = _repeats(network)
+
+    def load(projection: Projection) -> float:
+        source, target = projection.source, projection.target
+        if not len(source) or not target.first <= neuron < target.last:
+            return 0.0
+        times = float(often[source.first : source.last].max())
+        return largest[projection] * times * projection.expected / len(target)
+
+    return max(largest, key=load, default=None)
 
 
 def _repeats(network: Network) -> torch.Tensor:
