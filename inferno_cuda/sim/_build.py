@@ -16,7 +16,7 @@ from ..ops._rows_checks import magnitude
 from ..ops.rows_builder import synapse_bytes
 from ._projection import CHUNK, Projection
 from ._stimuli import StepCurrent
-from .distributions import Distribution
+from .distributions import Distribution, LogNormal
 
 if TYPE_CHECKING:
     from .network import Network
@@ -34,7 +34,8 @@ class Memory(NamedTuple):
         neurons: how many there are.
         synapses: how many there are; an expectation where a rule leaves it to chance.
         rows: bytes of the synapses while the network runs.
-        state: bytes of the neurons' state.
+        state: bytes of the neurons' state, and of the sums of weights that are to arrive: of one step on a CPU, of all
+            steps up to the longest delay on a GPU.
         building: the most bytes that are needed at one time, while the network is built.
     """
 
@@ -67,18 +68,36 @@ def estimate(network: Network) -> Memory:
 
     Of a network that is built, synapses and their bytes are known.
     """
-    parts = len(_partition(network, network._run.ports())) - 1
+    ports = network._run.ports()
+    parts = len(_partition(network, ports)) - 1
     synapses = segments = 0.0
     for projection in network.projections:
         synapses += projection.expected
         segments += _segments(projection, parts)
     bits = network.weight_bits or (64 if network.dtype == torch.float64 else 32)
     rows = int(synapses * synapse_bytes(bits) + segments * 6 + parts * 4 * network.size + 9 * network.size)
-    state = network.trials * network.size * (4 * network.dtype.itemsize + 2 + 8)
+    state = network.trials * network.size * (4 * network.dtype.itemsize + 2 + 8) + _sums(network, bits, ports)
     if network._run.rows is not None:
         synapses, rows = network._run.rows.count, network._run.rows.nbytes
     building = rows + 2 * int(synapses) + (16 * parts + 40) * network.size + _CHUNK_BYTES
     return Memory(network.size, int(synapses), rows, state, building + state)
+
+
+def _sums(network: Network, bits: int, ports: torch.Tensor) -> int:
+    """Bytes of the sums of arriving weights."""
+    each = network.trials * network.size * (int(ports.max()) if len(ports) else 1) * (8 if bits == 64 else 4)
+    if network.device.type == "cpu":
+        return each
+    longest = max((_likely_longest(projection) for projection in network.projections), default=1)
+    return each * (1 + min(longest, LONGEST_DELAY))
+
+
+def _likely_longest(projection: Projection) -> int:
+    """Steps; where delays have no bound, more than all but one in a billion have."""
+    delay, dt = projection._delay, projection.source.network.dt
+    if isinstance(delay, LogNormal) and delay.high is None:
+        return math.ceil(min(math.exp(delay.mu + 6 * delay.sigma) / dt, LONGEST_DELAY))
+    return int(projection._longest())
 
 
 def _partition(network: Network, ports: torch.Tensor) -> torch.Tensor:
