@@ -94,7 +94,7 @@ def measure(build: Callable[..., sim.Network], threads: int, settle: float, span
         span: ms that are, in slices.
 
     Raises:
-        RuntimeError: the process ended early.
+        RuntimeError: NEST refused something, or its process ended early.
     """
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         try:
@@ -104,6 +104,13 @@ def measure(build: Callable[..., sim.Network], threads: int, settle: float, span
 
 
 def _measure(build: Callable[..., sim.Network], threads: int, settle: float, span: float) -> Drawn:
+    try:
+        return _run(build, threads, settle, span)
+    except Exception as error:  # NEST's own have types that exist in this process alone
+        raise RuntimeError(f"{type(error).__name__}: {error}") from None
+
+
+def _run(build: Callable[..., sim.Network], threads: int, settle: float, span: float) -> Drawn:
     net = build(threads=threads)
     started = time.perf_counter()
     twin = NestTwin(net, threads, SEED)
