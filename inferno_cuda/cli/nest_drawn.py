@@ -22,9 +22,9 @@ from .nest_twin import NestTwin
 
 SLICES = 5
 SEED = 1001
-# Of NEST's process with two threads, at its highest: 47.6 and 48.9 bytes a synapse beside 400 MiB for the microcircuit
-# with 30 and 60 million synapses, about as many for each neuron as at full scale.
-SYNAPSE_BYTES, BASE_BYTES = 52, 400 << 20
+# Of NEST's process with two threads, at its highest: 47 to 54 bytes a synapse beside 400 MiB, for microcircuits and
+# Brunel's network of 30 to 90 million synapses.
+SYNAPSE_BYTES, BASE_BYTES = 56, 400 << 20
 MARGIN, ERRORS = 0.1, 3.0  # see compare
 
 

@@ -114,6 +114,7 @@ def _disagreement(case: NetworkCase, device: str, threads: list[int]) -> str:
         twin = nest_twin.NestTwin(net, threads[-1])
         twin.run(case.exact)
         expected, found = twin.spikes(), _spikes(net, case.exact)
+        twin.close()
         if not torch.equal(expected, found):
             return f"{len(found)} spikes, {len(expected)} of NEST, or at other times"
     return ""
@@ -195,6 +196,7 @@ def _run_nest(case: NetworkCase, threads: int, events: float) -> Run:
     before = len(twin.spikes())
     factor, spread = _timed(twin.run, net.dt, case.duration, "cpu")
     rate = (len(twin.spikes()) - before) / net.size / (case.duration / 1000)
+    twin.close()
     return Run(threads, built, factor, spread, events, rate)
 
 
