@@ -1,11 +1,13 @@
-"""Draws the cost of large networks against their size: ``python docs/make_costs.py FILE``, with matplotlib.
+"""Draws the cost of large networks against their size: ``python docs/make_costs.py FILE...``, with matplotlib.
 
-FILE is what ``python -m inferno_cuda bench --suite networks --json FILE`` wrote. Writes docs/images/networks.svg.
+FILEs are what ``python -m inferno_cuda bench --suite networks --json FILE`` wrote; of a network that is in several, the
+last one counts. Writes docs/images/networks.svg.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -25,10 +27,13 @@ DT = 0.1  # ms, of all cases
 
 
 def points(report: dict, model: str, library: str, threads: int) -> list[tuple[int, float, float]]:
-    """Synapses, seconds of a step and seconds of an event of the networks of a model, by size."""
+    """Synapses, seconds of a step and seconds of an event of the networks of a model, by size.
+
+    Networks with weights of 16 bits or with other drives are none of them.
+    """
     found = []
     for network in report["networks"]:
-        if network["name"].startswith(model) and "poisson" not in network["name"]:
+        if re.fullmatch(rf"{model}-[\d.]+", network["name"]):
             for name, run in network["runs"].items():
                 if name.startswith(library) and run["threads"] == threads and run["events"]:
                     step, event = run["factor"] * DT / 1000, run["factor"] / run["events"]
@@ -58,11 +63,12 @@ def draw(report: dict) -> plt.Figure:
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) != 1:
+    if not arguments:
         print(__doc__)
         return 2
     matplotlib.use("Agg")
-    report = json.loads(Path(arguments[0]).read_text())
+    reports = [json.loads(Path(name).read_text()) for name in arguments]
+    report = {"networks": list({one["name"]: one for each in reports for one in each["networks"]}.values())}
     target = Path(__file__).parent / "images" / "networks.svg"
     with plt.rc_context(STYLE):
         draw(report).savefig(target, metadata={"Date": None})

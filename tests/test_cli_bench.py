@@ -4,6 +4,7 @@ import contextlib
 import json
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,23 @@ def test_what_disagrees_is_not_timed(names, values, problem, monkeypatch):
     assert bool(result.timings) == (problem == "")
     if problem:
         assert f"not timed, {problem}" in bench.row(result, 1e10)
+
+
+def test_sums_that_rounding_decides_are_compared_in_double_precision(monkeypatch):
+    monkeypatch.setattr(subjects, "library", str)
+    monkeypatch.setattr(subjects, "setting", lambda name: contextlib.nullcontext())
+
+    def build(library, device):
+        large, one = torch.full((1,), 2.0**24), torch.ones(1)
+        total = large - large + one + one if library == "torch" else large + one + one - large
+        return Subject(lambda: iter([Output("spikes", total > 1)]), lambda: None)
+
+    rounded = Case("rounded", "made up", build, rounded=True)
+    result = bench.run_case(rounded, ("native", "torch"), "cpu", LEAST)
+    assert result.problem == "" and list(result.timings) == ["native", "torch"]
+    assert "in float32 rounding decided otherwise: torch: spikes differ in 1 of 1" in bench.row(result, 1e10)
+    assert torch.get_default_dtype() == torch.float32
+    assert "differ" in bench.run_case(replace(rounded, rounded=False), ("native", "torch"), "cpu", LEAST).problem
 
 
 def test_ratios_are_those_of_the_medians():

@@ -80,7 +80,11 @@ def test_a_connectome_is_read(tmp_path):
         False,
     ]
     net, _ = connectome.network(path, 0, "cpu")
-    weight = net.synapses().weight / connectome.WEIGHT
+    found = net.synapses()
+    assert sorted(zip(found.source.tolist(), found.target.tolist(), strict=True)) == sorted(
+        zip(source.tolist(), target.tolist(), strict=True)
+    )
+    weight = found.weight / connectome.WEIGHT
     assert np.allclose(sorted(weight.tolist()), sorted([3, 10, 7, -2 * connectome.INHIBITION]))
 
 

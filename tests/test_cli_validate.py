@@ -150,6 +150,12 @@ def test_nest_draws_by_the_same_rule(rule, count):
     )
 
 
+def _model_of_drawn(nest):
+    """The model of the synapses of the only projection."""
+    (model,) = (model for model in nest.synapse_models if model.startswith("drawn_"))
+    return model
+
+
 @pytest.mark.parametrize(
     ("distribution", "low", "high", "mean"),
     [
@@ -166,7 +172,7 @@ def test_nest_draws_from_the_same_distribution(distribution, low, high, mean):
     net = sim.Network()
     net.connect(net.population(60), net.population(50), weight=distribution, delay=0.1)
     nest_twin.NestTwin(net, 1, seed=2)
-    weight = np.array(nest.GetConnections(synapse_model="static_synapse").weight)[: 60 * 50]
+    weight = np.array(nest.GetConnections(synapse_model=_model_of_drawn(nest)).weight)
     assert low - 1e-9 <= weight.min() and weight.max() <= high + 1e-9
     assert weight.mean() == pytest.approx(mean, abs=0.06)
 

@@ -327,3 +327,35 @@ def test_damaged_rows_are_refused(name, at, value, text):
     ops.Rows.from_tensors(rows.tensors())
     with pytest.raises(ValueError, match=text):
         ops.Rows.from_tensors(_damage(rows, name, lambda tensor: tensor.index_fill_(0, torch.tensor(at), value)))
+
+
+def test_the_mean_of_weights_that_are_bounded_says_how_fine_they_must_be(backend):
+    ends, target = torch.zeros(20, dtype=torch.int32), torch.arange(20, dtype=torch.int32)
+    for mean, refused in ((0.51, False), (0.49, True)):
+        builder = ops.RowsBuilder(20, ops.partition(20), weight_bits=16)
+        builder.count(ends, target, 64.0, mean)  # steps of 1/256: with 1/512, 64 would be more than 32,767 of them
+        if refused:
+            with pytest.raises(ValueError, match="64 at most and 0.49 on average .* need 32 bits"):
+                builder.allocate()
+        else:
+            builder.allocate()
+    builder = ops.RowsBuilder(20, ops.partition(20))
+    with pytest.raises(ValueError, match="mean was 65.0; it must be 0 to 64"):
+        builder.count(ends, target, 64.0, 65.0)
+    with pytest.raises(TypeError, match="mean was given beside weights one by one"):
+        builder.count(ends, target, torch.ones(20), 1.0)
+    assert builder.synapses == 0
+
+
+def test_repeats_that_leave_no_room_for_sums_are_refused(backend):
+    ends = torch.zeros(65_537, dtype=torch.int32)
+    options = {"neurons": 1, "repeats": 65_535}
+    for bits in (16, 32):
+        with pytest.raises(ValueError, match=f"weight_bits was {bits}; neuron 0 has 65,537 synapses .* 65,535 times"):
+            ops.rows(ends, ends, ends + 1, 1.0, weight_bits=bits, **options)
+    # by default they get the room
+    assert ops.rows(ends, ends, ends + 1, 1.0, **options).weight_bits == 64
+    with pytest.raises(ValueError, match="multiples of 32, more than 1/128 of the average; they need 64 bits"):
+        ops.rows(ends[:60_000], ends[:60_000], ends[:60_000] + 1, 1.0, weight_bits=16, **options)
+    with pytest.raises(ValueError, match="weight_bits was 32; weights of 1 on average .* they need 64 bits"):
+        ops.rows(ends[:60_000], ends[:60_000], ends[:60_000] + 1, 1.0, weight_bits=32, **options)

@@ -77,8 +77,8 @@ def test_explicit_synapses_are_those_that_were_given(rows):
 
 def test_sparse_matrices_of_scipy_and_torch():
     sparse = pytest.importorskip("scipy.sparse")
-    dense = torch.zeros(12, 8, dtype=torch.float64)
-    dense[[0, 3, 11], [7, 2, 2]] = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
+    dense = torch.zeros(8, 12, dtype=torch.float64)
+    dense[[7, 2, 2], [0, 3, 11]] = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
     for matrix in (
         sparse.csr_matrix(dense.numpy()),
         sparse.coo_array(dense.numpy()),
@@ -92,6 +92,12 @@ def test_sparse_matrices_of_scipy_and_torch():
         assert found.weight.tolist() == [1.0, -2.0, 3.0] and set(found.delay.tolist()) == {7}
         with pytest.raises(ValueError, match="Its transpose has that shape"):
             net.connect(target, source, matrix)
+    # the convention is that of weights for all pairs, which are the same matrix
+    net, source, target = pair()
+    net.connect(source, target, weight=dense, delay=0.7)
+    found = net.synapses()
+    chosen = found.weight != 0
+    assert found.source[chosen].tolist() == [0, 3, 11] and found.weight[chosen].tolist() == [1.0, -2.0, 3.0]
 
 
 def test_weights_and_delays_of_a_matrix_are_looked_up():

@@ -1,5 +1,7 @@
 """Models from the literature: their parameters and published rates."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,37 @@ def test_vogels_abbott_goes_on_by_itself(native, kind, low, high):
     assert low < net.rates["exc"] < high
     irregularity = sim.statistics.interval_cv(*spikes.of(net["exc"]), 3200, 400.0, 1000.0)
     assert np.nanmean(irregularity) > 0.4  # of few spikes, which makes it smaller
+
+
+def test_a_microcircuit_that_falls_silent_says_so(native):
+    with pytest.warns(UserWarning, match="0.1 of the in-degrees .* falls silent: take drive"):
+        net = models.microcircuit(0.1, seed=1)
+    net.run(100.0)
+    net.clear()
+    net.run(100.0)
+    # as in NEST, where only the inhibitory neurons of layer 6 go on
+    assert {name for name, rate in net.rates.items() if rate} == {"L6I"}
+    for scale, options in ((0.15, {}), (1.0, {}), (0.1, {"drive": "poisson"}), (0.05, {"in_degree_scale": 1.0})):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            net = models.microcircuit(scale, seed=1, **options)
+        if scale == 0.15:
+            net.run(300.0)
+            net.clear()
+            net.run(100.0)
+            assert min(net.rates.values()) > 0.2
+
+
+def test_vogels_abbott_can_grow_with_its_in_degrees_as_they_are(native):
+    net = models.vogels_abbott("coba", 8000, probability=80 / 8000, seed=1)
+    assert net.projections[0].weight == models.vogels_abbott("coba").projections[0].weight
+    assert net.projections[0].expected == 6400 * 80
+    net.run(150.0)
+    net.clear()
+    net.run(50.0)
+    assert 10.0 < net.rates["exc"] < 30.0
+    with pytest.raises(ValueError, match="probability"):
+        models.vogels_abbott(probability=1.5)
 
 
 @pytest.mark.parametrize(

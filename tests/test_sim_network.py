@@ -9,6 +9,7 @@ from sim_cases import small, spikes
 
 import inferno_cuda
 from inferno_cuda import ops, sim
+from inferno_cuda.sim import _build
 
 
 def test_a_neuron_fires_as_its_equation_says(backend):
@@ -213,12 +214,31 @@ def test_what_does_not_fit_is_refused_before_anything_is_allocated(monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_memory_is_estimated(dtype):
     net = small(dtype=dtype)
-    big = sim.models.microcircuit(0.02, dtype=dtype)
+    big = sim.models.microcircuit(0.02, "poisson", dtype=dtype)
     for each in (net, big):
         each.build()
         rows = each._run.rows
         assert each.memory_needed().rows == pytest.approx(rows.nbytes, rel=0.25)
         assert each.memory_needed().synapses == pytest.approx(rows.count, rel=0.2)
+
+
+def test_memory_has_room_for_sums_of_the_longest_delay():
+    def sums(device, longest, bits=32):
+        net = sim.Network(trials=2)
+        some = net.population(1000, tau_syn_ex=1.0, tau_syn_in=2.0)
+        net.connect(some, some, sim.FixedInDegree(1), delay=longest)
+        without = net.memory_needed().state - _build._sums(net, 32, net._run.ports())
+        assert without == 2 * 1000 * (4 * 4 + 2 + 8)
+        ports = net._run.ports()
+        net._device = torch.device(device)  # nothing is allocated there
+        return _build._sums(net, bits, ports)
+
+    one = 2 * 1000 * 2 * 4
+    assert sums("cpu", 20.0) == sums("cpu", 10.0) == one
+    # of all steps up to the longest delay, and the present
+    assert sums("cuda", 10.0) == sums("cuda", sim.Uniform(1.0, 10.0)) == 101 * one
+    assert sums("cuda", 20.0, 64) == 201 * 2 * one
+    assert sums("cuda", sim.LogNormal(0.0, 0.5)) == 202 * one
 
 
 def test_ctrl_c_stops_at_a_step_and_running_goes_on(monkeypatch):

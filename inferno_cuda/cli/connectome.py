@@ -73,7 +73,7 @@ def network(path: Path, seed: int, device: str) -> tuple[sim.Network, list[str]]
 
     names, source, target, count = read(path)
     sign = np.where([inhibitory(name) for name in names], -INHIBITION, 1.0)
-    matrix = coo_array((WEIGHT * sign[source] * count, (source, target)), shape=(len(names), len(names)))
+    matrix = coo_array((WEIGHT * sign[source] * count, (target, source)), shape=(len(names), len(names)))
     net = sim.Network(seed=seed, device=device)
     worm = net.population(len(names), "iaf_psc_exp", name="worm", V_m=sim.Uniform(-70.0, -55.0), tau_syn_ex=5.0)
     net.connect(worm, worm, matrix, delay=sim.Uniform(1.0, 3.0))

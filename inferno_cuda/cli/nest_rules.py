@@ -72,8 +72,11 @@ def connect(nest: Any, projection: sim.Projection, ids: np.ndarray) -> None:
     weight, delay = (distribution(nest, value) for value in (projection.weight, projection.delay))
     # NEST rounds delays to steps as well, but refuses those below half a step, where here they become one
     delay = max(delay, dt) if isinstance(delay, float) else nest.math.max(delay, dt)
+    # NEST takes 134 million synapses of a model and thread at most, which the projections of a large network exceed
+    model = f"drawn_{len(nest.synapse_models)}"
+    nest.CopyModel("static_synapse", model)
     ends = (nodes(nest, neurons, ids) for neurons in (projection.source, projection.target))
-    nest.Connect(*ends, rule(projection.rule), {"weight": weight, "delay": delay})
+    nest.Connect(*ends, rule(projection.rule), {"synapse_model": model, "weight": weight, "delay": delay})
 
 
 def _each(name: str, given: sim.Distribution | torch.Tensor, count: int) -> np.ndarray:

@@ -49,6 +49,7 @@ class NestTwin:
     def __init__(self, net: sim.Network, threads: int, seed: int | None = None) -> None:
         if net.trials != 1 or any(not isinstance(stimulus, sim.PoissonDrive) for stimulus in net.stimuli):
             raise ValueError("only networks of one trial and with Poisson drives have a twin in NEST")
+        self._threads = torch.get_num_threads()
         self._nest, self._dt = _load(), net.dt
         self._nest.ResetKernel()
         self._nest.SetKernelStatus({"resolution": net.dt, "local_num_threads": threads, "print_time": False})
@@ -112,9 +113,20 @@ class NestTwin:
         targets = nest_rules.nodes(self._nest, stimulus.neurons, ids)
         self._nest.Connect(generator, targets, syn_spec={"weight": stimulus.weight, "delay": self._dt})
 
+    @property
+    def synapses(self) -> int:
+        """How many NEST has, those of drives and of the recorder included."""
+        return self._nest.num_connections
+
     def run(self, duration: float) -> None:
         """Runs for some ms."""
         self._nest.Simulate(duration)
+
+    def close(self) -> None:
+        """Returns the memory, and gives torch back its threads; there is nothing to run any more."""
+        self._nest.ResetKernel()
+        # NEST sets the number of OpenMP's threads, which are torch's as well
+        torch.set_num_threads(self._threads)
 
     def spikes(self) -> torch.Tensor:
         """Steps and neurons of all spikes so far, int64 ``[n, 2]``, sorted."""

@@ -8,23 +8,25 @@ import os
 import torch
 
 from .. import reference
+from ._rows_checks import check_mean, check_range, check_repeats, check_weight, magnitude
 from .backend import runs_native
 from .common import shape_text
 from .native import status
 from .rows import PARTS, Rows, check_bounds, check_ports, partition
 
 MAX_DELAY = 65535  # steps
-MAX_REPEATS = 65535  # spikes of a source in a step
 _LIMITS = {16: 2.0**31 - 1, 32: 2.0**31 - 1, 64: 2.0**53}  # of the sums, in quanta
 _LARGEST = {16: 2.0**15 - 1, 32: math.inf, 64: math.inf}  # of a weight, in quanta
 _COARSEST = 2.0**-16  # of the mean weight: what a quantum may be before weights are kept in 8 bytes
 _COARSEST_OF_16 = 2.0**-7  # where 16 bits were asked for: rounding changes a weight by at most 1/256 of the mean
+_FINEST = 2.0**-1000  # quantum
 _BYTES = {16: 4, 32: 6, 64: 10}  # of a synapse
 
 
 def synapse_bytes(weight_bits: int) -> int:
     """What a synapse takes, besides its share in a segment."""
     return _BYTES[weight_bits]
+
 
 if status.loaded:
     _raw_count = torch.ops.inferno_cuda.rows_count_.default
@@ -53,45 +55,6 @@ def _memory(*shape: int, dtype: torch.dtype) -> torch.Tensor:
     return memory
 
 
-def _check_range(name: str, numbers: torch.Tensor, low: int, high: int, unit: str) -> None:
-    if len(numbers):
-        least, most = map(int, torch.aminmax(numbers))
-        if least < low or most > high:
-            raise ValueError(f"{name} was {least} to {most}{unit}; it must be {low} to {high}")
-
-
-def _check_weight(weight, like: torch.Tensor) -> torch.Tensor | float:
-    if not isinstance(weight, torch.Tensor):
-        weight = float(weight)
-        if not math.isfinite(weight):
-            raise ValueError(f"weight was {weight}; it must be finite")
-        return weight
-    if weight.dtype not in (torch.float32, torch.float64) or weight.shape != like.shape:
-        text = f"{weight.dtype} of shape {shape_text(weight.shape)}"
-        raise TypeError(f"weight was {text}; it must be a number, or float32 or float64 of shape ({len(like)},)")
-    if len(weight) and not all(map(math.isfinite, torch.aminmax(weight))):
-        raise ValueError("weight had values that are not finite")
-    return weight
-
-
-def _check_repeats(repeats, neurons: int) -> torch.Tensor | None:
-    """int32 ``[neurons]``; None where no source fires more than once in a step."""
-    if not isinstance(repeats, torch.Tensor):
-        repeats = torch.full((neurons,), repeats, dtype=torch.int64)
-    if repeats.is_floating_point() or repeats.dtype == torch.bool or repeats.shape != (neurons,):
-        text = f"{repeats.dtype} of shape {shape_text(repeats.shape)}"
-        raise ValueError(f"repeats was {text}; it must be a number or int of shape ({neurons},)")
-    _check_range("repeats", repeats, 1, MAX_REPEATS, "")
-    return repeats.to("cpu", torch.int32) if neurons and int(repeats.max()) > 1 else None
-
-
-def _largest(weight: torch.Tensor | float) -> float:
-    """Magnitude."""
-    if not isinstance(weight, torch.Tensor):
-        return abs(weight)
-    return max(abs(end) for end in torch.stack(torch.aminmax(weight)).tolist()) if len(weight) else 0.0
-
-
 class RowsBuilder:
     """Makes :class:`Rows` of synapses that come in chunks, twice: to be counted, and to be put in their places.
 
@@ -107,7 +70,7 @@ class RowsBuilder:
             with a state of float64, and where the quantum would be more than 2^-16 of the mean weight. 16 rounds
             weights to multiples of a power of two of 1 to 2 times 1/32,767 of the largest magnitude that
             :meth:`count` was told of, or more where sums need it, and takes two thirds of the memory. Much smaller
-            weights may become 0; steps of more than 1/128 of the mean of what :meth:`count` was told are refused.
+            weights may become 0; steps of more than 1/128 of the mean magnitude are refused.
         dtype: of the state that is going to be simulated.
         repeats: how often each source may fire in one step: 1, but for generators; or int ``[neurons]``. Sums have room
             for as many of each weight.
@@ -142,7 +105,7 @@ class RowsBuilder:
         self.bounds = check_bounds(bounds, neurons, most)
         self.weight_bits = weight_bits or (64 if dtype == torch.float64 else 32)
         self._may_widen = weight_bits is None
-        self._repeats = _check_repeats(repeats, neurons)
+        self._repeats = check_repeats(repeats, neurons)
         parts = len(self.bounds) - 1
         self._counts = torch.zeros(parts, neurons, dtype=torch.int64)
         self._load = torch.zeros(2, neurons, dtype=torch.float64)
@@ -179,15 +142,19 @@ class RowsBuilder:
         if source.shape != target.shape:
             raise ValueError(f"target had {len(target)} elements; source has {len(source)}")
         for name, ends in (("source", source), ("target", target)):
-            _check_range(name, ends, 0, self.neurons - 1, "")
+            check_range(name, ends, 0, self.neurons - 1, "")
 
-    def count(self, source: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | float) -> None:
+    def count(
+        self, source: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | float, mean: float | None = None
+    ) -> None:
         """First pass: counts a chunk.
 
         Args:
             source, target: int32 ``[n]``.
             weight: float32 or float64 ``[n]``, or a number that no weight of the chunk exceeds in magnitude, so that
                 weights need not be drawn twice.
+            mean: of that number, the mean magnitude of the weights; None: the number itself. It says how fine weights
+                must be.
 
         Raises:
             TypeError, ValueError: wrong dtypes, shapes or numbers of neurons; nothing was counted then.
@@ -196,11 +163,12 @@ class RowsBuilder:
         if self._slots is not None:
             raise RuntimeError("count: the synapses were allocated already; count all of them before")
         self._check_ends(source, target)
-        weight = _check_weight(weight, source)
+        weight = check_weight(weight, source)
         bound, tensor = (0.0, weight) if isinstance(weight, torch.Tensor) else (abs(weight), None)
+        mean = check_mean(mean, weight)
         self._nonzero += int(weight.count_nonzero()) if tensor is not None else len(source) * (weight != 0)
-        self._magnitude += float(weight.abs().sum(dtype=torch.float64)) if tensor is not None else len(source) * bound
-        self._largest = max(self._largest, _largest(weight))
+        self._magnitude += float(weight.abs().sum(dtype=torch.float64)) if tensor is not None else len(source) * mean
+        self._largest = max(self._largest, magnitude(weight))
         if self._repeats is not None:
             often = self._repeats[source.long()]
             bound *= int(often.max()) if len(often) else 1
@@ -209,17 +177,58 @@ class RowsBuilder:
         chunk = source.contiguous(), target.contiguous(), None if tensor is None else tensor.contiguous(), bound
         count(*chunk, self.bounds, self.ports, self._counts, self._load, self._degree)
 
-    def _choose_quantum(self) -> float:
-        limit = _LIMITS[self.weight_bits]
+    def _rooms(self) -> torch.Tensor:
+        """What sums of each neuron have for weights, in quanta: ``[neurons]``, float64."""
         # rounding may add half a quantum for each synapse, as often as its source fires
         most = 1 if self._repeats is None else int(self._repeats.max())
-        room = limit - self._degree.double() * (most / 2)
-        needed = float((self._load / room).max()) if self.neurons else 0.0
+        return _LIMITS[self.weight_bits] - self._degree.double() * (most / 2)
+
+    def _choose_quantum(self) -> float:
+        """Infinite where no quantum is coarse enough."""
+        room, load = self._rooms(), self._load.amax(0)
+        if bool(((room <= 0) & (load > 0)).any()):
+            return math.inf
+        needed = float(torch.where(load > 0, load / room, 0.0).max()) if self.neurons else 0.0
         needed = max(needed, self._largest / _LARGEST[self.weight_bits])
         if needed == 0:
             return 1.0
         fraction, exponent = math.frexp(needed)
         return math.ldexp(1.0, exponent - 1 if fraction == 0.5 else exponent)
+
+    @property
+    def fullest(self) -> int | None:
+        """The neuron whose sums leave the least room; None if the largest weight needs more."""
+        if not self.neurons:
+            return None
+        needed = torch.where(self._load.amax(0) > 0, self._load.amax(0) / self._rooms(), 0.0)
+        needed = torch.where(needed < 0, math.inf, needed)
+        neuron = int(needed.argmax())
+        return neuron if float(needed[neuron]) >= self._largest / _LARGEST[self.weight_bits] else None
+
+    def _check_quantum(self, mean: float) -> None:
+        """Refuses one that is too coarse or too fine for weights of a mean magnitude."""
+        finite = math.isfinite(float(self._load.sum()))
+        if self._quantum == math.inf and finite:
+            neuron = int(self._rooms().argmin())
+            raise ValueError(
+                f"weight_bits was {self.weight_bits}; neuron {neuron} has {int(self._degree[neuron]):,} synapses whose "
+                f"sources may fire up to {int(self._repeats.max()):,} times in a step, which leaves no room for their "
+                "sum; it needs 64 bits, fewer synapses or fewer spikes in a step"
+            )
+        if self.weight_bits == 16 and self._quantum > _COARSEST_OF_16 * mean > 0:
+            # sums have as much room in 32 bits
+            bits = 32 if self.fullest is None else 64
+            raise ValueError(
+                f"weight_bits was 16; weights of {self._largest:g} at most and {mean:g} on average would be rounded to "
+                f"multiples of {self._quantum:g}, more than 1/128 of the average; they need {bits} bits"
+            )
+        if self.weight_bits == 32 and finite and self._quantum > mean > _FINEST:
+            raise ValueError(
+                f"weight_bits was 32; weights of {mean:g} on average would be rounded to multiples of "
+                f"{self._quantum:g}, beside the largest sums; they need 64 bits"
+            )
+        if not finite or self._quantum < _FINEST or 0 < mean < self._quantum:
+            raise ValueError(f"weights had a mean magnitude of {mean:g}; sums of them leave the range of float64")
 
     def allocate(self, limit: int | None = None) -> None:
         """Ends the first pass: chooses the quantum and takes the memory.
@@ -238,14 +247,7 @@ class RowsBuilder:
         if self.weight_bits == 32 and self._may_widen and self._quantum > _COARSEST * mean > 0:
             self.weight_bits = 64
             self._quantum = self._choose_quantum()
-        if self.weight_bits == 16 and self._quantum > _COARSEST_OF_16 * mean > 0:
-            raise ValueError(
-                f"weight_bits was 16; weights of {self._largest:g} at most and {mean:g} on average would be rounded to "
-                f"multiples of {self._quantum:g}, more than 1/128 of the average; they need 32 bits"
-            )
-        representable = math.isfinite(float(self._load.sum())) and 2.0**-1000 <= self._quantum
-        if not representable or 0 < mean < self._quantum:
-            raise ValueError(f"weights had a mean magnitude of {mean:g}; sums of them leave the range of float64")
+        self._check_quantum(mean)
         limit = available_memory() if limit is None else limit
         if limit is not None and self.peak_bytes > limit:
             raise MemoryError(
@@ -287,15 +289,15 @@ class RowsBuilder:
         if self._slots is None:
             raise RuntimeError("fill: no memory was taken yet; call allocate() after all chunks were counted")
         self._check_ends(source, target)
-        weight = _check_weight(weight, source)
+        weight = check_weight(weight, source)
         if delay.dtype not in (torch.int16, torch.int32, torch.int64) or delay.shape != source.shape:
             text = f"{delay.dtype} of shape {shape_text(delay.shape)}"
             raise TypeError(f"delay was {text}; it must be int16 or int32 of shape ({len(source)},)")
-        _check_range("delay", delay, 1, self.max_delay, " steps")
+        check_range("delay", delay, 1, self.max_delay, " steps")
         # a number in float32 may be a little above what it is in float64
         spare = torch.finfo(torch.float32).eps if getattr(weight, "dtype", None) == torch.float32 else 0.0
-        if _largest(weight) > self._largest * (1 + spare):
-            raise ValueError(f"weight was up to {_largest(weight):g}; count() was told of {self._largest:g} at most")
+        if magnitude(weight) > self._largest * (1 + spare):
+            raise ValueError(f"weight was up to {magnitude(weight):g}; count() was told of {self._largest:g} at most")
         if self._filled + len(source) > self.synapses:
             raise RuntimeError(f"fill: more synapses than the {self.synapses:,} that were counted")
         where = self.bounds, self.ports, self._cursor, self._total, self._slots, self._delays, self._weights

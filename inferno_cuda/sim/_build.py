@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -12,10 +12,11 @@ from tqdm import tqdm
 
 from .. import ops
 from ..neural.sequence._interrupt import Interrupt
+from ..ops._rows_checks import magnitude
 from ..ops.rows_builder import synapse_bytes
 from ._projection import CHUNK, Projection
 from ._stimuli import StepCurrent
-from .distributions import Distribution
+from .distributions import Distribution, LogNormal
 
 if TYPE_CHECKING:
     from .network import Network
@@ -33,7 +34,8 @@ class Memory(NamedTuple):
         neurons: how many there are.
         synapses: how many there are; an expectation where a rule leaves it to chance.
         rows: bytes of the synapses while the network runs.
-        state: bytes of the neurons' state.
+        state: bytes of the neurons' state, and of the sums of weights that are to arrive: of one step on a CPU, of all
+            steps up to the longest delay on a GPU.
         building: the most bytes that are needed at one time, while the network is built.
     """
 
@@ -66,18 +68,36 @@ def estimate(network: Network) -> Memory:
 
     Of a network that is built, synapses and their bytes are known.
     """
-    parts = len(_partition(network, network._run.ports())) - 1
+    ports = network._run.ports()
+    parts = len(_partition(network, ports)) - 1
     synapses = segments = 0.0
     for projection in network.projections:
         synapses += projection.expected
         segments += _segments(projection, parts)
     bits = network.weight_bits or (64 if network.dtype == torch.float64 else 32)
     rows = int(synapses * synapse_bytes(bits) + segments * 6 + parts * 4 * network.size + 9 * network.size)
-    state = network.trials * network.size * (4 * network.dtype.itemsize + 2 + 8)
+    state = network.trials * network.size * (4 * network.dtype.itemsize + 2 + 8) + _sums(network, bits, ports)
     if network._run.rows is not None:
         synapses, rows = network._run.rows.count, network._run.rows.nbytes
     building = rows + 2 * int(synapses) + (16 * parts + 40) * network.size + _CHUNK_BYTES
     return Memory(network.size, int(synapses), rows, state, building + state)
+
+
+def _sums(network: Network, bits: int, ports: torch.Tensor) -> int:
+    """Bytes of the sums of arriving weights."""
+    each = network.trials * network.size * (int(ports.max()) if len(ports) else 1) * (8 if bits == 64 else 4)
+    if network.device.type == "cpu":
+        return each
+    longest = max((_likely_longest(projection) for projection in network.projections), default=1)
+    return each * (1 + min(longest, LONGEST_DELAY))
+
+
+def _likely_longest(projection: Projection) -> int:
+    """Steps; where delays have no bound, more than all but one in a billion have."""
+    delay, dt = projection._delay, projection.source.network.dt
+    if isinstance(delay, LogNormal) and delay.high is None:
+        return math.ceil(min(math.exp(delay.mu + 6 * delay.sigma) / dt, LONGEST_DELAY))
+    return int(projection._longest())
 
 
 def _partition(network: Network, ports: torch.Tensor) -> torch.Tensor:
@@ -142,12 +162,15 @@ def build(network: Network, progress: bool) -> ops.Rows:
     builder = ops.RowsBuilder(network.size, bounds, ports, longest, repeats=_repeats(network), **options)
     total = 2 * sum(projection._draws for projection in network.projections)
     with Interrupt() as interrupt, _bar(total, progress) as bar:
+        largest = dict.fromkeys(network.projections, 0.0)
         for projection, part in _chunks(network, interrupt, bar):
             bound = projection._weight_bound()
-            weights = projection._weights(part) if math.isinf(bound) else bound
-            with _naming(projection):
-                builder.count(*projection._placed(part), weights)
-        with _naming(*(p for p in network.projections if math.isinf(p._weight_bound()))):
+            mean = None if math.isinf(bound) else projection._weight_mean()
+            weights = projection._weights(part) if mean is None else bound
+            with _naming(lambda: projection):  # noqa: B023  it is asked for before the next one
+                builder.count(*projection._placed(part), weights, mean)
+            largest[projection] = max(largest[projection], magnitude(weights))
+        with _naming(lambda: _heaviest(network, builder.fullest, largest)):
             builder.allocate()
         for projection, part in _chunks(network, interrupt, bar):
             delays, weights = projection._delays(part), projection._weights(part)
@@ -167,13 +190,29 @@ def _longest_delay(projection: Projection) -> int:
 
 
 @contextlib.contextmanager
-def _naming(*projections: Projection) -> Iterator[None]:
+def _naming(whose: Callable[[], Projection | None]) -> Iterator[None]:
     """Says whose weights are bad."""
     try:
         yield
     except ValueError as error:
-        named = ", ".join(map(repr, projections))
-        raise ValueError(f"{named}: {error}" if named else str(error)) from error
+        named = whose()
+        raise ValueError(str(error) if named is None else f"{named!r}: {error}") from error
+
+
+def _heaviest(network: Network, neuron: int | None, largest: dict[Projection, float]) -> Projection | None:
+    """The projection that adds most to the sums of a neuron; of all, without one, that with the largest weights."""
+    if neuron is None:
+        return max(largest, key=largest.get, default=None)
+    often = _repeats(network)
+
+    def load(projection: Projection) -> float:
+        source, target = projection.source, projection.target
+        if not len(source) or not target.first <= neuron < target.last:
+            return 0.0
+        times = float(often[source.first : source.last].max())
+        return largest[projection] * times * projection.expected / len(target)
+
+    return max(largest, key=load, default=None)
 
 
 def _repeats(network: Network) -> torch.Tensor:

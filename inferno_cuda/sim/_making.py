@@ -159,7 +159,7 @@ class Making:
             target: neurons they lead to, or the name of a population.
             rule: which synapses there are: one of those of ``sim``, such as ``sim.FixedInDegree(100)``; its name in
                 NEST, or a dictionary as NEST has it; a pair of arrays ``(sources, targets)``, counted within the two
-                populations; a sparse matrix of scipy or torch, sources x targets. None: all to all. Arrays are read
+                populations; a sparse matrix of scipy or torch, targets x sources. None: all to all. Arrays are read
                 when the network is built; do not change them before.
             weight: in pA (``iaf_psc_exp``, ``iaf_psc_alpha``), mV (``iaf_psc_delta``), nS (``iaf_cond_exp``, where
                 the sign says whether a synapse is excitatory or inhibitory) or pC (neurons of ``inferno_cuda.neural``,

@@ -164,6 +164,10 @@ class Projection:
             return _values.largest(self._weight)
         return float("inf")
 
+    def _weight_mean(self) -> float:
+        """Mean magnitude of the weights, where :meth:`_weight_bound` is finite."""
+        return _values.mean_magnitude(self._weight)
+
     def _longest(self) -> float:
         """No delay is longer, in steps; infinite if such a one is drawn."""
         dt = self.source.network.dt

@@ -127,3 +127,43 @@ def largest(distribution: Distribution) -> float:
         ends[1] = min(ends[1], given.get("high", math.inf))
         return max(abs(end) for end in ends)
     return math.inf
+
+
+def mean_magnitude(distribution: Distribution) -> float:
+    """Mean of the absolute value of what is drawn, in closed form; only where :func:`largest` is finite."""
+    given = distribution._parameters()
+    if distribution.kind == "constant":
+        return abs(given["value"])
+    if distribution.kind == "uniform":
+        low, high = given["low"], given["high"]
+        if low * high >= 0:
+            return abs(low + high) / 2
+        return (low * low + high * high) / (2 * (high - low))
+    mean, std = given["mean"], given["std"]
+    low, high = given.get("low", -math.inf), given.get("high", math.inf)
+    if std == 0:
+        return abs(min(max(mean, low), high))
+    above, positive = _truncated(mean, std, max(low, 0.0), max(high, 0.0))
+    below, negative = _truncated(mean, std, min(low, 0.0), min(high, 0.0))
+    within = positive - negative
+    if given.get("bounded") != "clip":
+        return within / (above + below)
+    for bound, share in ((low, _tail((mean - low) / std)), (high, _tail((high - mean) / std))):
+        within += abs(bound) * share if share else 0.0
+    return max(within, 0.0)
+
+
+def _truncated(mean: float, std: float, low: float, high: float) -> tuple[float, float]:
+    """Of a normal number: how likely it is between two bounds, and its mean there times that."""
+    if not low < high:
+        return 0.0, 0.0
+    a, b = (low - mean) / std, (high - mean) / std
+    # the smaller tails, which have more digits
+    share = _tail(a) - _tail(b) if a > 0 else _tail(-b) - _tail(-a)
+    densities = (math.exp(-end * end / 2) / math.sqrt(2 * math.pi) for end in (a, b))
+    return share, mean * share + std * (next(densities) - next(densities))
+
+
+def _tail(z: float) -> float:
+    """How likely a standard normal number is above ``z``."""
+    return math.erfc(z / math.sqrt(2)) / 2

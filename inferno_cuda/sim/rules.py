@@ -205,8 +205,8 @@ def as_rule(given: Any, shape: tuple[int, int]) -> tuple[Rule, torch.Tensor | No
     """A rule from what users write, and weights where they come along: those of sparse matrices.
 
     Taken are rules, names of rules without parameters, dictionaries as NEST has them, pairs of arrays, sparse matrices
-    of scipy and of torch. The rows of a matrix are the sources, its columns the targets; ``shape`` is what it must
-    have.
+    of scipy and of torch. The rows of a matrix are the targets, its columns the sources, as of weights everywhere else;
+    ``shape``, (sources, targets), is that of its transpose.
     """
     if isinstance(given, Rule):
         return given, None
@@ -220,27 +220,22 @@ def as_rule(given: Any, shape: tuple[int, int]) -> tuple[Rule, torch.Tensor | No
     if isinstance(given, torch.Tensor) and given.layout != torch.strided:
         _check_matrix(given, shape)
         matrix = given.detach().cpu().to_sparse_coo().coalesce()
-        return Explicit(*matrix.indices()), matrix.values()
+        return Explicit(*matrix.indices().flip(0)), matrix.values()
     if hasattr(given, "tocoo") and hasattr(given, "shape"):
         _check_matrix(given, shape)
         matrix = given.tocoo()
-        return Explicit(matrix.row, matrix.col), torch.from_numpy(np.array(matrix.data))
+        return Explicit(matrix.col, matrix.row), torch.from_numpy(np.array(matrix.data))
     raise TypeError(
         f"'rule' is a {type(given).__name__}, it must be a rule such as sim.FixedInDegree(100), a pair of arrays "
-        "(sources, targets), or a sparse matrix of scipy or torch (sources x targets)"
+        "(sources, targets), or a sparse matrix of scipy or torch (targets x sources)"
     )
 
 
 def _check_matrix(matrix: Any, shape: tuple[int, int]) -> None:
-    if tuple(matrix.shape) != shape:
-        turned = (
-            " Its transpose has that shape: rows are sources, not targets."
-            if tuple(matrix.shape) == shape[::-1]
-            else ""
-        )
-        raise ValueError(
-            f"'rule' is a matrix of shape {tuple(matrix.shape)}, it must be {shape}, sources x targets.{turned}"
-        )
+    wanted, found = shape[::-1], tuple(matrix.shape)
+    if found != wanted:
+        turned = " Its transpose has that shape: rows are targets, not sources." if found == shape else ""
+        raise ValueError(f"'rule' is a matrix of shape {found}, it must be {wanted}, targets x sources.{turned}")
 
 
 def _named(name: Any, options: Mapping[str, Any]) -> Rule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 from ...state import _check
@@ -88,6 +89,21 @@ def _external_current(target: str) -> float:
     return _BACKGROUND / 1000 * _EXTERNAL[target] * _peak_weight() * _NEURON["tau_syn_ex"]
 
 
+def _constant_current(target: str, root: float, drive: str) -> float:
+    """pA; ``root``: that of the share of the in-degrees that is there."""
+    return _missing_current(target, root, drive) + (_external_current(target) if drive == "dc" else 0.0)
+
+
+def _falls_silent(root: float) -> bool:
+    """Whether constant currents alone take no excitatory population to its threshold.
+
+    Then nothing starts activity again where fluctuations, which small networks have, have once ended it.
+    """
+    resistance = _NEURON["tau_m"] / _NEURON["C_m"] * 1000  # MOhm
+    largest = max(_constant_current(name, root, "dc") for name in MICROCIRCUIT_SIZES if name.endswith("E"))
+    return _NEURON["E_L"] + largest * resistance / 1000 < _NEURON["V_th"]
+
+
 def microcircuit(
     scale: float = 1.0, drive: str = "dc", *, in_degree_scale: float | None = None, **options: Any
 ) -> Network:
@@ -97,7 +113,9 @@ def microcircuit(
     neurons. Weights are normal and keep their sign, delays normal and at least one step. With a scale below 1 there are
     fewer neurons and smaller in-degrees; weights grow with the root of what is lost, and a constant current stands for
     the rest of the mean input at the published rates (van Albada, Helias and Diesmann 2015), so that rates stay near
-    those of full scale; correlations do not.
+    those of full scale; correlations do not. With a constant drive and a tenth of the in-degrees, or less, it leaves
+    every excitatory population below its threshold, so the activity ends, here as in NEST: there is a warning, and a
+    Poisson drive or ``in_degree_scale=1.0`` keeps it up.
 
     Args:
         scale: share of the neurons that are there, above 0 to 1.
@@ -112,9 +130,12 @@ def microcircuit(
         ValueError: if a scale is out of range, or ``drive`` is neither.
         TypeError: if an option is none of a network.
 
+    Warns:
+        UserWarning: if the network will fall silent.
+
     Example:
         >>> from inferno_cuda import sim
-        >>> sim.models.microcircuit(0.01)
+        >>> sim.models.microcircuit(0.01, "poisson")
         <network: 772 neurons in 8 populations, about 29,892 synapses, not built yet, at 0 ms>
     """
     _check.one_of("drive", drive, ("dc", "poisson"))
@@ -122,8 +143,14 @@ def microcircuit(
     kept = scale if in_degree_scale is None else _check.positive("in_degree_scale", in_degree_scale)
     root = math.sqrt(_check.at_most("in_degree_scale", kept, 1.0))
     net = Network(**options)
+    if drive == "dc" and _falls_silent(root):
+        warnings.warn(
+            f"with a constant drive and {kept:g} of the in-degrees no excitatory population reaches its threshold, so "
+            'the network falls silent: take drive="poisson", a larger scale, or in_degree_scale=1.0',
+            stacklevel=2,
+        )
     for name, size in MICROCIRCUIT_SIZES.items():
-        current = _missing_current(name, root, drive) + (_external_current(name) if drive == "dc" else 0.0)
+        current = _constant_current(name, root, drive)
         initial = Normal(*_POTENTIALS[name])
         made = net.population(
             max(1, round(size * scale)), "iaf_psc_exp", name=name, I_e=current, V_m=initial, **_NEURON

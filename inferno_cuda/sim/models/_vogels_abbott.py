@@ -23,7 +23,14 @@ _KICK_RATE, _KICK_DURATION = 300.0, 50.0  # Hz, ms
 _KICK_STREAM = (1 << 30) - 1
 
 
-def vogels_abbott(kind: str = "cuba", size: int = 4000, *, delay: float | None = None, **options: Any) -> Network:
+def vogels_abbott(
+    kind: str = "cuba",
+    size: int = 4000,
+    *,
+    delay: float | None = None,
+    probability: float = _PROBABILITY,
+    **options: Any,
+) -> Network:
     """The network of Vogels and Abbott (2005), as in the benchmarks of Brette et al. (2007): a fifth is inhibitory.
 
     It goes on firing irregularly without any input. The populations are ``exc`` and ``inh``, and with conductances
@@ -33,8 +40,11 @@ def vogels_abbott(kind: str = "cuba", size: int = 4000, *, delay: float | None =
 
     Args:
         kind: ``"cuba"``, current-based (``iaf_psc_exp``), or ``"coba"``, conductance-based (``iaf_cond_exp``).
-        size: number of neurons. Weights are scaled with ``4000 / size``, so that the mean input stays.
+        size: number of neurons. Weights are scaled with ``80 / (probability * size)``, so that the mean input stays.
+            With conductances, activity needs weights near those of the model: with 16,000 neurons at the same
+            probability it ends with the kick.
         delay: of all synapses, ms; None: one step, since the model has no delays.
+        probability: that a pair is connected; ``80 / size`` keeps the in-degrees, and the weights, of 4,000 neurons.
         **options: of :class:`~inferno_cuda.sim.Network`.
 
     Returns:
@@ -46,6 +56,7 @@ def vogels_abbott(kind: str = "cuba", size: int = 4000, *, delay: float | None =
     """
     _check.one_of("kind", kind, list(_WEIGHTS))
     size = _check.at_least("size", _check.size("size", size), 100, cast=int)
+    probability = _check.at_most("probability", _check.positive("probability", probability), 1.0)
     net = Network(**options)
     delay = net.dt if delay is None else delay
     model, parameters = ("iaf_psc_exp", _CUBA) if kind == "cuba" else ("iaf_cond_exp", _COBA)
@@ -53,20 +64,20 @@ def vogels_abbott(kind: str = "cuba", size: int = 4000, *, delay: float | None =
     inhibitory = round(_INHIBITORY * size)
     exc = net.population(size - inhibitory, model, name="exc", V_m=initial, **parameters)
     inh = net.population(inhibitory, model, name="inh", V_m=initial, **parameters)
-    up, down = (weight * 4000 / size for weight in _WEIGHTS[kind])
-    rule = PairwiseBernoulli(_PROBABILITY)
+    up, down = (weight * 4000 / size * (_PROBABILITY / probability) for weight in _WEIGHTS[kind])
+    rule = PairwiseBernoulli(probability)
     net.connect(exc, exc + inh, rule, weight=up, delay=delay, name="excitation")
     net.connect(inh, exc + inh, rule, weight=down, delay=delay, name="inhibition")
     if kind == "coba":
-        _kick(net, size // 10, up, delay)
+        _kick(net, size // 10, up, delay, rule)
     return net
 
 
-def _kick(net: Network, size: int, weight: float, delay: float) -> None:
+def _kick(net: Network, size: int, weight: float, delay: float, rule: PairwiseBernoulli) -> None:
     count = round(size * _KICK_RATE * _KICK_DURATION / 1000)
     last = int(_KICK_DURATION / net.dt)
     uniform = {"seed": net.seed, "stream": _KICK_STREAM, "low": 0.0, "high": 1.0}
     steps = (ops.draw("uniform", index=torch.arange(count), **uniform) * last).floor() + 1
     who = (ops.draw("uniform", index=torch.arange(count) + count, **uniform) * size).floor().long()
     kick = net.spike_source(size, steps * net.dt, who, name="kick")
-    net.connect(kick, net["exc"] + net["inh"], PairwiseBernoulli(_PROBABILITY), weight=weight, delay=delay, name="kick")
+    net.connect(kick, net["exc"] + net["inh"], rule, weight=weight, delay=delay, name="kick")
