@@ -9,33 +9,11 @@ import torch
 
 from ... import ops
 from ...ops.layer_step import SumNumbers
-from ...ops.linear import dense_sum
+from ...ops.linear import DenseGraph, dense_sum
 from ..base import SynapseConstructor
 from ._base import Init, WeightedConnection, average, sizes
 from ._plan import chunks
 from ._program import enter
-
-
-class _LinearGraph(torch.autograd.Function):
-    """Zeros in the place of a dense sum, with its gradients."""
-
-    @staticmethod
-    def forward(current, weight, bias):
-        return current.new_zeros(()).expand(len(current), len(weight))
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs[:2])
-
-    @staticmethod
-    def backward(ctx, gradient):
-        current, weight = ctx.saved_tensors
-        of_current, of_weight, of_bias = ctx.needs_input_grad
-        return (
-            gradient @ weight if of_current else None,
-            gradient.t() @ current if of_weight else None,
-            gradient.sum(0) if of_bias else None,
-        )
 
 
 class MatrixConnection(WeightedConnection):
@@ -85,7 +63,7 @@ class MatrixConnection(WeightedConnection):
         return dense_sum(current, self._learned(self._held("weight_")), self.bias)
 
     def _undelayed_graph(self, current: torch.Tensor) -> torch.Tensor:
-        return _LinearGraph.apply(current, self._learned(self._held("weight_")), self.bias)
+        return DenseGraph.apply(current, self._learned(self._held("weight_")), self.bias)
 
     def _delayed(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return ops.delayed_dense(*args, **kwargs)
