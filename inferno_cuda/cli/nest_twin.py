@@ -33,6 +33,12 @@ def _load() -> ModuleType:
     return nest
 
 
+def _reset(nest: ModuleType) -> None:
+    """Forgets all networks. NEST faults at another number of OpenMP threads than its own, which torch sets, too."""
+    torch.set_num_threads(nest.local_num_threads)
+    nest.ResetKernel()
+
+
 class NestTwin:
     """The twin of a network that has not run yet.
 
@@ -51,7 +57,7 @@ class NestTwin:
             raise ValueError("only networks of one trial and with Poisson drives have a twin in NEST")
         self._threads = torch.get_num_threads()
         self._nest, self._dt = _load(), net.dt
-        self._nest.ResetKernel()
+        _reset(self._nest)
         self._nest.SetKernelStatus({"resolution": net.dt, "local_num_threads": threads, "print_time": False})
         if seed is not None:
             self._nest.rng_seed = seed
@@ -124,8 +130,7 @@ class NestTwin:
 
     def close(self) -> None:
         """Returns the memory, and gives torch back its threads; there is nothing to run any more."""
-        self._nest.ResetKernel()
-        # NEST sets the number of OpenMP's threads, which are torch's as well
+        _reset(self._nest)
         torch.set_num_threads(self._threads)
 
     def spikes(self) -> torch.Tensor:
