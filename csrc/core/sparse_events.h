@@ -5,16 +5,16 @@
 
 namespace inferno {
 
-// Inputs come in ascending order, and the synapses of each as they are listed: for every output that is the order of its
-// own list. A term that is left out would have added 0.
+// Inputs come in ascending order, and the synapses of each as they are listed: for every output that is the order of
+// its own list. A term that is left out would have added 0.
 struct SparseEventsArgs {
-  SparseSumArgs sum;      // of a step: without delays data is [batch, partners], otherwise a ring of bool and no overbound
+  SparseSumArgs sum;  // of a step: without delays data is [batch, partners], otherwise a ring of bool and no overbound
   int64_t sample_stride;  // elements of data from one sample to the next
   SynapseList by_input;   // partners are outputs, places those in the list of `sum`
 };
 
-// Events are few if they meet at most one synapse in so many; twice as many for 32 samples, and so on: the more samples a
-// step has, the less each of them costs with all synapses.
+// Events are few if they meet at most one synapse in so many; twice as many for 32 samples, and so on: the more samples
+// a step has, the less each of them costs with all synapses.
 constexpr int64_t event_share = 8, event_samples = 16;
 
 // The inputs that spike in each sample; with delays, in the whole ring. None, not even samples, if the events are many.

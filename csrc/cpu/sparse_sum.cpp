@@ -102,10 +102,10 @@ INFERNO_HD void sum_lanes(const Terms& terms, int64_t count, const H* data, doub
   if (l < lanes) sum_few<1>(terms, count, data + l, scale, outside, sums + l);
 }
 
-#define INFERNO_SUM_TERMS(Terms, H, C)                                                                            \
+#define INFERNO_SUM_TERMS(Terms, H, C)                                                                             \
   INFERNO_CLONES void sum_terms(Terms terms, int64_t count, const H* data, double scale, C outside, int64_t lanes, \
-                                C* sums) {                                                                        \
-    sum_lanes(terms, count, data, scale, outside, lanes, sums);                                                   \
+                                C* sums) {                                                                         \
+    sum_lanes(terms, count, data, scale, outside, lanes, sums);                                                    \
   }
 INFERNO_SUM_TERMS(const Term<float>*, float, float)
 INFERNO_SUM_TERMS(const Term<double>*, double, double)
