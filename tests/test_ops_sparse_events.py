@@ -34,7 +34,8 @@ def test_without_delays(native, case, dtype, share):
     graded = torch.where(spikes, torch.randn(spikes.shape, generator=torch.Generator().manual_seed(2)), 0.0).to(dtype)
     for data in (spikes, graded, spikes.t().contiguous().t()):
         for bias in (None, p.bias):
-            expected, made = each_backend(lambda x=data, b=bias: ops.sparse_sum(x, p.weight, p.links, bias=b, scale=0.7))
+            both = each_backend(lambda x=data, b=bias: ops.sparse_sum(x, p.weight, p.links, bias=b, scale=0.7))
+            expected, made = both
             assert_identical(made, expected)
 
 
@@ -63,7 +64,8 @@ def test_synapses_of_silent_inputs_are_not_looked_at(native):
     expected = ops.sparse_sum(spikes, torch.where(silent, 0.0, p.weight), p.links)
     with inferno_cuda.backend("native"):
         assert_identical(ops.sparse_sum(spikes, weight, p.links), expected)
-        plan = ops.delay_plan(torch.zeros_like(p.delay), dt=DT, slots=3, max_delay=2 * DT, mode="previous", overbound=0.0)
+        timing = {"dt": DT, "slots": 3, "max_delay": 2 * DT, "mode": "previous", "overbound": 0.0}
+        plan = ops.delay_plan(torch.zeros_like(p.delay), **timing)
         ring = torch.stack([spikes.t(), torch.zeros_like(spikes.t()), torch.zeros_like(spikes.t())]).transpose(1, 2)
         assert_identical(ops.delayed_sparse(ring, torch.tensor(1), weight, plan, p.links), expected)
 

@@ -3,11 +3,10 @@
 The terms of an output are added one by one in the order of the list, so the result is the same, bit for bit, on every
 backend and device, for any batch size and number of threads.
 
-On the CPU a step is summed over events alone where they are few. An input has an event in an item of the batch if it is
-not 0 there; with delays, if there is a spike anywhere in its history, which must be bool, with nothing beyond the range
-of delays. The synapses of events, counted for every item, must be at most one in 8 of all synapses, and for a batch B
-above 16, B / 16 times as many. The order stays, and what is left out would have added 0; only a weight that is not finite
-adds NaN where it meets 0 in a sum over all synapses, and nothing in one over events.
+On the CPU a step is summed over events alone where they are few: inputs that are not 0 or, with delays, whose history,
+which must be of spikes, has one, if these have at most one synapse in 8, counted once for every item of the batch (or
+as many as half of the items of a batch above 16 would have). The order stays, and what is left out would have added 0;
+only a weight that is not finite adds NaN where it meets 0 in a sum over all synapses, and nothing in one over events.
 """
 
 from __future__ import annotations
