@@ -247,33 +247,3 @@ def test_compiles_and_maps(native):
     mapped = torch.func.vmap(lambda w: ops.sparse_sum(p.series, w, p.links))(weights)
     assert_identical(mapped[0], ops.sparse_sum(p.series, p.weight, p.links))
     assert torch.equal(mapped[1], -mapped[0])
-
-
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("batch", [1, 3, 40])
-@pytest.mark.parametrize("rate", [0.0, 0.002, 0.02, 0.3])
-def test_events_alone_give_the_same_bits(native, dtype, batch, rate):
-    p = problem(Case(batch, 101, 67, 2000, slots=4, steps=1), dtype)
-    generator = torch.Generator().manual_seed(4)
-    ring = (torch.rand(4, 101, batch, generator=generator) < rate).transpose(1, 2)
-    spikes = ring[0].contiguous()
-    for data in (spikes, spikes * p.series[0]):
-        expected, made = both(lambda x=data: ops.sparse_sum(x, p.weight, p.links, bias=p.bias, scale=0.7))
-        assert_identical(made, expected)
-    for mode in MODES:
-        plan, pointer = ops.delay_plan(p.delay, **p.timing(mode)), torch.tensor(2)
-
-        def run(plan=plan, pointer=pointer):
-            return ops.delayed_sparse(ring, pointer, p.weight, plan, p.links, bias=p.bias, scale=0.7)
-
-        expected, made = both(run)
-        assert_identical(made, expected, mode)
-
-
-def test_what_meets_no_spike_is_not_looked_at_where_events_are_few(native):
-    links = ops.connectivity(torch.arange(40), torch.zeros(40, dtype=torch.int64), inputs=40, outputs=1)
-    weight, data = torch.ones(40), torch.zeros(1, 40)
-    weight[7], data[0, 3] = torch.inf, 2.0
-    assert ops.sparse_sum(data, weight, links).tolist() == [[2.0]]
-    data[0, ::2] = 1.0
-    assert ops.sparse_sum(data, weight, links).isnan().all()

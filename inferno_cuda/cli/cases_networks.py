@@ -54,7 +54,7 @@ def _drawn(
 
 def _full_scale(name: str, what: str, drive: str, weight_bits: int | None = None) -> NetworkCase:
     build = _microcircuit(1.0, drive, weight_bits=weight_bits)
-    return NetworkCase(name, what, build, 100.0, 2000.0, drawn=_microcircuit(1.0, drive), large=True)
+    return NetworkCase(name, what, build, 100.0, 10_000.0, drawn=_microcircuit(1.0, drive), large=True)
 
 
 @cache

@@ -71,14 +71,20 @@ def step(name: str, batch: int, delay: float | None, synapse: str) -> Callable[[
     return build
 
 
-def product(name: str, batch: int) -> Callable[[ModuleType, str], Subject]:
-    """The sum alone, without delays: our op, or a product with a sparse matrix in compressed rows."""
+def product(name: str, batch: int, share: float = 1.0) -> Callable[[ModuleType, str], Subject]:
+    """The sum alone, without delays: our op, or a product with a sparse matrix in compressed rows.
+
+    ``share`` of the inputs are not 0.
+    """
 
     def build(library: ModuleType, device: str) -> Subject:
         size, random = SIZES[name], seeded()
         source, target = _synapses(size, random)
         weight = (torch.rand(source.shape, generator=random) - 0.5).to(device)
-        data = torch.rand(batch, size.inputs, generator=random).to(device)
+        data = torch.rand(batch, size.inputs, generator=random)
+        if share < 1.0:
+            data = torch.where(torch.rand(data.shape, generator=random) < share, data, 0.0)
+        data = data.to(device)
         if library is neural:
             links = ops.connectivity(source, target, inputs=size.inputs, outputs=size.outputs).to(device)
 
@@ -110,9 +116,11 @@ def _step(name: str, batch: int, delay: float | None = MAX_DELAY, synapse: str =
     return Case(title, what, step(name, batch, delay, synapse), **options)
 
 
-def _product(name: str, batch: int) -> Case:
-    what = f"sum {SIZES[name]}, batch {batch}"
-    return Case(f"sparse-sum-{batch}-{name}", what, product(name, batch), subjects=("native", "torch", TORCH))
+def _product(name: str, batch: int, share: float = 1.0) -> Case:
+    what, title = f"sum {SIZES[name]}, batch {batch}", f"sparse-sum-{batch}-{name}"
+    if share < 1.0:
+        what, title = f"{what}, {100 * share:g} % of inputs not 0", f"{title}-events"
+    return Case(title, what, product(name, batch, share), subjects=("native", "torch", TORCH))
 
 
 SPARSE = (
@@ -123,4 +131,5 @@ SPARSE = (
     *(_step("large", batch, synapse="delta", subjects=("native", "torch")) for batch in (1, 16)),
     *(_product("small", batch) for batch in (1, 16, 64)),
     *(_product("large", batch) for batch in (1, 16)),
+    *(_product("large", batch, 0.01) for batch in (1, 16)),
 )
