@@ -128,17 +128,21 @@ def test_sums_that_rounding_decides_are_compared_in_double_precision(monkeypatch
     monkeypatch.setattr(subjects, "library", str)
     monkeypatch.setattr(subjects, "setting", lambda name: contextlib.nullcontext())
 
+    close = 2
+
     def build(library, device):
-        large, one = torch.full((1,), 2.0**24), torch.ones(1)
+        large, one = torch.zeros(200).index_fill(0, torch.arange(close), 2.0**24), torch.ones(200)
         total = large - large + one + one if library == "torch" else large + one + one - large
         return Subject(lambda: iter([Output("spikes", total > 1)]), lambda: None)
 
     rounded = Case("rounded", "made up", build, rounded=True)
     result = bench.run_case(rounded, ("native", "torch"), "cpu", LEAST)
     assert result.problem == "" and list(result.timings) == ["native", "torch"]
-    assert "in float32 rounding decided otherwise: torch: spikes differ in 1 of 1" in bench.row(result, 1e10)
+    assert "in float32 rounding decided otherwise: torch: spikes differ in 2 of 200" in bench.row(result, 1e10)
     assert torch.get_default_dtype() == torch.float32
     assert "differ" in bench.run_case(replace(rounded, rounded=False), ("native", "torch"), "cpu", LEAST).problem
+    close = 3  # too many for rounding
+    assert "differ" in bench.run_case(rounded, ("native", "torch"), "cpu", LEAST).problem
 
 
 def test_ratios_are_those_of_the_medians():

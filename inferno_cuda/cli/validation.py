@@ -128,8 +128,11 @@ def nest_sample(case: ValidationCase, seed: int, threads: int) -> Sample:
     """Of a run of NEST, which draws its synapses and spikes of Poisson drives itself, from this seed."""
     net = case.build(seed=seed)
     twin = nest_twin.NestTwin(net, threads, seed)
-    twin.run(case.settle + case.duration)
-    return _sample(net, twin.spikes(), case.settle, case.duration)
+    try:
+        twin.run(case.settle + case.duration)
+        return _sample(net, twin.spikes(), case.settle, case.duration)
+    finally:
+        twin.close()
 
 
 def compare(ours: list[Sample], nests: list[Sample]) -> list[Comparison]:

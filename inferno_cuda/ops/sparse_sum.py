@@ -5,8 +5,8 @@ backend and device, for any batch size and number of threads.
 
 On the CPU a step is summed over events alone where they are few: inputs that are not 0 or, with delays, whose history,
 which must be of spikes, has one, if these have at most one synapse in 8, counted once for every item of the batch (or
-as many as half of the items of a batch above 16 would have). The order stays, and what is left out would have added 0;
-only a weight that is not finite adds NaN where it meets 0 in a sum over all synapses, and nothing in one over events.
+a sixteenth of the items of a batch above 16). The order stays, and what is left out would have added 0; only a weight
+that is not finite adds NaN where it meets 0 in a sum over all synapses, and nothing in one over events.
 """
 
 from __future__ import annotations

@@ -166,7 +166,8 @@ class Projection:
 
     def _weight_mean(self) -> float:
         """Mean magnitude of the weights, where :meth:`_weight_bound` is finite."""
-        return _values.mean_magnitude(self._weight)
+        # which rounding could put above the largest
+        return min(_values.mean_magnitude(self._weight), _values.largest(self._weight))
 
     def _longest(self) -> float:
         """No delay is longer, in steps; infinite if such a one is drawn."""

@@ -58,7 +58,8 @@ class Network(Making, Attaching):
             the smallest weights would be rounded beside the largest sums. 16: weights are rounded to multiples of a
             coarser power of two, 1 to 2 times 1/32,767 of the largest magnitude that their distributions can give, or
             more where sums need it, which takes two thirds of the memory; much smaller weights become 0, and where the
-            steps are more than 1/128 of the mean magnitude of all weights, that is refused. See :meth:`explain`.
+            steps are more than 1/128 of the mean magnitude of all weights, those given as 0 left out, that is refused.
+            See :meth:`explain`.
 
     Raises:
         TypeError, ValueError: if an argument is none of the above, or there is no such device here.
