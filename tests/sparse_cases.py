@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+import inferno_cuda
 from inferno_cuda import ops
 
 MODES = ("previous", "next", "nearest", "linear", "expdecay")
@@ -114,3 +115,12 @@ def dense_of(values, links):
     matrix = values.new_zeros(links.outputs, links.inputs)
     matrix[links.target.long(), links.source.long()] = values
     return matrix
+
+
+def both(run):
+    """What the reference and what the kernels give."""
+    results = []
+    for name in ("torch", "native"):
+        with inferno_cuda.backend(name):
+            results.append(run())
+    return results

@@ -347,6 +347,14 @@ def test_the_mean_of_weights_that_are_bounded_says_how_fine_they_must_be(backend
     assert builder.synapses == 0
 
 
+def test_sums_without_room_are_those_of_a_neuron_whose_weights_are_not_0():
+    target = torch.cat([torch.zeros(65_537), torch.ones(65_540)]).int()
+    for sign in (1.0, -1.0):
+        weight = torch.where(target == 0, sign, 0.0)
+        with pytest.raises(ValueError, match="neuron 0 has 65,537 synapses"):
+            ops.rows(target * 0, target, target * 0 + 1, weight, weight_bits=32, neurons=2, repeats=65_535)
+
+
 def test_repeats_that_leave_no_room_for_sums_are_refused(backend):
     ends = torch.zeros(65_537, dtype=torch.int32)
     options = {"neurons": 1, "repeats": 65_535}

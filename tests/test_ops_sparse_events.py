@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sparse_cases import DT, Case, problem
+from sparse_cases import DT, Case, both, problem
 
 import inferno_cuda
 from inferno_cuda import ops
@@ -17,14 +17,6 @@ def rare(shape, share, seed=1):
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < share
 
 
-def each_backend(run):
-    results = []
-    for name in ("torch", "native"):
-        with inferno_cuda.backend(name):
-            results.append(run())
-    return results
-
-
 @pytest.mark.parametrize("case", SIZES, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5])
@@ -34,8 +26,7 @@ def test_without_delays(native, case, dtype, share):
     graded = torch.where(spikes, torch.randn(spikes.shape, generator=torch.Generator().manual_seed(2)), 0.0).to(dtype)
     for data in (spikes, graded, spikes.t().contiguous().t()):
         for bias in (None, p.bias):
-            both = each_backend(lambda x=data, b=bias: ops.sparse_sum(x, p.weight, p.links, bias=b, scale=0.7))
-            expected, made = both
+            expected, made = both(lambda x=data, b=bias: ops.sparse_sum(x, p.weight, p.links, bias=b, scale=0.7))
             assert_identical(made, expected)
 
 
@@ -49,7 +40,7 @@ def test_with_delays(native, case, dtype, mode, share):
     ring = rare((case.slots, case.inputs, case.batch), share).transpose(1, 2)
     for pointer in (0, case.slots - 1):
         at = torch.tensor(pointer)
-        expected, made = each_backend(lambda at=at: ops.delayed_sparse(ring, at, p.weight, plan, p.links, bias=p.bias))
+        expected, made = both(lambda at=at: ops.delayed_sparse(ring, at, p.weight, plan, p.links, bias=p.bias))
         assert_identical(made, expected)
 
 

@@ -4,22 +4,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sparse_cases import CASES, DT, MODES, SMALL, Case, dense_of, problem
+from sparse_cases import CASES, DT, MODES, SMALL, Case, both, dense_of, problem
 
 import inferno_cuda
 from inferno_cuda import ops
 from inferno_cuda.testing import DTYPES, assert_identical
 
 LEARNING = ("linear", "expdecay")
-
-
-def both(run):
-    """What the reference and what the kernels give."""
-    results = []
-    for name in ("torch", "native"):
-        with inferno_cuda.backend(name):
-            results.append(run())
-    return results
 
 
 def cotangent_of(made, seed=9):

@@ -70,6 +70,16 @@ def test_weights_that_are_too_coarse_are_those_of_a_projection():
             net.build()
 
 
+def test_weights_clipped_to_one_number_have_no_larger_mean():
+    """Which rounding would give them in some of these."""
+    for mean in torch.linspace(-1.0, 2.0, 40, dtype=torch.float64).tolist():
+        net = sim.Network()
+        neurons = net.population(5)
+        net.connect(neurons, neurons, weight=sim.Normal(mean, 0.7, low=1.1, high=1.1, bounded="clip"))
+        net.build()
+        assert int(net.rows.out_degrees().sum()) == 25
+
+
 def test_sums_without_room_are_those_of_a_projection():
     net = sim.Network(weight_bits=32)
     other, one = net.population(3, name="other"), net.population(1, name="one")

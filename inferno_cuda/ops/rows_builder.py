@@ -209,7 +209,7 @@ class RowsBuilder:
         """Refuses one that is too coarse or too fine for weights of a mean magnitude."""
         finite = math.isfinite(float(self._load.sum()))
         if self._quantum == math.inf and finite:
-            neuron = int(torch.where(self._load > 0, self._rooms(), math.inf).argmin())
+            neuron = int(torch.where(self._load.amax(0) > 0, self._rooms(), math.inf).argmin())
             raise ValueError(
                 f"weight_bits was {self.weight_bits}; neuron {neuron} has {int(self._degree[neuron]):,} synapses whose "
                 f"sources may fire up to {int(self._repeats.max()):,} times in a step, which leaves no room for their "

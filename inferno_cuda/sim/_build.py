@@ -167,7 +167,7 @@ def build(network: Network, progress: bool) -> ops.Rows:
             bound = projection._weight_bound()
             mean = None if math.isinf(bound) else projection._weight_mean()
             weights = projection._weights(part) if mean is None else bound
-            with _naming(lambda: projection):  # noqa: B023  it is asked for before the next one
+            with _naming(lambda counted=projection: counted):
                 builder.count(*projection._placed(part), weights, mean)
             largest[projection] = max(largest[projection], magnitude(weights))
         with _naming(lambda: _heaviest(network, builder.fullest, largest)):
