@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cpu/clones.h"
+#include "cpu/nonzero.h"
 #include "cpu/updates.h"
 
 namespace inferno {
@@ -53,16 +54,6 @@ std::vector<uint8_t> marked(const Plane& plane, bool is_bool, int64_t batch, int
   return marks;
 }
 
-constexpr int64_t stretch = 16;
-
-// Most stretches of spikes have none.
-template <class T>
-bool any_of_stretch(const T* values) {
-  int32_t any = 0;
-  for (int64_t i = 0; i < stretch; ++i) any |= int32_t(load(values[i]) != 0);
-  return any != 0;
-}
-
 // Values that are not 0, by the line that they are in: of an output its samples, of a sample its inputs.
 template <class C>
 struct Lines {
@@ -98,16 +89,15 @@ class Product {
 
   // place: of each input that has values, its number among those that are changed
   void list_pres(const std::vector<int64_t>& place) {
+    const Plane& side = outer.pre;
     pres_.starts.assign(1, 0);
     for (int64_t b = 0; b < outer.batch; ++b) {
-      for (int64_t first = 0; first < inputs_; first += stretch) {
-        const int64_t end = std::min(first + stretch, inputs_);
-        if (!outer.bool_pre && outer.pre.rest_stride == 1 && end - first == stretch &&
-            !any_of_stretch(static_cast<const T*>(outer.pre.data) + b * outer.pre.batch_stride + first))
-          continue;
-        for (int64_t i = first; i < end; ++i)
-          if (const C value = pre(b, i); value != C(0)) pres_.values.push_back({place[i], value});
-      }
+      const int64_t first = b * side.batch_stride;
+      const auto list = [&](int64_t i) { pres_.values.push_back({place[i], pre(b, i)}); };
+      if (outer.bool_pre)
+        for_set(static_cast<const Bool*>(side.data) + first, inputs_, side.rest_stride, list);
+      else
+        for_set(static_cast<const T*>(side.data) + first, inputs_, side.rest_stride, list);
       pres_.starts.push_back(pres_.values.size());
     }
   }
@@ -179,16 +169,12 @@ class OuterUpdate {
  public:
   explicit OuterUpdate(const OuterUpdateArgs& a) : a_(a) {
     for (int32_t k = 0; k < a.outers; ++k) products_.emplace_back(a, a.outer[k]);
-    std::vector<int64_t> place(a.inputs, -1);
-    for (int64_t i = 0; i < a.inputs; ++i)
-      for (const Product<T>& product : products_)
-        if (product.by_column && product.columns[i] && place[i] < 0) {
-          place[i] = int64_t(columns_.size());
-          columns_.push_back(i);
-        }
+    const std::vector<int64_t> place = list_columns();
     for (Product<T>& product : products_)
       if (product.by_column) product.list_pres(place);
-    few_.resize(columns_.size());
+    some_.resize(columns_.size() + 1);
+    met_.resize(columns_.size(), 0);
+    few_.resize(columns_.size(), C(0));
     for (auto* values : {&param_, &pos_, &neg_, &sums_}) values->resize(a.inputs, C(0));
   }
 
@@ -213,11 +199,23 @@ class OuterUpdate {
  private:
   static constexpr int64_t lanes = 16;  // outputs whose columns are changed together
 
-  // What one column of an output gets.
-  struct Few {
-    C sum = 0, pos = 0, neg = 0;
-    bool met = false;
-  };
+  // Finds the inputs that are changed, and returns of each its number among them.
+  std::vector<int64_t> list_columns() {
+    std::vector<uint8_t> changed(a_.inputs, 0);
+    for (const Product<T>& product : products_)
+      if (product.by_column)
+        for (int64_t i = 0; i < a_.inputs; ++i) changed[i] |= product.columns[i];
+    std::vector<int64_t> place(a_.inputs);
+    columns_.resize(a_.inputs);
+    int64_t count = 0;
+    for (int64_t i = 0; i < a_.inputs; ++i) {
+      columns_[count] = i;
+      place[i] = count;
+      count += changed[i];
+    }
+    columns_.resize(count);
+    return place;
+  }
 
   std::vector<C>& side_of(const Product<T>& product) { return product.outer.negative ? neg_ : pos_; }
 
@@ -276,44 +274,38 @@ class OuterUpdate {
     return count;
   }
 
-  // Of an output the columns that its samples have values in, one by one: most outputs have a few pairs alone.
+  // Of an output the columns that its samples have values in: most outputs have a few pairs alone.
   void change_some(int64_t o) {
-    some_.clear();
-    T* row = static_cast<T*>(a_.param) + o * a_.inputs;
+    // pointers of their own, which writes to marks cannot change
+    int64_t* const some = some_.data();
+    uint8_t* const met = met_.data();
+    C *const few = few_.data(), *const param = param_.data();
+    int64_t count = 0, begun = 0;
     for (const Product<T>& product : products_) {
       if (!product.by_column || !product.has_row(o)) continue;
-      product.each_pair(o, [&](int64_t place, C value) {
-        Few& few = few_[place];
-        if (!few.met) {
-          some_.push_back(place);
-          __builtin_prefetch(row + columns_[place], 1);
-        }
-        few.met = true;
-        few.sum = few.sum + value;
+      product.each_pair(o, [&count, some, met, few](int64_t place, C value) {
+        some[count] = place;
+        count += 1 - met[place];
+        met[place] = 1;
+        few[place] = few[place] + value;
       });
+      for (; begun < count; ++begun) pos_[begun] = neg_[begun] = C(0);
+      C* const side = side_of(product).data();
       const C scale = C(product.outer.scale);
-      for (const int64_t place : some_) {
-        Few& few = few_[place];
-        C& side = product.outer.negative ? few.neg : few.pos;
-        side = side + few.sum * scale;
-        few.sum = C(0);
+      for (int64_t k = 0; k < count; ++k) {
+        side[k] = side[k] + few[some[k]] * scale;
+        few[some[k]] = C(0);
       }
     }
-    for (const int64_t place : some_) {
-      T& weight = row[columns_[place]];
-      const Few few = few_[place];
-      if (few.pos != C(0) || few.neg != C(0)) {
-        const C param = load(weight);
-        weight = store<T>(param + (bounded_by(a_.upper, param, few.pos) - bounded_by(a_.lower, param, few.neg)));
-      }
-      few_[place] = Few{};
+    T* const row = static_cast<T*>(a_.param) + o * a_.inputs;
+    const int64_t* const columns = columns_.data();
+    for (int64_t k = 0; k < count; ++k) {
+      met[some[k]] = 0;
+      some[k] = columns[some[k]];
+      param[k] = load(row[some[k]]);
     }
-  }
-
-  static C bounded_by(const Bound& bound, C param, C update) {
-    C found = update;
-    dispatch_power(bound.power, [&](auto power) { found = bounded<decltype(power)::value>(bound, param, update); });
-    return found;
+    change_all(param, count);
+    for (int64_t k = 0; k < count; ++k) row[some[k]] = store<T>(param[k]);
   }
 
   // All columns of the outputs in dense_, [columns, outputs]: vectors go along these.
@@ -354,7 +346,8 @@ class OuterUpdate {
   std::vector<Product<T>> products_;
   std::vector<int64_t> columns_;       // inputs with values in products that go by column, ascending
   std::vector<int64_t> some_, dense_;  // places among these, and outputs
-  std::vector<Few> few_;               // of each place; between outputs there is nothing in it
+  std::vector<uint8_t> met_;           // whether an output has met a place, and what it has there; between outputs 0
+  std::vector<C> few_;
   std::vector<C> param_, pos_, neg_, sums_;
 };
 
