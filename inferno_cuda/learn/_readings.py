@@ -19,7 +19,10 @@ from ..neural.synapses.mixins import SpikeMixin
 from ..observe import CumulativeTraceReducer, NearestTraceReducer, PassthroughReducer
 from ..observe.monitors.base import as_tuple, is_given, read
 from ..ops.trace import Traced, pack_traces, traces_push_plain
+from ..state import Module
+from ..state._facts import GLOBAL_HOOKS, HOOKS, Facts
 from ..state._link import Relay
+from ..state.module import STAMP
 
 if TYPE_CHECKING:
     from ._monitors import SpikeMonitor
@@ -42,6 +45,7 @@ class Readings:
         self._numbers: list[tuple] = []
         self._packed: tuple[torch.Tensor, torch.Tensor] | None = None
         self._slot: tuple[torch.Tensor, torch.Tensor] | None = None  # a ring without a past, and its one slot
+        self._kept: tuple[Facts, tuple] | None = None  # the last call, and what it depends on
 
     def _starts(self, step: tuple) -> bool:
         """Whether a step is another one than before: in one, hooks are given the same inputs and the same output."""
@@ -78,6 +82,19 @@ class Readings:
         self._waiting.update(map(id, group[1:]))
         return True
 
+    def _record(self, module: nn.Module, group: list[SpikeMonitor | None]) -> bool:
+        kept = self._kept
+        if kept is None or not self._in_place() or not kept[0].hold():
+            kept = self._prepared(module, group)
+            if kept is None:
+                return False
+            self._kept = None if kept[0] is None else kept
+        return traces_push_plain(*kept[1])
+
+    def _in_place(self) -> bool:
+        """Whether the one slot of a ring is still where it was."""
+        return self._slot is None or self._slot[0].data_ptr() == self._slot[1].data_ptr()
+
     def _together(self, module: nn.Module) -> list[SpikeMonitor | None]:
         """The monitors with these readings, in the order of their hooks, if they are next to each other."""
         hooks = module._forward_hooks
@@ -86,15 +103,16 @@ class Readings:
             ours = [k for k, hook in enumerate(found) if getattr(hook, "readings", None) is self]
             apart = not ours or ours[-1] - ours[0] != len(ours) - 1
             self._group = [] if apart else [weakref.ref(found[k]) for k in ours]
-            self._hooks, self._layer = tuple(hooks), weakref.ref(module)
+            self._hooks, self._layer, self._kept = tuple(hooks), weakref.ref(module), None
         return [monitor() for monitor in self._group]
 
-    def _record(self, module: nn.Module, group: list[SpikeMonitor | None]) -> bool:
+    def _prepared(self, module: nn.Module, group: list[SpikeMonitor | None]) -> tuple[Facts | None, tuple] | None:
+        """The arguments of the call that records, and what they depend on if that can be told; None: no call does."""
         paths: dict[Path, int] = {}
         data, pointers, numbers = [], [], []
         for monitor in group:
             if monitor is None or not _observes(monitor, module):
-                return False
+                return None
             reducer = monitor._modules["reducer_"]
             kind, buffer, extras = type(reducer), reducer._buffers["_data__data"], reducer._extras
             if kind is PassthroughReducer:
@@ -102,11 +120,11 @@ class Readings:
             elif kind in _TRACES:
                 how = _TRACES[kind], reducer.decay, reducer.amplitude, reducer.target, reducer.tolerance
             else:
-                return False
+                return None
             if extras["_initial"] or watched(reducer) or reducer.data_._held or not reducer._placed:
-                return False
+                return None
             if buffer is None or buffer.requires_grad or not buffer.is_cpu:
-                return False
+                return None
             data.append(buffer)
             pointers.append(extras["_data__pointer"])
             numbers.append((paths.setdefault(monitor._observed_path, len(paths)), *how, buffer.dtype))
@@ -114,13 +132,47 @@ class Readings:
         for path in paths:
             observed, between = self._observed(module, path)
             if observed is None or not observed.is_cpu or observed.requires_grad:
-                return False
+                return None
             tensors.append(observed)
             limits.append(between)
         if limits != self._limits or numbers != self._numbers:
             self._limits, self._numbers = limits, numbers
             self._packed = pack_traces(limits, [Traced(*how) for how in numbers])
-        return self._packed is not None and traces_push_plain(data, pointers, tensors, self._packed)
+        if self._packed is None:
+            return None
+        facts = self._facts(module, group, dict(zip(paths, tensors, strict=True)))
+        return facts, (data, pointers, tensors, self._packed)
+
+    def _facts(self, module: nn.Module, group: list[SpikeMonitor], observed: dict[Path, torch.Tensor]) -> Facts | None:
+        """What a call depends on; None where the observed tensors are others in every step."""
+        parts, same, unset = [module], [], [*GLOBAL_HOOKS]
+        state = [*observed.values()]
+        for monitor in group:
+            reducer = monitor._modules["reducer_"]
+            parts += [monitor, reducer]
+            data, pointer = reducer._buffers["_data__data"], reducer._extras["_data__pointer"]
+            same += [(monitor._modules, "reducer_", reducer), (reducer._buffers, "_data__data", data)]
+            same += [(reducer._extras, "_data__pointer", pointer)]
+            unset += [(vars(reducer.data_), "_held"), *((reducer.__dict__, hooks) for hooks in HOOKS)]
+            state.append(data)
+        for path, tensor in observed.items():
+            owner = module
+            for name in path[:-1]:
+                inner = owner._modules.get(name)
+                if inner is None:
+                    return None
+                same.append((owner._modules, name, inner))
+                parts.append(owner := inner)
+            if owner._buffers.get("_refrac__data") is tensor:
+                same.append((owner._buffers, "_refrac__data", tensor))
+            elif self._slot is not None and self._slot[1] is tensor:
+                synapse = owner._modules["synapse_"]
+                same += [(owner._modules, "synapse_", synapse), (synapse._buffers, "_spike__data", self._slot[0])]
+                parts.append(synapse)
+            else:
+                return None
+        same += [(part.__dict__, STAMP, part._stamp()) for part in dict.fromkeys(parts) if isinstance(part, Module)]
+        return Facts(same, unset, state)
 
     def _observed(self, module: nn.Module, path: Path) -> tuple[torch.Tensor | None, tuple[float, float] | None]:
         """Spikes at a path, without a copy of them: a bool tensor; or another one, whose values lie between two where

@@ -12,10 +12,11 @@ from ..neural import Cell
 from ..neural._updater import hand_over
 from ..observe import Monitor
 from ..state import Module
+from ..state.module import AT_ONCE
 from ._called import names_of
 from ._explain import LearningReport, explained
 from ._monitors import Readings, Watch
-from ._outer import Pair, deferred_pairs
+from ._outer import Pair, deferred_pairs, prepared
 from ._routing import Sides, three_factor, two_factor
 from ._settings import SETTINGS, attribute_of, number, store
 from ._terms import Term
@@ -158,8 +159,11 @@ class TwoFactor(TermRule):
         )
 
     def _sides(self, cell: Cell, state: Module, monitors: Monitors) -> Sides:
-        pairs = self._pairs(state, monitors)
-        sides = None if pairs is None else deferred_pairs(cell.connection, monitors, pairs, state.batchreduce)
+        how, connection = state.__dict__.get(AT_ONCE), cell.connection
+        if how is None or not how.holds(connection, monitors):
+            pairs = self._pairs(state, monitors)
+            how = state.__dict__[AT_ONCE] = None if pairs is None else prepared(connection, monitors, pairs, state)
+        sides = None if how is None else deferred_pairs(how)
         if sides is not None:
             return sides
         with torch.no_grad():

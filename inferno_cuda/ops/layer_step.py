@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -60,46 +61,51 @@ class SumNumbers(NamedTuple):
     packed: torch.Tensor | None = None
 
 
-def layer_step_plain(
-    inputs: torch.Tensor, synapse: SynapseNumbers, sum: SumNumbers, neurons: NeuronNumbers
-) -> torch.Tensor | None:
+def prepare_layer_step(
+    synapse: SynapseNumbers, sum: SumNumbers, neurons: NeuronNumbers
+) -> Callable[[torch.Tensor], torch.Tensor | None]:
     """``synapse_step_``, ``dense_sum``, a product or a delayed sum, and ``neuron_step_``, bit for bit.
 
     For tensors on the CPU that need no gradient, not to be called while compiling. The kernels check all arguments
     before anything is written.
 
     Args:
-        inputs: spikes, ``[B, I]``, bool or of the dtype of the weights.
         synapse: of :func:`ops.synapse.pack_plain`.
         sum: delayed sums are of the spikes, or of the one current that the synapse records.
         neurons: whose state is ``[B, *shape]`` with O elements a sample.
 
     Returns:
-        The spikes of the neurons, bool ``[B, *shape]``; None, with nothing changed, if the kernels do not take this.
+        What takes a step from spikes ``[B, I]``, bool or of the dtype of the weights, to those of the neurons, bool
+        ``[B, *shape]``; it gives None, with nothing changed, if the kernels do not take this.
     """
-    if not native_on_cpu() or forward_ad._current_level >= 0:
-        return None
     map, weight, bias, slot, factor, of_sum = sum
     rings, (voltage, refrac, adaptation, constants, reduces, packed) = synapse.rings, neurons
-    try:
-        spikes = _raw_(
-            inputs,
-            *rings,
-            *_ABSENT[len(rings) :],
-            weight,
-            bias,
-            voltage,
-            refrac,
-            adaptation,
-            constants,
-            synapse.packed,
-            packed,
-            _MAPS[map],
-            slot,
-            factor,
-            of_sum,
-        )
-    except RuntimeError:
-        return None
-    _increment_version((*rings, voltage, refrac, adaptation) if reduces else (*rings, voltage, refrac))
-    return spikes
+    taken = (
+        *rings,
+        *_ABSENT[len(rings) :],
+        weight,
+        bias,
+        voltage,
+        refrac,
+        adaptation,
+        constants,
+        synapse.packed,
+        packed,
+        _MAPS[map],
+        slot,
+        factor,
+        of_sum,
+    )
+    changed = (*rings, voltage, refrac, adaptation) if reduces else (*rings, voltage, refrac)
+
+    def step(inputs: torch.Tensor) -> torch.Tensor | None:
+        if not native_on_cpu() or forward_ad._current_level >= 0:
+            return None
+        try:
+            spikes = _raw_(inputs, *taken)
+        except RuntimeError:
+            return None
+        _increment_version(changed)
+        return spikes
+
+    return step

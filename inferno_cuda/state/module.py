@@ -12,6 +12,9 @@ from torch.nn.parameter import UninitializedTensorMixin
 
 from ._handle import Handle, normal
 
+# attributes that are made again where they are missing, and that no copy has
+STAMP, AT_ONCE = "_stamped", "_at_once"
+
 
 class Module(nn.Module):
     """``nn.Module`` with extras: plain Python values that are attributes and take part in the state_dict.
@@ -170,7 +173,18 @@ class Module(nn.Module):
             raise ValueError(f"'{name}' of {value} must fit an int64")
         return value
 
+    def _stamp(self) -> object:
+        """An object that stands for the attributes as they are: setting or deleting one makes another of it.
+
+        What steps write in place, and what is put into the registries past this module, is not seen.
+        """
+        own = self.__dict__
+        if own.get(STAMP) is None:
+            own[STAMP] = object()
+        return own[STAMP]
+
     def _write_extra(self, name: str, value: Any) -> None:
+        self.__dict__.pop(STAMP, None)
         held, value = self._extras.get(name), self._checked_extra(name, value)
         if isinstance(held, torch.Tensor):
             held.fill_(value)
@@ -202,6 +216,7 @@ class Module(nn.Module):
         return super().__getattr__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__.pop(STAMP, None)
         cls = type(self)
         for base in cls.__mro__:
             if name in base.__dict__:
@@ -218,6 +233,7 @@ class Module(nn.Module):
             super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
+        self.__dict__.pop(STAMP, None)
         extras = self.__dict__.get("_extras")
         if extras is not None and name in extras:
             del extras[name]
@@ -233,7 +249,8 @@ class Module(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         # a copy or file of the state leaves behind the autograd graph that it is part of
         inside = {name: held.detach() for name, held in self._state_buffers() if held.requires_grad}
-        return {**self.__dict__, "_buffers": type(self._buffers)(self._buffers, **inside)} if inside else self.__dict__
+        state = {name: value for name, value in self.__dict__.items() if name not in (STAMP, AT_ONCE)}
+        return {**state, "_buffers": type(self._buffers)(self._buffers, **inside)} if inside else state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

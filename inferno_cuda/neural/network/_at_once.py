@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+import operator
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn as nn
 from torch.nn.modules import module as torch_module
 
-from ...ops.layer_step import layer_step_plain
+from ...ops.layer_step import NeuronNumbers, SumNumbers, prepare_layer_step
+from ...state._facts import Facts
 from ...state._replay import check_may_step
+from ...state.module import AT_ONCE, STAMP
 from .._coverage import defines
 
 _SUM, _STEP = "_packed_sum", "_packed_step"
@@ -39,6 +43,42 @@ def _watched(*parts: dict[str, Any]) -> bool:
     )
 
 
+class _Prepared(NamedTuple):
+    """The call of the kernel that a step was, for the next one.
+
+    Attributes:
+        own: attributes of connection, synapse and neurons.
+        facts: what must not have changed.
+        dtype: of the currents.
+        constants: of the adaptations of the neurons, or None; these are compared by value.
+        call: makes the step from its input.
+    """
+
+    own: tuple[dict[str, Any], ...]
+    facts: Facts
+    dtype: torch.dtype
+    constants: torch.Tensor | None
+    call: Callable[[torch.Tensor], torch.Tensor | None]
+
+
+def _facts(
+    connection: nn.Module, synapse: nn.Module, neuron: nn.Module, rings: tuple, sum: SumNumbers, neurons: NeuronNumbers
+) -> Facts | None:
+    """What a step without delays depends on; None with delays, whose plan has to be asked for."""
+    if sum.slot is not None:
+        return None
+    parts = connection, synapse, neuron
+    same = [(part.__dict__, STAMP, part._stamp()) for part in parts]
+    same += [(connection._modules, "synapse_", synapse), (connection._parameters, "weight_", sum.weight)]
+    same += [(connection._parameters, "bias_", sum.bias), (connection._parameters, "delay_", None)]
+    state = [tensor for tensor in (*rings, *neurons[:3]) if tensor is not None]
+    for kept in (synapse._buffers, synapse._extras, neuron._buffers):
+        same += [(kept, name, value) for name, value in kept.items() if any(value is tensor for tensor in state)]
+    unset = [(vars(handle), "_held") for handle in synapse._handles()]
+    unset += [(neuron.__dict__, flag) for flag in neuron._step_flags]
+    return Facts(same, unset, state, [tensor for tensor in (sum.weight, sum.bias) if tensor is not None])
+
+
 def step_at_once(connection: nn.Module, neuron: nn.Module, inputs: tuple[Any, ...]) -> torch.Tensor | None:
     """``neuron(connection(*inputs))``, bit for bit; None, with nothing changed, where these have to be calls.
 
@@ -52,12 +92,26 @@ def step_at_once(connection: nn.Module, neuron: nn.Module, inputs: tuple[Any, ..
     kinds = type(connection), type(synapse), type(neuron)
     if synapse is None or not _known(*kinds, kinds[0].forward, kinds[1].forward, kinds[2].forward):
         return None
-    if _watched(connection.__dict__, synapse.__dict__, neuron.__dict__):
+    own = connection.__dict__, synapse.__dict__, neuron.__dict__
+    if _watched(*own) or torch.is_autocast_enabled("cpu"):
         return None
     check_may_step()
+    kept = own[0].get(AT_ONCE)
+    if kept is not None and all(map(operator.is_, kept.own, own)) and kept.facts.hold():
+        usual = (x.dtype is torch.bool or x.dtype is kept.dtype) and not x.requires_grad
+        if usual and (kept.constants is None or neuron._plain_constants() is kept.constants):
+            return kept.call(connection._to_synapse(x))
     weights, neurons = connection._packed_sum(), neuron._packed_step()
-    if weights is None or neurons is None or torch.is_autocast_enabled("cpu"):
+    if weights is None or neurons is None:
         return None
     data = connection._to_synapse(x)
     numbers = synapse._packed_step(data)
-    return None if numbers is None else layer_step_plain(data, numbers, weights, neurons)
+    if numbers is None:
+        return None
+    call = prepare_layer_step(numbers, weights, neurons)
+    spikes = call(data)
+    if spikes is not None:
+        facts = _facts(connection, synapse, neuron, numbers.rings, weights, neurons)
+        made = None if facts is None else _Prepared(own, facts, weights.weight.dtype, neurons.constants, call)
+        own[0][AT_ONCE] = made
+    return spikes

@@ -127,12 +127,17 @@ class AdaptiveNeuron(_AdaptationMixin, FusedNeuron):
             return None
         if voltage.requires_grad or refrac.requires_grad or adaptation.requires_grad:
             return None
+        constants = self._plain_constants()
+        return None if constants is None else NeuronNumbers(voltage, refrac, adaptation, constants, adapt, how)
+
+    def _plain_constants(self) -> torch.Tensor | None:
+        """The constants of a step as a part of one call for a layer; None if what they are of needs a gradient."""
+        buffers = self._buffers
         sources = [buffers.get(name) for name in self._sources]
         for source in sources:
             if source is None or source.requires_grad:
                 return None
-        constants = self._constants.get(self._make_constants, self.step_time, voltage.dtype, sources)
-        return NeuronNumbers(voltage, refrac, adaptation, constants, adapt, how)
+        return self._constants.get(self._make_constants, self.step_time, buffers["_voltage__data"].dtype, sources)
 
     def _constants_of_step(self, dtype: torch.dtype) -> torch.Tensor:
         """The constants of the adaptations for a state of a dtype; with a gradient to what requires one."""
