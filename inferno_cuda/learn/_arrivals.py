@@ -25,6 +25,7 @@ from ..observe import (
 )
 from ..observe._weak import Weak
 from ..observe.monitors.base import as_tuple, is_given, read
+from ..ops.trace import trace_push_plain
 from ..state import Module, RecordTensor, _lookup
 from ..state._ring import capturing
 from ._sent import Sent, history_of, plan_of, same_delays
@@ -279,6 +280,14 @@ class ArrivingEvents(_ArrivingFold, EventReducer):
 
 class ArrivingSpikes(_ArrivingFold, PassthroughReducer):
     """Arriving spikes."""
+
+    def _record_sent(self, spikes: Tensor) -> None:
+        # a cast and a push in one call where the kernel takes them
+        record = self.data_
+        plain = not (self._initial or record._held or record._data.requires_grad) and spikes.dtype == torch.bool
+        how = (record._data, record._pointer_tensor, spikes, None, "instant", 0.0, 1.0, None, None, None)
+        if not (plain and self._placed and trace_push_plain(*how)):
+            super()._record_sent(spikes)
 
     def sent(self, back: int = 0) -> Sent | None:
         """What was recorded; from the history of the synapse, which takes less to read, where it is still the same."""
