@@ -1,6 +1,7 @@
 """LinearDirect, LinearLateral and Conv2D: sums, gradients, memory, shapes for learning, bad input."""
 
 import itertools
+import re
 
 import pytest
 import torch
@@ -216,6 +217,20 @@ def test_bad_inputs_leave_the_state_alone(backend, name, delay):
             conn(torch.ones(conn.batched_inshape))
         del before["delay_"]
     assert_same_state({k: v for k, v in states(conn).items() if k in before}, before)
+
+
+@pytest.mark.parametrize("name", CONNECTIONS)
+@pytest.mark.parametrize("delay", [None, 4.0])
+def test_an_input_without_a_batch_is_refused_under_its_own_shape(name, delay):
+    conn = make(name, delay=delay)
+    for x in (torch.ones(conn.inshape), torch.ones(3), torch.tensor(1.0)):
+        with pytest.raises(ValueError, match=rf"'inputs\[0\]' has the shape {re.escape(str(tuple(x.shape)))}, it must"):
+            conn(x)
+
+
+def test_a_batch_of_single_inputs_needs_no_dimension_for_them():
+    conn = LinearDense(1, 3, 1.0, synapse=DELTA, batch_size=4, weight_init=torch.ones_like)
+    assert conn(torch.tensor([0, 1, 0, 1])).equal(conn(torch.tensor([[0], [1], [0], [1]])))
 
 
 @pytest.mark.cuda

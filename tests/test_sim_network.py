@@ -1,5 +1,6 @@
 """Networks of inferno_cuda.sim: populations, parameters, running, progress, interruptions."""
 
+import re
 import signal
 
 import numpy as np
@@ -168,6 +169,10 @@ def test_several_populations_are_set_at_once():
         (lambda net: net.run(0.25), ValueError, "must be a multiple of the step of 0.1 ms"),
         (lambda net: net.run(-1.0), ValueError, "must be nonnegative"),
         (lambda net: net["a"] + net["a"], ValueError, "does not follow"),
+        (lambda net: net["a"][torch.ones(4, dtype=torch.bool)], TypeError, "by a number or a slice, not by Tensor"),
+        (lambda net: net["a"][np.arange(2)], TypeError, "by a number or a slice, not by ndarray"),
+        (lambda net: net.connect("a", "a", weight=float("inf")), ValueError, "'weight' of inf must be finite"),
+        (lambda net: net.connect("a", "a", delay=float("inf")), ValueError, "'delay' of inf must be finite"),
         (lambda net: sim.Network(dtype=torch.float16), ValueError, "'dtype' of torch.float16"),
         (lambda net: sim.Network(seed=-1), ValueError, "'seed' of -1"),
         (lambda net: sim.Network(device="gpu"), ValueError, "'device' of 'gpu' cannot be used: Expected one of cpu"),
@@ -277,6 +282,8 @@ def test_explain_and_repr(backend):
     assert f"runs on cpu with the {backend} backend" in said
     assert "float64 multiples of" in said and "two sums of arriving weights" in said and "Poisson drive" in said
     assert "FixedInDegree(indegree=8" in said
+    ranges = int(re.search(r", in (\d+) ranges? of targets;", said)[1])
+    assert (", in 1 range of targets;" in said) == (ranges == 1)
     assert repr(net).startswith("<network: 40 neurons in 2 populations, 4")
 
 
