@@ -216,6 +216,15 @@ def test_what_does_not_fit_is_refused_before_anything_is_allocated(monkeypatch):
     assert net.time == 0
 
 
+def test_neurons_that_do_not_fit_are_refused_before_their_ranges_are_weighed(monkeypatch):
+    net = sim.Network()
+    net.population(1_000_000)
+    monkeypatch.setattr(_build, "_partition", lambda *_: pytest.fail("takes memory for each neuron"))
+    monkeypatch.setattr(ops, "available_memory", lambda: 64 * 2**20)
+    with pytest.raises(MemoryError, match=r"1,000,000 neurons take .*64.0 MiB are available"):
+        net.run(1.0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_memory_is_estimated(dtype):
     net = small(dtype=dtype)
