@@ -242,6 +242,12 @@ def test_cuda_equals_cpu(name, delay):
     assert torch.equal(gpu.synspike.cpu(), cpu.synspike)
 
 
+def test_a_synapse_of_inferno_ai_is_refused_as_such():
+    theirs = pytest.importorskip("inferno.neural").DeltaCurrent.partialconstructor(1.0)
+    with pytest.raises(TypeError, match="of type DeltaCurrent of inferno-ai: take that of inferno_cuda"):
+        LinearDense(3, 2, 1.0, synapse=theirs)
+
+
 @pytest.mark.parametrize("synapse", [None, DeltaCurrent, DeltaCurrent(4, 1.0, spike_charge=1.0), "delta"])
 def test_what_makes_no_synapse_is_named(synapse):
     with pytest.raises(TypeError, match="'synapse' is .*, it must be a function that makes one"):
