@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .state import _check
 from .state._file import CheckpointError, read, write
 from .state._load import BatchSize, load_state
 from .state._plain import PlainError, decode, dense, encode
@@ -50,10 +51,12 @@ def save_checkpoint(
 
     Raises:
         ImportError: without the package safetensors.
-        TypeError: if a value is of a type that files cannot hold, or a name of ``extra`` or ``generators`` no string.
+        TypeError: if ``model`` is no module, a value is of a type that files cannot hold, or a name of ``extra`` or
+            ``generators`` no string.
         ValueError: if a tensor of the model is not dense, or has no values (meta device, lazy modules).
         OSError: if the file cannot be written; a file that was there is as before.
     """
+    _check.instance("model", model, nn.Module)
     extra, generators = _named("extra", extra), _named("generators", generators)
     _warn_of_state_outside(model)
     state, shared, values = _split({**model.state_dict(), **dict(_unsaved(model))})
@@ -101,11 +104,12 @@ def load_checkpoint(
 
     Raises:
         ImportError: without the package safetensors.
-        TypeError: if a name in ``generators`` is no string.
+        TypeError: if ``model`` is no module, or a name in ``generators`` no string.
         OSError: if the file cannot be read.
         CheckpointError: if the file is no checkpoint, is damaged, or does not fit; it names the file and the fault. The
             model and all generators are as before then.
     """
+    _check.instance("model", model, nn.Module)
     generators = _named("generators", generators)
     tensors, content = read(path)
     try:

@@ -307,3 +307,10 @@ def test_the_mode_is_saved_by_module(tmp_path):
     with pytest.raises(CheckpointError, match="more"):
         load_checkpoint(tmp_path / "c", fresh)
     assert all(module.training for module in fresh.modules())
+
+
+@pytest.mark.parametrize("call", [save_checkpoint, load_checkpoint])
+def test_what_is_no_module_is_refused(call, tmp_path):
+    with pytest.raises(TypeError, match="'model' must be an instance of Module, but is of type str"):
+        call(tmp_path / "file", "model")
+    assert not list(tmp_path.iterdir())

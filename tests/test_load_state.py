@@ -87,6 +87,9 @@ def test_bad_arguments():
     state = model.state_dict()
     for bad, error in (("both", ValueError), (0, ValueError), (2.5, ValueError), (None, TypeError), ([3], TypeError)):
         refused(model, state, error, "batchsz", batchsz=bad)
+    refused(model, "file", TypeError, "'state' must be an instance of Mapping")
+    with pytest.raises(TypeError, match="'model' must be an instance of Module"):
+        load_state(state, model)
     mixed = {**state, "neurons_.serial._refrac__data": torch.zeros(5, 4)}
     refused(model, mixed, ValueError, "5 samples", batchsz="state")
     refused(model, {**state, "neurons_.serial._refrac__data": torch.zeros(())}, RuntimeError, "size", batchsz="state")

@@ -1,6 +1,7 @@
 """LinearDirect, LinearLateral and Conv2D: sums, gradients, memory, shapes for learning, bad input."""
 
 import itertools
+import re
 
 import pytest
 import torch
@@ -218,6 +219,20 @@ def test_bad_inputs_leave_the_state_alone(backend, name, delay):
     assert_same_state({k: v for k, v in states(conn).items() if k in before}, before)
 
 
+@pytest.mark.parametrize("name", CONNECTIONS)
+@pytest.mark.parametrize("delay", [None, 4.0])
+def test_an_input_without_a_batch_is_refused_under_its_own_shape(name, delay):
+    conn = make(name, delay=delay)
+    for x in (torch.ones(conn.inshape), torch.ones(3), torch.tensor(1.0)):
+        with pytest.raises(ValueError, match=rf"'inputs\[0\]' has the shape {re.escape(str(tuple(x.shape)))}, it must"):
+            conn(x)
+
+
+def test_a_batch_of_single_inputs_needs_no_dimension_for_them():
+    conn = LinearDense(1, 3, 1.0, synapse=DELTA, batch_size=4, weight_init=torch.ones_like)
+    assert conn(torch.tensor([0, 1, 0, 1])).equal(conn(torch.tensor([[0], [1], [0], [1]])))
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("name, delay", list(itertools.product(NEW, [None, 4.0])))
 def test_cuda_equals_cpu(name, delay):
@@ -225,6 +240,12 @@ def test_cuda_equals_cpu(name, delay):
     for x in spikes(cpu, 20):
         torch.testing.assert_close(gpu(x.cuda()).cpu(), cpu(x), rtol=0 if delay else 1e-5, atol=0 if delay else 1e-5)
     assert torch.equal(gpu.synspike.cpu(), cpu.synspike)
+
+
+def test_a_synapse_of_inferno_ai_is_refused_as_such():
+    theirs = pytest.importorskip("inferno.neural").DeltaCurrent.partialconstructor(1.0)
+    with pytest.raises(TypeError, match="of type DeltaCurrent of inferno-ai: take that of inferno_cuda"):
+        LinearDense(3, 2, 1.0, synapse=theirs)
 
 
 @pytest.mark.parametrize("synapse", [None, DeltaCurrent, DeltaCurrent(4, 1.0, spike_charge=1.0), "delta"])

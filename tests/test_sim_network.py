@@ -1,5 +1,6 @@
 """Networks of inferno_cuda.sim: populations, parameters, running, progress, interruptions."""
 
+import re
 import signal
 
 import numpy as np
@@ -168,6 +169,10 @@ def test_several_populations_are_set_at_once():
         (lambda net: net.run(0.25), ValueError, "must be a multiple of the step of 0.1 ms"),
         (lambda net: net.run(-1.0), ValueError, "must be nonnegative"),
         (lambda net: net["a"] + net["a"], ValueError, "does not follow"),
+        (lambda net: net["a"][torch.ones(4, dtype=torch.bool)], TypeError, "by a number or a slice, not by Tensor"),
+        (lambda net: net["a"][np.arange(2)], TypeError, "by a number or a slice, not by ndarray"),
+        (lambda net: net.connect("a", "a", weight=float("inf")), ValueError, "'weight' of inf must be finite"),
+        (lambda net: net.connect("a", "a", delay=float("inf")), ValueError, "'delay' of inf must be finite"),
         (lambda net: sim.Network(dtype=torch.float16), ValueError, "'dtype' of torch.float16"),
         (lambda net: sim.Network(seed=-1), ValueError, "'seed' of -1"),
         (lambda net: sim.Network(device="gpu"), ValueError, "'device' of 'gpu' cannot be used: Expected one of cpu"),
@@ -209,6 +214,15 @@ def test_what_does_not_fit_is_refused_before_anything_is_allocated(monkeypatch):
     with pytest.raises(MemoryError, match=r"10,000,000,000 synapses .* GiB.*8.0 GiB are available"):
         net.run(1.0)
     assert net.time == 0
+
+
+def test_neurons_that_do_not_fit_are_refused_before_their_ranges_are_weighed(monkeypatch):
+    net = sim.Network()
+    net.population(1_000_000)
+    monkeypatch.setattr(_build, "_partition", lambda *_: pytest.fail("takes memory for each neuron"))
+    monkeypatch.setattr(ops, "available_memory", lambda: 64 * 2**20)
+    with pytest.raises(MemoryError, match=r"1,000,000 neurons take .*64.0 MiB are available"):
+        net.run(1.0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -277,6 +291,8 @@ def test_explain_and_repr(backend):
     assert f"runs on cpu with the {backend} backend" in said
     assert "float64 multiples of" in said and "two sums of arriving weights" in said and "Poisson drive" in said
     assert "FixedInDegree(indegree=8" in said
+    ranges = int(re.search(r", in (\d+) ranges? of targets;", said)[1])
+    assert (", in 1 range of targets;" in said) == (ranges == 1)
     assert repr(net).startswith("<network: 40 neurons in 2 populations, 4")
 
 

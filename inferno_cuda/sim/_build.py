@@ -63,13 +63,14 @@ def size_text(size: float) -> str:
     raise AssertionError
 
 
-def estimate(network: Network) -> Memory:
+def estimate(network: Network, parts: int | None = None) -> Memory:
     """Without drawing a synapse. Segments, of which there is one for each delay of a neuron, are an estimate.
 
-    Of a network that is built, synapses and their bytes are known.
+    Of a network that is built, synapses and their bytes are known. To count the ranges of targets takes memory for each
+    neuron; ``parts`` gives their number instead.
     """
     ports = network._run.ports()
-    parts = len(_partition(network, ports)) - 1
+    parts = len(_partition(network, ports)) - 1 if parts is None else parts
     synapses = segments = 0.0
     for projection in network.projections:
         synapses += projection.expected
@@ -139,12 +140,13 @@ def refuse_what_does_not_fit(network: Network) -> None:
         MemoryError: says how much is needed, and how much there is.
     """
     available = ops.available_memory()
-    needed = estimate(network)
-    if available is not None and needed.building > available:
-        raise MemoryError(
-            f"the network does not fit: {needed}, and {size_text(available)} are available. "
-            "Fewer neurons or synapses, or dtype=torch.float32 instead of float64, take less"
-        )
+    for parts in (1, None):  # of neurons that do not even fit in one range, ranges are not counted
+        needed = estimate(network, parts)
+        if available is not None and needed.building > available:
+            raise MemoryError(
+                f"the network does not fit: {needed}, and {size_text(available)} are available. "
+                "Fewer neurons or synapses, or dtype=torch.float32 instead of float64, take less"
+            )
 
 
 def build(network: Network, progress: bool) -> ops.Rows:

@@ -52,9 +52,12 @@ class Neurons:
             if step != 1:
                 raise ValueError(f"slices of neurons have step 1, not {step}: neurons of a slice follow one another")
             return Neurons(self.network, self.first + begin, self.first + max(begin, end))
-        if isinstance(index, bool) or not hasattr(index, "__index__"):
-            raise TypeError(f"neurons are chosen by a number or a slice, not by {type(index).__name__}")
-        index = operator.index(index)
+        try:
+            if isinstance(index, bool):
+                raise TypeError
+            index = operator.index(index)
+        except TypeError:  # also of arrays and tensors of several numbers, which have the method
+            raise TypeError(f"neurons are chosen by a number or a slice, not by {type(index).__name__}") from None
         if not -size <= index < size:
             raise IndexError(f"there are {size} neurons, none of them is number {index}")
         return Neurons(self.network, self.first + index % size, self.first + index % size + 1)

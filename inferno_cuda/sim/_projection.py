@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import ops
+from ..state import _check
 from . import _values
 from ._neurons import Neurons
 from .distributions import Constant, Distribution
@@ -101,10 +102,10 @@ class Projection:
             _values.draw(value, 0, self._stream, torch.zeros(1, dtype=torch.int64))  # refuses impossible bounds
             return value
         value = _values.number(name, value)
-        if isinstance(value, torch.Tensor) and not bool(value.isfinite().all()):
-            raise ValueError(f"'{name}' must be finite")
         if isinstance(value, float):
-            return Constant(value)
+            return Constant(_check.finite(name, value))
+        if not bool(value.isfinite().all()):
+            raise ValueError(f"'{name}' must be finite")
         pairs = (len(self.target), len(self.source))
         if value.shape == pairs and value.ndim == 2:
             return value

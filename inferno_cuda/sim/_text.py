@@ -30,9 +30,9 @@ def explanation(network: Network) -> str:
     choice = ops.choose("simulate", device)
     lines = [summary(network), f"runs on {device} with the {choice.backend} backend{_because(choice.reason)}"]
     if rows.count:
-        each = f"{rows.nbytes / rows.count:.1f} bytes a synapse"
+        each, ranges = f"{rows.nbytes / rows.count:.1f} bytes a synapse", len(rows.bounds) - 1
         lines.append(
-            f"synapses: {size_text(rows.nbytes)}, {each}, in {len(rows.bounds) - 1} ranges of targets; delays of "
+            f"synapses: {size_text(rows.nbytes)}, {each}, in {ranges} range{'s' * (ranges != 1)} of targets; delays of "
             f"{rows.min_delay} to {rows.max_delay} steps of {network.dt:g} ms"
         )
         kept = "float64" if rows.weight_bits == 64 else f"int{rows.weight_bits}"

@@ -116,8 +116,10 @@ def one_of(name: str, value: Any, choices: Sequence[Any]) -> Any:
 def instance(name: str, value: Any, *types: type) -> Any:
     """``value`` if it is an instance of one of ``types``, else TypeError."""
     if not isinstance(value, types):
-        wanted = " or ".join(t.__name__ for t in types)
-        raise TypeError(f"'{name}' must be an instance of {wanted}, but is of type {type(value).__name__}")
+        wanted, given = " or ".join(t.__name__ for t in types), type(value)
+        # classes of both packages have the same names
+        other = " of inferno-ai: take that of inferno_cuda" if given.__module__.partition(".")[0] == "inferno" else ""
+        raise TypeError(f"'{name}' must be an instance of {wanted}, but is of type {given.__name__}{other}")
     return value
 
 

@@ -30,13 +30,16 @@ def load_state(model: nn.Module, state: Mapping[str, Any], *, batchsz: BatchSize
             starts at rest.
 
     Raises:
-        TypeError: if ``batchsz`` is none of those, or the model has neurons or synapses of inferno-ai, whose batch size
-            cannot be set: make a copy with :func:`~inferno_cuda.from_inferno`.
+        TypeError: if ``model`` is no module, ``state`` no dictionary or ``batchsz`` none of those, or the model has
+            neurons or synapses of inferno-ai, whose batch size cannot be set: make a copy with
+            :func:`~inferno_cuda.from_inferno`.
         ValueError: if ``batchsz`` is out of range, or the state has different batch sizes for one module.
         RuntimeError: if the state does not fit otherwise, as ``load_state_dict`` raises it.
 
     Whatever is raised, the model is as it was.
     """
+    _check.instance("model", model, nn.Module)
+    _check.instance("state", state, Mapping)
     if isinstance(batchsz, str):
         _check.one_of("batchsz", batchsz, ("state", "model"))
     else:

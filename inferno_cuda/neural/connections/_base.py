@@ -184,7 +184,9 @@ class WeightedConnection(WeightBiasDelayMixin, Connection):
         return self._to_synapse(data) if data.shape == shape else data
 
     def _to_synapse(self, data: torch.Tensor) -> torch.Tensor:
-        """An input as the synapse takes it."""
+        """An input as the synapse takes it; one without a batch as it is, so that the synapse refuses its own shape."""
+        if data.ndim == 0 or (data.ndim == 1 and math.prod(self.inshape) > 1):
+            return data
         return self.like_synaptic(data)
 
     def _fused_step(self, synapse: Synapse, data: list[torch.Tensor], kwargs: dict[str, Any]) -> torch.Tensor:
