@@ -88,6 +88,9 @@ def own_populations(dtype=torch.float32):
                 given |= {key: value * steps for key, value in parameters.items() if not key.endswith("_v")}
                 # with a time constant of 0, a current lasts for a step
                 given |= {"tau_syn_ex": torch.where(steps < 1, 0.0, steps), "tau_syn_in": 3.0}
+                given["refrac_lock"] = torch.arange(last - first) % 3 > 0
+                if "spike_increment" in parameters:
+                    given["adapt"] = torch.arange(last - first) % 4 > 0
             population = ops.spiking_population(
                 model, first, last, current=1800.0, ports=ports, stimuli=(drive, noise), **make, **given
             )

@@ -239,9 +239,11 @@ def test_our_own_models_have_the_parameters_of_their_classes(model):
     for name in ("batch_size", "batch_reduction", "surrogate", "detach_reset"):
         shared.pop(name, None)
     known = dict(ops.SPIKING_MODELS[model].parameters)
-    assert (known.pop("tau_syn_ex"), known.pop("tau_syn_in")) == (0.0, 0.0)
+    here = {name: known.pop(name) for name in ("tau_syn_ex", "tau_syn_in", "refrac_lock", "adapt") if name in known}
+    adapts = {"adapt": 1.0} if ops.SPIKING_MODELS[model].adaptation else {}
+    assert here == {"tau_syn_ex": 0.0, "tau_syn_in": 0.0, "refrac_lock": 1.0, **adapts}
     assert known == {name: None if default is inspect.Parameter.empty else default for name, default in shared.items()}
-    assert set(ops.SPIKING_MODELS[model].units) == {*known, "tau_syn_ex", "tau_syn_in"}
+    assert set(ops.SPIKING_MODELS[model].units) == {*known, *here}
     with pytest.raises(ValueError, match=f"{model} needs .*refrac_t"):
         ops.spiking_population(model, 0, 3, dt=DT)
 

@@ -1,64 +1,17 @@
 """Populations of inferno_cuda.sim of the neurons of inferno_cuda.neural: bit for bit as these are stepped."""
 
 import pytest
+import sim_own_cases
 import torch
 from network_cases import OWN
 from sim_cases import spikes
+from sim_own_cases import ADAPTATIONS, DT, recurrent, stepped_by_modules
 from torch.testing import assert_close
 
 import inferno_cuda
 from inferno_cuda import neural, sim
 
-DT = 0.1
-ADAPTATIONS = {"ALIF": "threshold", "GLIF2": "threshold", "Izhikevich": "current", "AdEx": "current"}
-
-
-@pytest.fixture(params=[torch.float32, torch.float64], ids=["float32", "float64"])
-def dtype(request):
-    """Of networks, and of the modules that are made meanwhile."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(request.param)
-    yield request.param
-    torch.set_default_dtype(before)
-
-
-def synapse(size, tau, dt=DT):
-    """Turns arriving charges into the currents that a population makes of them; magnitudes count."""
-    if tau:
-        return neural.SingleExponentialCurrent(size, dt, spike_charge=1.0, time_constant=tau)
-    return neural.DeltaPlusCurrent(size, dt, spike_charge=1.0)
-
-
-def stepped_by_modules(net, neurons, current, taus, steps, dtype):
-    """Spikes ``[steps, n]`` and voltages of a network of one population, from modules that are stepped one by one."""
-    size, synapses = neurons.shape[0], net.synapses()
-    source, target, port = synapses.source.long(), synapses.target.long(), (synapses.weight < 0).long()
-    ex, inh = (synapse(size, tau) for tau in taus)
-    drive = (current * 1e-3).to(dtype)
-    fired, voltages = torch.zeros(steps, size, dtype=torch.bool), []
-    for step in range(steps):
-        sent_at = step - synapses.delay
-        arrives = (sent_at >= 0) & fired[sent_at.clamp_min(0), source]
-        sums = torch.zeros(2, size, dtype=torch.float64)
-        sums.index_put_((port[arrives], target[arrives]), synapses.weight[arrives], accumulate=True)
-        if taus[0] == taus[1]:
-            inputs = ex(sums.sum(0, keepdim=True).to(dtype))
-        else:
-            inputs = ex(sums[:1].to(dtype)) + inh(sums[1:].to(dtype))
-        fired[step] = neurons(inputs + drive)[0]
-        voltages.append(neurons.voltage.clone())
-    return fired, torch.stack(voltages)
-
-
-def recurrent(model, size, dtype, taus=(0.0, 0.0), **options):
-    """A network of one population with recurrent connections, and its currents."""
-    net = sim.Network(dt=DT, seed=5, dtype=dtype, **options)
-    current = torch.linspace(200.0, 3500.0, size, dtype=torch.float64)
-    neurons = net.population(
-        size, model, name="all", current=current, tau_syn_ex=taus[0], tau_syn_in=taus[1], **OWN[model]
-    )
-    net.connect(neurons, neurons, sim.FixedInDegree(5), weight=sim.Normal(0.0, 0.05), delay=sim.Uniform(0.1, 1.5))
-    return net, neurons, current
+dtype = sim_own_cases.dtype
 
 
 @pytest.mark.parametrize("taus", [(1.7, 1.7), (0.0, 2.0)], ids=str)
@@ -241,7 +194,7 @@ def test_models_are_given_by_name_class_or_instance():
         net.population(6, template, resistance=1.0),
     ]
     assert [p.model for p in made] == ["AdEx"] * 4 and made[2].name == "AdEx_2"
-    assert set(made[0].parameters) == {*q, "tau_syn_ex", "tau_syn_in"}
+    assert set(made[0].parameters) == {*q, "tau_syn_ex", "tau_syn_in", "refrac_lock", "adapt"}
     for name in made[0].parameters:
         assert_close(made[2].get(name), made[0].get(name), rtol=1e-7, atol=0)
         assert torch.equal(made[1].get(name), made[0].get(name))
@@ -321,11 +274,15 @@ class Lazy(neural.LIF):
         ("LIF", {"reset_v": -50.0}, ValueError, "reset_v was -50.0 with thresh_v -57.0; it must be below thresh_v"),
         ("LIF", {"tau_syn_in": -1.0}, ValueError, "tau_syn_in was -1.0; it must not be negative"),
         ("LIF", {"rest_v": float("inf")}, ValueError, "rest_v was inf; it must be finite"),
+        ("LIF", {"refrac_lock": 0.5}, ValueError, "refrac_lock was 0.5; it must be True or False, 1 or 0"),
+        ("ALIF", OWN["ALIF"] | {"adapt": 2.0}, ValueError, "adapt was 2.0; it must be True or False, 1 or 0"),
+        ("LIF", {"adapt": False}, AttributeError, "LIF has no 'adapt'; it has"),
     ],
 )
 def test_what_is_refused(model, change, error, message):
     net = sim.Network(dt=DT)
-    given = {name: value for name, value in (OWN["LIF"] | change).items() if value is not None}
+    own = {} if model == "ALIF" else OWN["LIF"]
+    given = {name: value for name, value in (own | change).items() if value is not None}
     with pytest.raises(error, match=message):
         net.population(3, model, **given if isinstance(model, (str, type)) else {})
     assert not net.populations
@@ -353,8 +310,9 @@ def test_templates_that_have_more_than_neurons_of_a_network():
     q = OWN["ALIF"]
     with pytest.raises(ValueError, match="'model' has 2 adaptations; neurons of a network have one"):
         net.population(3, neural.ALIF(3, DT, **q | {"tc_adaptation": (20.0, 90.0)}))
-    with pytest.raises(ValueError, match="evaluation mode"):
-        net.population(3, neural.ALIF(3, DT, **q).eval())
+    still = neural.ALIF(3, DT, **q).eval()
+    assert net.population(3, still).adapt.tolist() == [0.0] * 3
+    assert net.population(3, still, adapt=True).adapt.tolist() == [1.0] * 3
     trained = neural.LIF(3, DT, **OWN["LIF"])
     trained.resistance = torch.tensor([1.0, 2.0, 3.0])
     assert net.population(3, trained).resistance.tolist() == [1.0, 2.0, 3.0]

@@ -19,12 +19,13 @@ struct ArrivingCurrent {
 template <class C, int ports>
 struct OwnInputs {
   C gain, refractory;
+  C lock;  // 1 where refractory neurons keep their voltage and adaptation; 0: they integrate without input
   ArrivingCurrent<C> arriving[ports];
 };
 
 template <class C, int constants>
 struct OwnAdaptation {
-  C holds;  // 1 where a spike starts a refractory period, in which adaptations stand still
+  C holds;  // 1 where a spike starts a refractory period, in which the adaptations of locked neurons stand still
   C constants_of_law[constants];
 };
 
@@ -42,13 +43,13 @@ struct OwnNeuron : OwnInputs<C, Ports>, OwnAdaptation<C, Membrane<C>::Adaptation
   INFERNO_HD int32_t step(C* x, int32_t& refrac, const C* arrivals, C drive) const {
     for (int p = 0; p < Ports; ++p) this->arriving[p].step(x[1 + p], arrivals[p]);
     const C arriving = Ports == 1 ? x[1] : x[1] + x[Ports];
-    const int32_t waiting = refrac > 0;
+    const int32_t waiting = refrac > 0, locks = int32_t(this->lock);
     const C adaptation = adapts ? x[variables - 1] : C(0);
-    const StepOutcome<C> outcome = neuron_outcome(x[0], waiting, arriving + drive, adaptation, membrane, 1);
+    const StepOutcome<C> outcome = neuron_outcome(x[0], waiting, arriving + drive, adaptation, membrane, locks);
     x[0] = outcome.fire ? membrane.reset(outcome.reached) : outcome.reached;
     refrac = outcome.fire ? int32_t(this->refractory) : refrac - waiting;
     if constexpr (adapts) {
-      const int32_t hold = waiting | (outcome.fire & int32_t(this->holds));
+      const int32_t hold = locks & (waiting | (outcome.fire & int32_t(this->holds)));
       x[variables - 1] = Law::update(adaptation, hold, outcome.fire, x[0] - membrane.rest_v, this->constants_of_law);
     }
     return outcome.fire;

@@ -11,10 +11,13 @@ from ._spiking_values import MAX_REFRACTORY, Number, divide, exp_each, holds
 
 WEIGHT_UNIT = "pC"
 _SYNAPSES = {"tau_syn_ex": 0.0, "tau_syn_in": 0.0}
+#: Arguments of a module's call that are parameters here, 0 or 1.
+SWITCHES = ("refrac_lock", "adapt")
 
 
 def _parameters(*names: str) -> dict[str, float | None]:
-    return {**dict.fromkeys(names), "resistance": 1.0, **_SYNAPSES}
+    adapts = {"adapt": 1.0} if "spike_increment" in names else {}
+    return {**dict.fromkeys(names), "resistance": 1.0, **_SYNAPSES, "refrac_lock": 1.0, **adapts}
 
 
 _LINEAR = _parameters("rest_v", "reset_v", "thresh_v", "refrac_t", "time_constant")
@@ -47,7 +50,7 @@ OWN_UNITS = {
     **dict.fromkeys(_MV, "mV"),
     **dict.fromkeys(_MS, "ms"),
     **{"affinity": "1/mV", "rc_adaptation": "1/ms", "resistance": "MOhm", "voltage_coupling": "uS"},
-    **{"reset_v_mul": "", "spike_increment": "mV or nA"},
+    **{"reset_v_mul": "", "spike_increment": "mV or nA", **dict.fromkeys(SWITCHES, "")},
 }
 
 _POSITIVE = ("time_constant", "tc_membrane", "tc_adaptation", "rc_adaptation", "affinity", "sharpness")
@@ -60,6 +63,9 @@ def check_own(q: dict[str, Number]) -> None:
     Raises:
         ValueError: says which parameter, and what it must be.
     """
+    for name in q.keys() & set(SWITCHES):
+        if not holds((q[name] == 0) | (q[name] == 1)):
+            raise ValueError(f"{name} was {q[name]}; it must be True or False, 1 or 0")
     for name in q.keys() - {"thresh_v", "thresh_eq_v"}:
         if not holds(abs(q[name]) < math.inf):
             raise ValueError(f"{name} was {q[name]}; it must be finite ({OWN_UNITS[name]})")
@@ -104,8 +110,12 @@ def _law(form: str, q: dict[str, Number], dt: float, dtype: torch.dtype) -> dict
     time_constant, *others = torch.broadcast_tensors(*values)
     if "rc_adaptation" in q:
         time_constant = 1 / time_constant
-    make = threshold_constants if MODELS[form].adapt is threshold_adaptation else current_constants
-    constants = make(dt, time_constant, *others)
+    raises = MODELS[form].adapt is threshold_adaptation
+    constants = (threshold_constants if raises else current_constants)(dt, time_constant, *others)
+    # adaptations that neither relax nor jump stay what they are, to the bit
+    moves = torch.as_tensor(q["adapt"], dtype=torch.float64).reshape(-1) > 0
+    frozen = (1.0, 0.0) if raises else (0.0, 0.0, 0.0)
+    constants = [torch.where(moves, row, value) for row, value in zip(constants, frozen, strict=True)]
     return {f"constant_{number}": row if row.numel() > 1 else row[0] for number, row in enumerate(constants)}
 
 
@@ -115,7 +125,7 @@ def own_coefficients(form: str, ports: int, q: dict[str, Number], dt: float, dty
     k["thresh_v"] = q["thresh_v"] if "thresh_v" in q else q["thresh_eq_v"]
     membrane = q["time_constant"] if "time_constant" in q else q["tc_membrane"]
     k |= {"decay": exp_each(divide(-dt, membrane)), "rate": divide(dt, membrane)}
-    k |= {"gain": 1e-3, "refractory": _waiting_steps(q["refrac_t"], dt, dtype)}
+    k |= {"gain": 1e-3, "refractory": _waiting_steps(q["refrac_t"], dt, dtype), "lock": q["refrac_lock"]}
     for suffix, name in [("", "tau_syn_ex")] if ports == 1 else [("_ex", "tau_syn_ex"), ("_in", "tau_syn_in")]:
         k["arriving" + suffix], k["kept" + suffix] = _synapse(q[name], dt)
     if MODELS[form].constants:

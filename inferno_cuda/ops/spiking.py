@@ -259,7 +259,8 @@ def spiking_population(
     The exact integration is that of Rotter & Diesmann (1999); conductance-based neurons take a step of the classical
     Runge-Kutta method of 4th order, with exact conductances. The neurons of ``inferno_cuda.neural`` step as these do,
     bit for bit: under the current that weights, which are charges in pC, arrive as within the step (``tau_syn_ex`` and
-    ``tau_syn_in`` of 0) or decaying with these time constants, and the constant one. Their adaptations always move on.
+    ``tau_syn_in`` of 0) or decaying with these time constants, and the constant one. ``refrac_lock`` and ``adapt`` are
+    those of a module's call: with 0, refractory neurons integrate without input, and adaptations stand still.
 
     Raises:
         ValueError: an unknown model or parameter, a value out of its range, or of another size.

@@ -30,11 +30,12 @@ def own_variables(model, ports):
 
 
 def own_numbers(model, ports):
-    """Names of the numbers: gain in nA of a pA, refractory period in steps; of each port, nA of an arriving pC, and the
-    share that a step leaves of the current; whether a spike starts a refractory period, and the law of adaptation."""
+    """Names of the numbers: gain in nA of a pA, refractory period in steps, whether refractory neurons keep their
+    voltage; of each port, nA of an arriving pC, and the share that a step leaves of the current; whether a spike starts
+    a refractory period, and the law of adaptation."""
     currents = [f"{name}{suffix}" for suffix in _suffixes(ports) for name in ("arriving", "kept")]
     adaptation = ("holds", *_constants(model)) if MODELS[model].constants else ()
-    return ("gain", "refractory", *currents, *adaptation, *_parameters(model))
+    return ("gain", "refractory", "lock", *currents, *adaptation, *_parameters(model))
 
 
 def own_step(model, ports):
@@ -53,12 +54,13 @@ def own_step(model, ports):
             thresh_v = thresh_v + x[-1]
         elif adapt is not None:
             inputs = inputs - x[-1]
+        held = (refrac > 0) & (k["lock"] > 0)
         # fire() counts down first, and in units of dt: here these are steps
         fired, v, left = fire(
             inputs,
             refrac.to(v.dtype) + 1,
-            lambda current: integrate(v, current, **{name: k[name] for name in membrane}),
-            v,
+            lambda current: torch.where(held, v, integrate(v, current, **{name: k[name] for name in membrane})),
+            None,
             reset=lambda reached: reset(reached, **{name: k[name] for name in after}),
             dt=1.0,
             refrac_t=k["refractory"] + 1,
@@ -67,7 +69,7 @@ def own_step(model, ports):
         left = (left - 1).clamp_min(0).to(torch.int16)
         if adapt is None:
             return (v, *currents), left, fired
-        hold = (refrac > 0) | (fired & (k["holds"] > 0))
+        hold = held | (fired & (k["holds"] > 0) & (k["lock"] > 0))
         constants = [k[name] for name in _constants(model)]
         return (v, *currents, adapt(x[-1], hold, fired, v, rest_v=k["rest_v"], constants=constants)), left, fired
 

@@ -42,7 +42,10 @@ class Making:
                 ``tau_m`` (ms), ``E_L``, ``V_th``, ``V_reset`` (mV), ``t_ref``, ``tau_syn_ex``, ``tau_syn_in`` (ms),
                 ``I_e`` (pA), ``V_min`` (mV), ``g_L`` (nS), ``E_ex``, ``E_in`` (mV), those that the model has. Of
                 neurons of ``inferno_cuda.neural`` all that their class needs, under its names and in its units, and
-                ``tau_syn_ex``, ``tau_syn_in`` (ms), with which currents decay; 0, the default: they last for one step.
+                ``tau_syn_ex``, ``tau_syn_in`` (ms), with which currents decay; 0, the default: they last for one step;
+                ``refrac_lock`` (True, the default: refractory neurons keep their voltage; False: they integrate without
+                input) and, if they adapt, ``adapt`` (False: adaptations stand still; by default they move, but those of
+                an instance in evaluation mode).
                 Of all models ``V_m`` (mV), the initial membrane potential, by default ``E_L`` or ``rest_v``;
                 ``current`` (pA); and of neurons that adapt ``threshold_adaptation`` (mV) or ``current_adaptation``
                 (nA), initially 0. Numbers, arrays or tensors with one value for each neuron, or distributions;

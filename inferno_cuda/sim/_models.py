@@ -54,13 +54,9 @@ def _known(model: str) -> str:
 def _parameters_of(neurons: Any, name: str, dt: float, size: int) -> dict[str, Any]:
     if neurons.dt != dt:
         raise ValueError(f"'model' has a step of {neurons.dt:g} ms, it must be that of the network, {dt:g} ms")
-    if state_names(name)[1:] and not neurons.training:
-        raise ValueError(
-            "'model' is in evaluation mode, in which adaptations stand still; those of a network move, so call train()"
-        )
     known = ops.SPIKING_MODELS[name].parameters
-    given = {}
-    for parameter in known.keys() - {"tau_syn_ex", "tau_syn_in"}:
+    given = {"adapt": float(neurons.training)} if "adapt" in known else {}
+    for parameter in known.keys() - {"tau_syn_ex", "tau_syn_in", "refrac_lock", "adapt"}:
         value = getattr(neurons, _BUFFERS.get(parameter, parameter))
         if parameter in _BUFFERS or parameter in ("tc_adaptation", "rc_adaptation"):
             if len(value) > 1:

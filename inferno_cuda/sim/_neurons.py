@@ -171,7 +171,9 @@ class Population(Neurons):
         super().__init__(network, first, first + size)
         # the parameters' numbers are part of the streams of random numbers
         states = state_names(model)
-        order = {MEMBRANE: 0, "current": 1, **{key: 2 + i for i, key in enumerate((*known, *states[1:]))}}
+        drawn = [key for key in known if key not in ("refrac_lock", "adapt")]
+        switches = [key for key in known if key not in drawn]
+        order = {key: i for i, key in enumerate((MEMBRANE, "current", *drawn, *states[1:], *switches))}
         order = order if known else {}
         parameters: dict[str, float | torch.Tensor] = {**known, "current": 0.0} if known else {}
         self.__dict__.update(name=name, model=model, _number=number, _order=order, _parameters=parameters)
