@@ -1,6 +1,7 @@
 """The axes that the tests run along: backends and devices."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -80,6 +81,14 @@ def loop_calls(monkeypatch, native):
 
     monkeypatch.setattr(ops.layer_run, "_raw", counted)
     return calls
+
+
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -13,14 +13,7 @@ from inferno_cuda.neural import DeltaPlusCurrent, LinearDense
 from inferno_cuda.testing import assert_identical
 
 STEPS = 11
-
-
-@pytest.fixture(autouse=True)
-def interruptible():
-    """Ctrl-C raises KeyboardInterrupt, also where the tests were started in the background, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("interruptible")
 
 
 def lif():

@@ -255,7 +255,7 @@ def test_memory_has_room_for_sums_of_the_longest_delay():
     assert sums("cuda", sim.LogNormal(0.0, 0.5)) == 202 * one
 
 
-def test_ctrl_c_stops_at_a_step_and_running_goes_on(monkeypatch):
+def test_ctrl_c_stops_at_a_step_and_running_goes_on(monkeypatch, interruptible):
     whole = run_spikes(small(), 30.0)
     net = small()
     recorder = net.record_spikes()
