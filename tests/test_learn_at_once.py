@@ -9,7 +9,7 @@ import torch
 
 import inferno_cuda
 from inferno_cuda import functional, learn, neural, ops
-from inferno_cuda.learn import _outer, _readings
+from inferno_cuda.learn import _prepared, _readings
 from inferno_cuda.neural.network import serial
 
 CELLS = {"rest_v": -65.0, "reset_v": -65.0, "thresh_v": -50.0, "refrac_t": 2.0, "time_constant": 20.0}
@@ -252,7 +252,7 @@ def test_copies_record_for_themselves(native):
 
 
 def test_updates_are_taken_from_recordings_at_once(native, monkeypatch):
-    made = calls(monkeypatch, _outer, "outer_sides")
+    made = calls(monkeypatch, _prepared, "outer_sides")
     of, trainer = learner("stdp")
     learned(of, trainer, inputs(of))
     assert len(made) == 12 and all(found is not None for found in made)

@@ -3,12 +3,14 @@
 import copy
 import gc
 import pickle
+import weakref
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils import prune
 
+import inferno_cuda
 from inferno_cuda import functional, learn, neural
 from inferno_cuda.neural.network import _at_once
 from inferno_cuda.state._facts import Facts
@@ -25,7 +27,7 @@ ADAPTIVE = {
 }
 
 
-def learner(synapse=None, weights=160):
+def learner(synapse=None, weights=160, delay=None):
     """A layer whose neurons adapt, and STDP on it."""
     random = torch.Generator().manual_seed(1)
     connection = neural.LinearDense(
@@ -35,6 +37,8 @@ def learner(synapse=None, weights=160):
         synapse=synapse or neural.DeltaCurrent.partialconstructor(60.0),
         batch_size=3,
         bias=True,
+        delay=delay,
+        delay_init=lambda like: torch.randint(0, 6, like.shape, generator=random).to(like.dtype),
         weight_init=lambda like: torch.rand(like.shape, generator=random),
         bias_init=lambda like: torch.rand(like.shape, generator=random),
     )
@@ -117,8 +121,55 @@ def double(of):
 
 
 def load(of):
-    state = learner().state_dict()
+    delay = of["layer"].connection.delayedby
+    state = learner(delay=delay).state_dict()
     of.load_state_dict({name: copy.deepcopy(value) for name, value in state.items()}, strict=False)
+
+
+def assign(of):
+    delay = of["layer"].connection.delayedby
+    of.load_state_dict(learner(delay=delay).state_dict(), strict=False, assign=True)
+
+
+def torch_steps(of):
+    with inferno_cuda.backend("torch"):
+        learned(of, spikes_of(2, seed=4))
+
+
+def inference_steps(of):
+    with torch.inference_mode():
+        learned(of, spikes_of(2, seed=4))
+
+
+def autocast_steps(of):
+    with torch.autocast("cpu", enabled=True):
+        of["layer"](spikes_of(1, seed=4)[0])
+
+
+class Quiet(neural.ALIF):
+    def forward(self, inputs, *args, **kwargs):
+        return super().forward(0.5 * inputs, *args, **kwargs)
+
+
+def another_class(of):
+    of["layer"].neuron.__class__ = Quiet
+
+
+def another_synapse(of):
+    connection = of["layer"].connection
+    made = copy.deepcopy(connection.synapse)
+    made.spike_charge = 90.0
+    connection.synapse = made
+
+
+def swap_values(of):
+    weight = of["layer"].connection.weight_
+    weight.data = 0.5 * weight.data
+
+
+def transposed_values(of):
+    weight = of["layer"].connection.weight_
+    weight.data = weight.data.t().contiguous().t() * 0.5
 
 
 def clear(of):
@@ -179,6 +230,59 @@ def more_samples(of):
     of["trainer"].clear()
 
 
+def set_delays(of):
+    connection = of["layer"].connection
+    connection.delay = 5.0 - connection.delay
+
+
+def write_delays(of):
+    of["layer"].connection.delay.data.fill_(2.0)
+
+
+def handed_out_delays(of):
+    delay = of["layer"].connection.delay
+    learned(of, spikes_of(2, seed=4))
+    delay.data.fill_(2.0)
+    of["layer"].connection.delay  # noqa: B018  # from now on they are compared
+
+
+def swap_delays(of):
+    connection = of["layer"].connection
+    connection._parameters["delay_"] = nn.Parameter(5.0 - connection.delay_.detach(), requires_grad=False)
+
+
+def learn_delays(of):
+    of["layer"].connection.delay_.requires_grad_()
+
+
+def longest_delay(of):
+    of["layer"].connection.synapse.delay = 8.0
+
+
+def one_more_step(of):
+    # of which the layer, and with it the trainer, does not know
+    of["layer"].connection(spikes_of(1, seed=4)[0])
+
+
+def past_spikes(of):
+    of["layer"].connection.synapse.spike_.value.fill_(True)
+
+
+def cleared_synapse(of):
+    of["layer"].connection.synapse.clear()
+
+
+def another_way(of):
+    # inputs that are looked up by a method of the instance
+    synapse = of["layer"].connection.synapse
+    synapse.spike_at = lambda selector: ~type(synapse).spike_at(synapse, selector)
+
+
+def another_reducer(of):
+    monitor = of["trainer"].get_monitor("cell", "spike_pre")
+    monitor.filter_ = lambda value: False
+
+
 CHANGES = [
     nothing,
     threshold,
@@ -192,6 +296,14 @@ CHANGES = [
     prune_weights,
     double,
     load,
+    assign,
+    torch_steps,
+    inference_steps,
+    autocast_steps,
+    another_class,
+    another_synapse,
+    swap_values,
+    transposed_values,
     clear,
     keep_shape,
     evaluate,
@@ -206,10 +318,39 @@ CHANGES = [
     own_step,
     more_samples,
 ]
+DELAYED = [
+    set_delays,
+    write_delays,
+    handed_out_delays,
+    swap_delays,
+    learn_delays,
+    longest_delay,
+    one_more_step,
+    past_spikes,
+    cleared_synapse,
+    another_way,
+    another_reducer,
+]
 SYNAPSES = {
     "delta": neural.DeltaCurrent.partialconstructor(60.0),
     "exponential": neural.SingleExponentialCurrent.partialconstructor(60.0, 5.0),
 }
+
+
+def results_of(monkeypatch, change, make):
+    """What a learner and its spikes are after a change, with calls that are made ready, and without."""
+    results = []
+    for prepared in (True, False):
+        with monkeypatch.context() as patch:
+            if not prepared:
+                patch.setattr(Facts, "hold", lambda self: False)
+            of = make()
+            found = learned(of, spikes_of(8))
+            change(of)
+            batch = of["layer"].connection.batchsz
+            found += learned(of, spikes_of(8, batch, seed=3))
+            results.append((of, found))
+    return results
 
 
 @torch.no_grad()
@@ -218,20 +359,46 @@ SYNAPSES = {
 def test_what_was_made_ready_is_what_a_step_would_make(native, monkeypatch, change, synapse):
     if change is charge and synapse != "delta":
         pytest.skip("the same attribute")
-    results = []
-    for prepared in (True, False):
-        with monkeypatch.context() as patch:
-            if not prepared:
-                patch.setattr(Facts, "hold", lambda self: False)
-            of = learner(SYNAPSES[synapse])
-            found = learned(of, spikes_of(8))
-            change(of)
-            batch = of["layer"].connection.batchsz
-            found += learned(of, spikes_of(8, batch, seed=3))
-            results.append((of, found))
+    (ours, found), (theirs, expected) = results_of(monkeypatch, change, lambda: learner(SYNAPSES[synapse]))
+    assert all(map(torch.equal, found, expected)) and sum(int(spikes.sum()) for spikes in found)
+    assert_alike(ours, theirs)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("synapse", SYNAPSES)
+@pytest.mark.parametrize("change", [*CHANGES, *DELAYED], ids=lambda change: change.__name__)
+def test_what_was_made_ready_with_delays_is_what_a_step_would_make(native, monkeypatch, change, synapse):
+    if change is charge and synapse != "delta":
+        pytest.skip("the same attribute")
+    results = results_of(monkeypatch, change, lambda: learner(SYNAPSES[synapse], delay=5.0))
     (ours, found), (theirs, expected) = results
     assert all(map(torch.equal, found, expected)) and sum(int(spikes.sum()) for spikes in found)
     assert_alike(ours, theirs)
+
+
+@torch.no_grad()
+def test_delayed_steps_are_made_ready(native, monkeypatch):
+    of, held = learner(delay=5.0), []
+    hold = Facts.hold
+    monkeypatch.setattr(Facts, "hold", lambda self: held.append(hold(self)) or held[-1])
+    learned(of, spikes_of(12))
+    assert len(held) >= 24 and all(held[-24:])  # of the layer, of what it records, and of the rule
+
+
+@torch.no_grad()
+def test_what_recorded_a_layer_lets_go_of_it(native):
+    of = learner()
+    learned(of, spikes_of(4))
+    weight = weakref.ref(of["layer"].connection.weight_)
+    trainer = of["trainer"]
+    readings = trainer.get_monitor("cell", "trace_pre").readings
+    assert readings._kept is not None
+    del of
+    gc.collect()
+    assert readings._kept is None
+    trainer.del_cell("cell")
+    gc.collect()
+    assert weight() is None
 
 
 @torch.no_grad()

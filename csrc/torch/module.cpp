@@ -5,6 +5,7 @@
 
 #include "core/neuron_models.h"
 #include "core/synapse.h"
+#include "torch/facts.h"
 
 #ifdef INFERNO_WITH_CUDA
 constexpr int has_cuda = 1;
@@ -35,8 +36,9 @@ static std::string synapse_models() {
 }
 
 PyMODINIT_FUNC PyInit__C(void) {
+  static PyMethodDef functions[] = {{"hold", inferno::hold, METH_VARARGS, nullptr}, {nullptr, nullptr, 0, nullptr}};
   static PyModuleDef definition = {
-      PyModuleDef_HEAD_INIT, "_C", nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};
+      PyModuleDef_HEAD_INIT, "_C", nullptr, -1, functions, nullptr, nullptr, nullptr, nullptr};
   PyObject* module = PyModule_Create(&definition);
   if (module == nullptr) return nullptr;
   if (PyModule_AddIntConstant(module, "has_cuda", has_cuda) < 0 ||

@@ -10,6 +10,8 @@ enum class Device { cpu, cuda };
 
 // Weights: with fewer, waking a thread, and moving them between the caches of cores, takes longer than changing them.
 constexpr int64_t fewest_of_a_thread = 131072;
+// The same for updates that are tensors as large as the weights: threads have just made these.
+constexpr int64_t fewest_with_tensors = 32768;
 
 // power, below, scaled, limit, range; empty: the update as it is
 Bound bound_of(const std::vector<double>& numbers, const char* name) {
@@ -40,7 +42,7 @@ void apply_updates(Tensor param, const std::optional<Tensor> pos, const std::opt
                      bound_of(upper, "upper"),
                      bound_of(lower, "lower")};
   if constexpr (device == Device::cpu)
-    parallel(a.count, fewest_of_a_thread, [&](int64_t begin, int64_t end) { apply_updates_cpu(a, begin, end); });
+    parallel(a.count, fewest_with_tensors, [&](int64_t begin, int64_t end) { apply_updates_cpu(a, begin, end); });
 #ifdef INFERNO_WITH_CUDA
   if constexpr (device == Device::cuda) on_stream(param, [&](void* stream) { apply_updates_cuda(a, stream); });
 #endif

@@ -9,26 +9,21 @@ value for each sample and weight, as for any other connection, until everything 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..neural import Connection
-from ..observe import (
-    CumulativeTraceReducer,
-    EventReducer,
-    NearestTraceReducer,
-    PassthroughReducer,
-    Reducer,
-    StateMonitor,
-)
+from ..neural.connections._plan import PlanCache
+from ..neural.synapses._lookup import DelayedCurrent
+from ..observe import CumulativeTraceReducer, EventReducer, NearestTraceReducer, PassthroughReducer
 from ..observe._weak import Weak
-from ..observe.monitors.base import as_tuple, is_given, read
+from ..ops import DelayPlan
 from ..ops.trace import trace_push_plain
 from ..state import Module, RecordTensor, _lookup
 from ..state._ring import capturing
-from ._sent import Sent, history_of, plan_of, same_delays
+from ._sent import Sent, history_of, plan_of, plans_of, same_delays
 
 
 class _Seen:
@@ -127,7 +122,8 @@ class Arriving:
             self._plan = plan
         elif not same_delays(self._plan, plan):
             return False
-        self._plan = plan
+        if self._plan is not plan:
+            self._plan = plan
         return self._seen.is_at(how.record, 1) or self._agrees(how.record)
 
     def _agrees(self, record: RecordTensor) -> bool:
@@ -153,6 +149,10 @@ class Arriving:
         record.initialize(states.shape[1:], device=states.device, fill=self._fill)
         for state in states:
             record.push(state)
+
+    def _records_next(self, how: Any, plan: Any) -> bool:
+        """Whether the next observation is recorded as it was sent, and what has been recorded stays as it is."""
+        return self._of_sent and not self._initial and self._goes_on(how, plan)
 
     def _retime(self, attribute: str, value: float) -> None:
         if self._of_sent:
@@ -300,25 +300,68 @@ class ArrivingSpikes(_ArrivingFold, PassthroughReducer):
         return Sent(found.connection, record._data, record._pointer_tensor, self._known_plan())
 
 
+class Passing(NamedTuple):
+    """Spikes as a synapse sends them, which reducers record in every step, as long as the delays stay the same.
+
+    Attributes:
+        connection: whose delays these are.
+        how: how its synapse looks up spikes.
+        plans: where plans of the delays are kept.
+        plan: of the delays.
+        reducers: record what is sent.
+    """
+
+    connection: Connection
+    how: DelayedCurrent
+    plans: PlanCache
+    plan: DelayPlan
+    reducers: list[Arriving]
+
+    @classmethod
+    def of(cls, connection: Connection, reducers: list[Arriving]) -> Passing | None:
+        """What reducers are to record next of a connection; None unless all of them record what is sent."""
+        how = history_of(connection)
+        if how is None:
+            return None
+        plans = plans_of(connection, how)
+        plan = plans.get(connection._held("delay_"), how)
+        shape = how.record._data.shape[1:]
+        for reducer in reducers:
+            if reducer._watched() is not connection or not reducer._records_next(how, plan):
+                return None
+            if reducer.data_._data.shape[1:] != shape:
+                return None
+        return cls(connection, how, plans, plan, reducers)
+
+    def newest(self) -> Tensor | None:
+        """What was sent in a step, if it is one more with these delays; None if that has to be found out anew."""
+        record = self.how.record
+        if not self.plans.still_has(self.plan, self.connection._parameters["delay_"]):
+            return None
+        if not all(reducer._seen.is_at(record, 1) for reducer in self.reducers):
+            return None
+        return record._newest()
+
+    def note(self) -> None:
+        """To be called after the reducers have recorded it."""
+        for reducer in self.reducers:
+            reducer._seen.note(self.how.record)
+
+    def facts(self) -> list[tuple[dict[str, Any], str, Any]]:
+        """What it depends on, besides the attributes of connection, synapse and reducers."""
+        connection, record = self.connection, self.how.record
+        synapse, names = connection._modules["synapse_"], record.attributes
+        same = [(connection._modules, "synapse_", synapse)]
+        same += [(connection._parameters, "delay_", connection._parameters["delay_"])]
+        same += [(synapse._buffers, names.data, record._data), (synapse._extras, names.pointer, record._pointer_tensor)]
+        for reducer in self.reducers:
+            same += [(reducer.__dict__, "_of_sent", True), (reducer.__dict__, "_plan", reducer._plan)]
+        return same
+
+
 KINDS = {
     CumulativeTraceReducer: ArrivingCumulative,
     NearestTraceReducer: ArrivingNearest,
     EventReducer: ArrivingEvents,
     PassthroughReducer: ArrivingSpikes,
 }
-
-
-class ArrivalMonitor(StateMonitor):
-    """Observes ``synspike`` of a connection, without making it where its reducer records what is sent."""
-
-    def __init__(self, reducer: Reducer, attr: str, module: nn.Module | None = None, *args: Any, **kwargs: Any) -> None:
-        super().__init__(reducer, attr, module, *args, **kwargs)
-        if isinstance(reducer, Arriving) and module is not None:
-            reducer._watched = Weak(read(module, self._observed_path[:-1]))
-
-    def _monitor_call(self, module: nn.Module, *args: Any) -> None:
-        reducer = self._modules["reducer_"]
-        if isinstance(reducer, Arriving) and self.filter_ is is_given and self.map_ is as_tuple:
-            reducer.observe(read(module, self._observed_path[:-1]))
-        else:
-            super()._monitor_call(module, *args)

@@ -10,10 +10,11 @@ from torch import nn
 
 from ..neural import Cell
 from ..observe import CAReducer, EventReducer, FoldReducer, PassthroughReducer, Reducer, StateMonitor
-from ..observe.monitors.base import as_tuple, is_given
+from ..observe._weak import Weak
+from ..observe.monitors.base import as_tuple, is_given, read
 from ..state import Module
 from ._arrivals import KINDS as ARRIVING
-from ._arrivals import ArrivalMonitor, Arriving
+from ._arrivals import Arriving
 from ._readings import Readings
 
 # these take any observation that broadcasts with their state, such as that of one sample
@@ -93,8 +94,7 @@ class Watch:
 
         def made(attr: str, module: Module) -> StateMonitor:
             monitor = make(attr, module)
-            if isinstance(monitor, SpikeMonitor):
-                monitor.readings = readings
+            monitor.readings = readings
             return monitor
 
         return made
@@ -115,10 +115,29 @@ class SpikeMonitor(StateMonitor):
         if readings is None or len(args) != 2:
             super()._monitor_call(module, *args)
         elif not readings.records(self, module, args):
-            if self.filter_ is is_given and (self.map_ is as_tuple or isinstance(self.map_, OneShape)):
-                self._modules["reducer_"](*self.map_(readings.value(module, self._observed_path, args)))
-            else:
-                super()._monitor_call(module, *args)
+            self._observe(readings, module, *args)
+
+    def _observe(self, readings: Readings, module: nn.Module, *args: Any) -> None:
+        if self.filter_ is is_given and (self.map_ is as_tuple or isinstance(self.map_, OneShape)):
+            self._modules["reducer_"](*self.map_(readings.value(module, self._observed_path, args)))
+        else:
+            super()._monitor_call(module, *args)
+
+
+class ArrivalMonitor(SpikeMonitor):
+    """Observes ``synspike`` of a connection, without making it where its reducer records what is sent."""
+
+    def __init__(self, reducer: Reducer, attr: str, module: nn.Module | None = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(reducer, attr, module, *args, **kwargs)
+        if isinstance(reducer, Arriving) and module is not None:
+            reducer._watched = Weak(read(module, self._observed_path[:-1]))
+
+    def _observe(self, readings: Readings, module: nn.Module, *args: Any) -> None:
+        reducer = self._modules["reducer_"]
+        if isinstance(reducer, Arriving) and self.filter_ is is_given and self.map_ is as_tuple:
+            reducer.observe(read(module, self._observed_path[:-1]))
+        else:
+            StateMonitor._monitor_call(self, module, *args)
 
 
 def postsynaptic(cell: Cell) -> Source:

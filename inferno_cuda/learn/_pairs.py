@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..neural import Cell
 from ..state import Module
 from ._monitors import Watch, postsynaptic, presynaptic, spikes, trace
-from ._outer import Pair
+from ._prepared import Pair
 from ._rule import Monitors, TermRule
 from ._sent import Values
 from ._terms import Term, arriving, newest, product

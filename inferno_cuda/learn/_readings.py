@@ -7,7 +7,7 @@ other, nobody watches their reducers, and what they record is spikes, or traces 
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
@@ -23,12 +23,52 @@ from ..state import Module
 from ..state._facts import GLOBAL_HOOKS, HOOKS, Facts
 from ..state._link import Relay
 from ..state.module import STAMP
+from ._arrivals import ArrivingCumulative, ArrivingNearest, ArrivingSpikes, Passing
 
 if TYPE_CHECKING:
     from ._monitors import SpikeMonitor
 
-_TRACES = {CumulativeTraceReducer: "cumulative", NearestTraceReducer: "nearest"}
+_TRACES = {
+    CumulativeTraceReducer: "cumulative",
+    NearestTraceReducer: "nearest",
+    ArrivingCumulative: "cumulative",
+    ArrivingNearest: "nearest",
+}
+_SPIKES = PassthroughReducer, ArrivingSpikes
+_SENT = ArrivingCumulative, ArrivingNearest, ArrivingSpikes
 Path = tuple[str, ...]
+
+
+class _Recording(NamedTuple):
+    """The call that records, for the next step.
+
+    Attributes:
+        facts: what it depends on; None if that cannot be told.
+        arguments: of :func:`traces_push_plain`.
+        passing: spikes on their way, which are observed last; or None.
+    """
+
+    facts: Facts | None
+    arguments: tuple
+    passing: Passing | None
+
+    def is_next(self) -> bool:
+        """Whether it is the call of the next step; arguments that are others in every step are made so."""
+        if not self.facts.hold():
+            return False
+        if self.passing is None:
+            return True
+        newest = self.passing.newest()
+        if newest is not None:
+            self.arguments[2][-1] = newest
+        return newest is not None
+
+    def make(self) -> bool:
+        """Records; whether the kernel did."""
+        made = traces_push_plain(*self.arguments)
+        if made and self.passing is not None:
+            self.passing.note()
+        return made
 
 
 class Readings:
@@ -45,7 +85,7 @@ class Readings:
         self._numbers: list[tuple] = []
         self._packed: tuple[torch.Tensor, torch.Tensor] | None = None
         self._slot: tuple[torch.Tensor, torch.Tensor] | None = None  # a ring without a past, and its one slot
-        self._kept: tuple[Facts, tuple] | None = None  # the last call, and what it depends on
+        self._kept: _Recording | None = None  # the last call
 
     def _starts(self, step: tuple) -> bool:
         """Whether a step is another one than before: in one, hooks are given the same inputs and the same output."""
@@ -84,12 +124,12 @@ class Readings:
 
     def _record(self, module: nn.Module, group: list[SpikeMonitor | None]) -> bool:
         kept = self._kept
-        if kept is None or not self._in_place() or not kept[0].hold():
+        if kept is None or not self._in_place() or not kept.is_next():
             kept = self._prepared(module, group)
             if kept is None:
                 return False
-            self._kept = None if kept[0] is None else kept
-        return traces_push_plain(*kept[1])
+            self._kept = None if kept.facts is None else kept
+        return kept.make()
 
     def _in_place(self) -> bool:
         """Whether the one slot of a ring is still where it was."""
@@ -103,19 +143,23 @@ class Readings:
             ours = [k for k, hook in enumerate(found) if getattr(hook, "readings", None) is self]
             apart = not ours or ours[-1] - ours[0] != len(ours) - 1
             self._group = [] if apart else [weakref.ref(found[k]) for k in ours]
-            self._hooks, self._layer, self._kept = tuple(hooks), weakref.ref(module), None
+            self._hooks, self._layer, self._kept = tuple(hooks), weakref.ref(module, self._forget), None
         return [monitor() for monitor in self._group]
 
-    def _prepared(self, module: nn.Module, group: list[SpikeMonitor | None]) -> tuple[Facts | None, tuple] | None:
-        """The arguments of the call that records, and what they depend on if that can be told; None: no call does."""
+    def _forget(self, *_: Any) -> None:
+        """Lets go of what belonged to a layer that is gone."""
+        self._kept = self._slot = None
+
+    def _prepared(self, module: nn.Module, group: list[SpikeMonitor | None]) -> _Recording | None:
+        """The call that records; None if none does."""
         paths: dict[Path, int] = {}
-        data, pointers, numbers = [], [], []
+        data, pointers, numbers, sent = [], [], [], []
         for monitor in group:
             if monitor is None or not _observes(monitor, module):
                 return None
             reducer = monitor._modules["reducer_"]
             kind, buffer, extras = type(reducer), reducer._buffers["_data__data"], reducer._extras
-            if kind is PassthroughReducer:
+            if kind in _SPIKES:
                 how = "instant", 0.0, 1.0, None, None
             elif kind in _TRACES:
                 how = _TRACES[kind], reducer.decay, reducer.amplitude, reducer.target, reducer.tolerance
@@ -127,7 +171,14 @@ class Readings:
                 return None
             data.append(buffer)
             pointers.append(extras["_data__pointer"])
-            numbers.append((paths.setdefault(monitor._observed_path, len(paths)), *how, buffer.dtype))
+            if kind in _SENT:
+                sent.append(monitor)
+            number = -1 if kind in _SENT else paths.setdefault(monitor._observed_path, len(paths))
+            numbers.append((number, *how, buffer.dtype))
+        passing = _passing(module, sent)
+        if sent and passing is None:
+            return None
+        numbers = [(len(paths) if number < 0 else number, *how) for number, *how in numbers]
         tensors, limits = [], []
         for path in paths:
             observed, between = self._observed(module, path)
@@ -135,15 +186,25 @@ class Readings:
                 return None
             tensors.append(observed)
             limits.append(between)
+        observed = dict(zip(paths, tensors, strict=True))
+        if passing is not None:
+            tensors.append(passing.how.record._newest())
+            limits.append(None)
         if limits != self._limits or numbers != self._numbers:
             self._limits, self._numbers = limits, numbers
             self._packed = pack_traces(limits, [Traced(*how) for how in numbers])
         if self._packed is None:
             return None
-        facts = self._facts(module, group, dict(zip(paths, tensors, strict=True)))
-        return facts, (data, pointers, tensors, self._packed)
+        facts = self._facts(module, group, observed, passing)
+        return _Recording(facts, (data, pointers, tensors, self._packed), passing)
 
-    def _facts(self, module: nn.Module, group: list[SpikeMonitor], observed: dict[Path, torch.Tensor]) -> Facts | None:
+    def _facts(
+        self,
+        module: nn.Module,
+        group: list[SpikeMonitor],
+        observed: dict[Path, torch.Tensor],
+        passing: Passing | None,
+    ) -> Facts | None:
         """What a call depends on; None where the observed tensors are others in every step."""
         parts, same, unset = [module], [], [*GLOBAL_HOOKS]
         state = [*observed.values()]
@@ -171,6 +232,13 @@ class Readings:
                 parts.append(synapse)
             else:
                 return None
+        if passing is not None:
+            parts += [passing.connection, passing.connection._modules["synapse_"]]
+            same += passing.facts()
+            for monitor in group:
+                for owner, name, found in _way(module, monitor._observed_path[:-1]):
+                    same.append((owner._modules, name, found))
+                    parts += [owner]
         same += [(part.__dict__, STAMP, part._stamp()) for part in dict.fromkeys(parts) if isinstance(part, Module)]
         return Facts(same, unset, state)
 
@@ -206,6 +274,26 @@ class Readings:
 
     def __reduce__(self) -> tuple:
         return Readings, ()
+
+
+def _way(module: nn.Module, path: Path) -> list[tuple[nn.Module, str, nn.Module]]:
+    """The submodules that a path leads through, each with its owner and its name there."""
+    found = []
+    for name in path:
+        inner = module._modules[name]
+        found.append((module, name, inner))
+        module = inner
+    return found
+
+
+def _passing(module: nn.Module, monitors: list[SpikeMonitor]) -> Passing | None:
+    """The spikes on their way that monitors observe; None if they are not those of one connection, as it sends them."""
+    if not monitors:
+        return None
+    owners = [read(module, monitor._observed_path[:-1]) for monitor in monitors]
+    if any(owner is not owners[0] for owner in owners):
+        return None
+    return Passing.of(owners[0], [monitor._modules["reducer_"] for monitor in monitors])
 
 
 def _observes(monitor: SpikeMonitor, module: nn.Module) -> bool:

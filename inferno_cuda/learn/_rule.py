@@ -16,7 +16,7 @@ from ..state.module import AT_ONCE
 from ._called import names_of
 from ._explain import LearningReport, explained
 from ._monitors import Readings, Watch
-from ._outer import Pair, deferred_pairs, prepared
+from ._prepared import Pair, prepared
 from ._routing import Sides, three_factor, two_factor
 from ._settings import SETTINGS, attribute_of, number, store
 from ._terms import Term
@@ -163,7 +163,7 @@ class TwoFactor(TermRule):
         if how is None or not how.holds(connection, monitors):
             pairs = self._pairs(state, monitors)
             how = state.__dict__[AT_ONCE] = None if pairs is None else prepared(connection, monitors, pairs, state)
-        sides = None if how is None else deferred_pairs(how)
+        sides = None if how is None else how.sides()
         if sides is not None:
             return sides
         with torch.no_grad():

@@ -12,9 +12,11 @@ from torch import Tensor
 from .. import ops
 from ..neural import Connection, Conv2D, LinearDirect
 from ..neural.connections._base import WeightedConnection
+from ..neural.connections._plan import PlanCache
 from ..neural.synapses._lookup import DelayedCurrent
 from ..neural.synapses.mixins import SpikeMixin
 from ..ops.backend import runs_native
+from ..ops.plasticity import prepare_correlation
 from ..state import RecordTensor
 from ..state._ring import capturing
 
@@ -43,12 +45,16 @@ def history_of(connection: Connection) -> DelayedCurrent | None:
     return how
 
 
-def plan_of(connection: Connection, how: DelayedCurrent) -> ops.DelayPlan:
-    """Where in the history each synapse finds what arrives now; the same object until the delays change."""
+def plans_of(connection: Connection, how: DelayedCurrent) -> PlanCache:
+    """Where plans of the delays are kept for what is looked up at them."""
     current = connection._modules["synapse_"].delayed_current()
     same = current.record is how.record and current[1:4] == how[1:4] and current.overbound == how.overbound
-    cache = connection._plans if same else connection._spike_plans
-    return cache.get(connection._held("delay_"), how)
+    return connection._plans if same else connection._spike_plans.of(how)
+
+
+def plan_of(connection: Connection, how: DelayedCurrent) -> ops.DelayPlan:
+    """Where in the history each synapse finds what arrives now; the same object until the delays change."""
+    return plans_of(connection, how).get(connection._held("delay_"), how)
 
 
 def looked_up(
@@ -194,6 +200,13 @@ def correlated(post: Tensor, pre: Sent, scale: float) -> Tensor | None:
         return ops.correlate_conv2d(post, *arguments, kernel=connection.kernel, scale=scale, **geometry)
     op = ops.correlate_direct if kind == "direct" else ops.correlate_dense
     return op(post.flatten(1), *arguments, scale=scale)
+
+
+def sum_of(post: Tensor, pre: Sent, scale: float) -> Callable[[], Tensor | None]:
+    """:func:`correlated` of the same tensors again and again, whose values change, for float recordings."""
+    if kind_of(pre.connection) != "dense" or not (post.is_cpu and pre.ring.is_cpu) or pre.plan.slope is not None:
+        return lambda: correlated(post, pre, scale)
+    return prepare_correlation(post.flatten(1), pre.ring, pre.pointer, pre.plan, scale * pre.scale)
 
 
 def has_correlations(connection: Connection) -> bool:

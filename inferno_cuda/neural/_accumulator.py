@@ -198,11 +198,11 @@ class Accumulator(Module):
         outers = self._outers(param)
         if outers is not None:
             return {"pos": outers[0], "neg": outers[1], "upper": upper, "lower": lower}
-        every = kept(self._pos) + kept(self._neg)
-        if any(u.shape != param.shape or u.dtype != param.dtype or u.device != param.device for u in every):
-            return None
-        if any(isinstance(u, torch.Tensor) and (not has_memory(u) or overlap(u, param)) for u in every):
-            return None
+        for update in (*list.__iter__(self._pos), *list.__iter__(self._neg)):
+            if update.shape != param.shape or update.dtype != param.dtype or update.device != param.device:
+                return None
+            if isinstance(update, torch.Tensor) and (not has_memory(update) or overlap(update, param)):
+                return None
         pos, neg = (self._only(updates) for updates in ("_pos", "_neg"))
         return {"pos": pos, "neg": neg, "upper": upper, "lower": lower}
 

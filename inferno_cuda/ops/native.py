@@ -37,6 +37,7 @@ class NativeStatus:
         archs: the GPU architectures they were compiled for.
         toolkit: version of the CUDA toolkit that compiled them.
         problem: why it is not loaded, and what to do about it; empty when it is.
+        hold: its check of what prepared calls depend on; None when it is not loaded.
     """
 
     def __init__(self, module=None, problem=""):
@@ -45,6 +46,7 @@ class NativeStatus:
         self.cuda = bool(getattr(module, "has_cuda", 0))
         self.archs = getattr(module, "archs", "")
         self.toolkit = getattr(module, "toolkit", "")
+        self.hold = getattr(module, "hold", None)
 
 
 def _version(text: str) -> tuple[int, int]:
@@ -64,6 +66,7 @@ def _load() -> NativeStatus:
         why = f"the compiled library does not load under torch {torch.__version__} ({error}); {_REBUILD}"
         return NativeStatus(problem=why)
     missing = [name for name in _OPERATORS if not hasattr(torch.ops.inferno_cuda, name)]
+    missing += [] if hasattr(module, "hold") else ["hold"]
     if missing:
         return NativeStatus(problem=f"the compiled library is an older one, without {', '.join(missing)}; {_REBUILD}")
     return NativeStatus(module)

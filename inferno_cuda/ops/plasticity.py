@@ -6,6 +6,8 @@ order: the same bits on every backend and device, for any number of threads. Not
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch.autograd import forward_ad
 
@@ -52,6 +54,33 @@ def _plain(post, pre, pointer, plan, scale, shape, numbers):
         return _raw_correlate(post, pre, pointer, slot, factor, type, linear, scale, overbound, numbers)
     except (RuntimeError, TypeError):
         return None  # the checks of the caller name what was wrong
+
+
+def prepare_correlation(
+    post: torch.Tensor, pre: torch.Tensor, pointer: torch.Tensor, plan: DelayPlan, scale: float
+) -> Callable[[], torch.Tensor | None]:
+    """:func:`correlate_dense` of the same tensors again and again, whose values change, on the CPU without gradients.
+
+    Args:
+        post, pre, pointer, plan, scale: as there.
+
+    Returns:
+        What computes it; it gives None where :func:`correlate_dense` has to be called.
+    """
+    type = _FLOATING.get(pre.dtype if post.dtype == torch.bool else post.dtype)
+    taken = (pointer, plan.slot, plan.factor, type, plan.linear, scale, plan.overbound, ())
+
+    def correlation() -> torch.Tensor | None:
+        if not native_on_cpu() or torch.compiler.is_compiling() or transformed():
+            return None
+        if forward_ad._current_level >= 0 or torch.is_autocast_enabled("cpu"):
+            return None
+        try:
+            return _raw_correlate(post, pre, *taken)
+        except (RuntimeError, TypeError):
+            return None
+
+    return correlation
 
 
 def _correlate(op, post, pre, pointer, plan, scale, shape, geometry, numbers):

@@ -43,6 +43,12 @@ class PlanCache:
         """Whether delays are still those of the plan; not asked on devices that would have to be waited for."""
         return delay.is_cpu and torch.equal(delay, self._delay)
 
+    def still_has(self, plan: ops.DelayPlan, delay: torch.Tensor) -> bool:
+        """Whether :meth:`get` would give this plan again, if nothing but the values of the delays may have changed."""
+        if self._plan is not plan or self._suspect or delay.requires_grad:
+            return False
+        return self._key[0] == (delay.data_ptr(), delay._version) and self._key[-1] == ops.active_mode()
+
     def get(self, delay: torch.Tensor, how: DelayedCurrent, make: Make | None = None) -> ops.DelayPlan:
         """The plan for these delays, made anew unless nothing it depends on has changed.
 
@@ -101,9 +107,13 @@ class PlanCaches:
         for cache in self._caches.values():
             cache.suspect()
 
+    def of(self, how: DelayedCurrent, make: Make | None = None) -> PlanCache:
+        """The cache for a way."""
+        return self._caches.setdefault((make, *how.record._times(), *how[1:5]), PlanCache())
+
     def get(self, delay: torch.Tensor, how: DelayedCurrent, make: Make | None = None) -> ops.DelayPlan:
         """As for a cache of its own."""
-        return self._caches.setdefault((make, *how.record._times(), *how[1:5]), PlanCache()).get(delay, how, make)
+        return self.of(how, make).get(delay, how, make)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PlanCaches:
         return PlanCaches()

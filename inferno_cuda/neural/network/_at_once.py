@@ -11,8 +11,9 @@ import torch
 import torch.nn as nn
 from torch.nn.modules import module as torch_module
 
+from ...ops import DelayPlan
 from ...ops.layer_step import NeuronNumbers, SumNumbers, prepare_layer_step
-from ...state._facts import Facts
+from ...state._facts import GLOBAL_HOOKS, HOOKS, Facts
 from ...state._replay import check_may_step
 from ...state.module import AT_ONCE, STAMP
 from .._coverage import defines
@@ -43,6 +44,10 @@ def _watched(*parts: dict[str, Any]) -> bool:
     )
 
 
+def _is_ours(method: Callable[..., Any]) -> bool:
+    return method.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
 class _Prepared(NamedTuple):
     """The call of the kernel that a step was, for the next one.
 
@@ -51,6 +56,7 @@ class _Prepared(NamedTuple):
         facts: what must not have changed.
         dtype: of the currents.
         constants: of the adaptations of the neurons, or None; these are compared by value.
+        plan: of the delays; None without any.
         call: makes the step from its input.
     """
 
@@ -58,24 +64,37 @@ class _Prepared(NamedTuple):
     facts: Facts
     dtype: torch.dtype
     constants: torch.Tensor | None
+    plan: DelayPlan | None
     call: Callable[[torch.Tensor], torch.Tensor | None]
+
+    def stands_for(self, own: tuple[dict[str, Any], ...], neuron: nn.Module, x: torch.Tensor) -> bool:
+        """Whether the next step is this call."""
+        if not all(map(operator.is_, self.own, own)) or not self.facts.hold():
+            return False
+        if not (x.dtype is torch.bool or x.dtype is self.dtype) or x.requires_grad:
+            return False
+        if self.plan is not None:
+            connection = self.own[0]
+            if not connection["_plans"].still_has(self.plan, connection["_parameters"]["delay_"]):
+                return False
+        return self.constants is None or neuron._plain_constants() is self.constants
 
 
 def _facts(
     connection: nn.Module, synapse: nn.Module, neuron: nn.Module, rings: tuple, sum: SumNumbers, neurons: NeuronNumbers
-) -> Facts | None:
-    """What a step without delays depends on; None with delays, whose plan has to be asked for."""
-    if sum.slot is not None:
-        return None
-    parts = connection, synapse, neuron
+) -> Facts:
+    """What a step depends on, besides the plan of its delays."""
+    parts, delay = (connection, synapse, neuron), connection._parameters.get("delay_")
     same = [(part.__dict__, STAMP, part._stamp()) for part in parts]
     same += [(connection._modules, "synapse_", synapse), (connection._parameters, "weight_", sum.weight)]
-    same += [(connection._parameters, "bias_", sum.bias), (connection._parameters, "delay_", None)]
-    state = [tensor for tensor in (*rings, *neurons[:3]) if tensor is not None]
+    same += [(connection._parameters, "bias_", sum.bias), (connection._parameters, "delay_", delay)]
+    same += [(synapse.__dict__, "_spike_graph", None)]
+    state = [tensor for tensor in (*rings, *neurons[:3], delay) if tensor is not None]
     for kept in (synapse._buffers, synapse._extras, neuron._buffers):
         same += [(kept, name, value) for name, value in kept.items() if any(value is tensor for tensor in state)]
     unset = [(vars(handle), "_held") for handle in synapse._handles()]
     unset += [(neuron.__dict__, flag) for flag in neuron._step_flags]
+    unset += [*GLOBAL_HOOKS, *((part.__dict__, name) for part in parts for name in (*HOOKS, "forward"))]
     return Facts(same, unset, state, [tensor for tensor in (sum.weight, sum.bias) if tensor is not None])
 
 
@@ -93,14 +112,15 @@ def step_at_once(connection: nn.Module, neuron: nn.Module, inputs: tuple[Any, ..
     if synapse is None or not _known(*kinds, kinds[0].forward, kinds[1].forward, kinds[2].forward):
         return None
     own = connection.__dict__, synapse.__dict__, neuron.__dict__
-    if _watched(*own) or torch.is_autocast_enabled("cpu"):
+    if torch.is_autocast_enabled("cpu"):
+        return None
+    kept = own[0].get(AT_ONCE)
+    if kept is not None and kept.stands_for(own, neuron, x):
+        check_may_step()
+        return kept.call(connection._to_synapse(x))
+    if _watched(*own):
         return None
     check_may_step()
-    kept = own[0].get(AT_ONCE)
-    if kept is not None and all(map(operator.is_, kept.own, own)) and kept.facts.hold():
-        usual = (x.dtype is torch.bool or x.dtype is kept.dtype) and not x.requires_grad
-        if usual and (kept.constants is None or neuron._plain_constants() is kept.constants):
-            return kept.call(connection._to_synapse(x))
     weights, neurons = connection._packed_sum(), neuron._packed_step()
     if weights is None or neurons is None:
         return None
@@ -112,6 +132,9 @@ def step_at_once(connection: nn.Module, neuron: nn.Module, inputs: tuple[Any, ..
     spikes = call(data)
     if spikes is not None:
         facts = _facts(connection, synapse, neuron, numbers.rings, weights, neurons)
-        made = None if facts is None else _Prepared(own, facts, weights.weight.dtype, neurons.constants, call)
-        own[0][AT_ONCE] = made
+        delayed = weights.slot is not None
+        plan = connection._plans.get(connection._held("delay_"), synapse.delayed_current()) if delayed else None
+        made = _Prepared(own, facts, weights.weight.dtype, neurons.constants, plan, call)
+        # what a class of somebody else's looks up may change with anything
+        own[0][AT_ONCE] = None if delayed and not _is_ours(kinds[1].delayed_current) else made
     return spikes
