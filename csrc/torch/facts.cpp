@@ -1,4 +1,5 @@
-// Checks of what prepared calls depend on: a step has dozens of these, which as bytecode would take as long as a kernel.
+// Checks of what prepared calls depend on: a step has dozens of these, which as bytecode would take as long as a
+// kernel.
 #include "torch/facts.h"
 
 namespace inferno {
