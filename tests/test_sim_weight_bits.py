@@ -1,5 +1,7 @@
 """Weights in few bits: what is refused, in whose name, by which mean."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -101,3 +103,22 @@ def test_the_microcircuit_keeps_its_weights():
         net = sim.models.microcircuit(0.03, in_degree_scale=1.0, seed=1, weight_bits=bits)
         net.build()
         assert (net.rows.weight_bits, net.rows.quantum) == (bits or 32, quantum)
+
+
+@pytest.mark.parametrize("weight", [0.01, sim.Normal(0.01, 0.001), sim.Uniform(0.0, 0.02)], ids=str)
+def test_weights_that_rounding_takes_away_are_warned_of(weight):
+    def built(bits, large):
+        net = sim.Network(weight_bits=bits)
+        neurons = net.population(100, "iaf_psc_exp")
+        net.connect(neurons, neurons, sim.FixedInDegree(10), weight=large, delay=1.5)
+        net.connect(neurons, neurons, sim.FixedInDegree(1), weight=weight, delay=1.5)
+        net.build()
+
+    with pytest.warns(UserWarning, match=r"projection 1.*0\.01 on average.*multiples of 0\.03125, mostly to 0"):
+        built(16, 1000.0)
+    with pytest.warns(UserWarning, match="by up to 10 % of that"):
+        built(16, 40.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        built(16, 1.0)
+        built(32, 1000.0)

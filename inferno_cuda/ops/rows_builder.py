@@ -122,6 +122,11 @@ class RowsBuilder:
         return int(self._counts.sum())
 
     @property
+    def quantum(self) -> float:
+        """What weights are rounded to multiples of; 1 before :meth:`allocate` chooses it."""
+        return self._quantum
+
+    @property
     def bytes(self) -> int:
         """About as many bytes as the rows will take, exact but for segments, of which there may be fewer."""
         count = self.synapses

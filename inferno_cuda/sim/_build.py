@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -164,7 +165,7 @@ def build(network: Network, progress: bool) -> ops.Rows:
     builder = ops.RowsBuilder(network.size, bounds, ports, longest, repeats=_repeats(network), **options)
     total = 2 * sum(projection._draws for projection in network.projections)
     with Interrupt() as interrupt, _bar(total, progress) as bar:
-        largest = dict.fromkeys(network.projections, 0.0)
+        largest, means = dict.fromkeys(network.projections, 0.0), {}
         for projection, part in _chunks(network, interrupt, bar):
             bound = projection._weight_bound()
             mean = None if math.isinf(bound) else projection._weight_mean()
@@ -172,13 +173,35 @@ def build(network: Network, progress: bool) -> ops.Rows:
             with _naming(lambda counted=projection: counted):
                 builder.count(*projection._placed(part), weights, mean)
             largest[projection] = max(largest[projection], magnitude(weights))
+            if projection not in means:
+                means[projection] = _mean_magnitude(weights) if mean is None else mean
         with _naming(lambda: _heaviest(network, builder.fullest, largest)):
             builder.allocate()
+        _warn_of_rounding(means, builder.quantum)
         for projection, part in _chunks(network, interrupt, bar):
             delays, weights = projection._delays(part), projection._weights(part)
             builder.fill(*projection._placed(part), delays, weights)
         rows = builder.finish()
     return rows.to(network.device)
+
+
+def _mean_magnitude(weights: torch.Tensor | float) -> float:
+    if not isinstance(weights, torch.Tensor):
+        return abs(weights)
+    return float(weights.abs().mean(dtype=torch.float64)) if len(weights) else 0.0
+
+
+def _warn_of_rounding(means: dict[Projection, float], quantum: float) -> None:
+    """Says which weights the network's heavier ones leave little of."""
+    for projection, mean in means.items():
+        if 0 < mean < 10 * quantum:
+            what = "mostly to 0" if mean < quantum / 2 else f"by up to {50 * quantum / mean:.0f} % of that"
+            warnings.warn(
+                f"{projection!r}: weights of {mean:g} on average are rounded to multiples of {quantum:g}, {what}, "
+                "beside the larger ones of the network; more weight_bits keep them apart",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
 def _longest_delay(projection: Projection) -> int:
