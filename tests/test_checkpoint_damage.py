@@ -275,3 +275,10 @@ def test_extras_of_records_are_checked(tmp_path):
         with pytest.raises(CheckpointError, match=name.removeprefix("_r_")):
             load_checkpoint(tmp_path / "bad", other)
         assert_same_state(states(other), before)
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    missing = tmp_path / "missing" / "model.safetensors"
+    with pytest.raises(FileNotFoundError) as caught:
+        save_checkpoint(missing, serial(inferno))
+    assert caught.value.filename == str(missing)

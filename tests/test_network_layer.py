@@ -1,5 +1,7 @@
 """Layers: members, what a step hands to whom, clearing, bad input."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -350,3 +352,16 @@ def test_a_captured_loop_stays_in_one_buffer():
     layer(torch.ones(1, 3))
     layer.clear()
     assert layer.feedback_spikes is held and not held.any()
+
+
+def test_steps_of_different_lengths_are_warned_of():
+    def layer(dt):
+        connection = LinearDense(2, 3, dt, synapse=DeltaCurrent.partialconstructor(1.0))
+        neurons = LIF(3, 1.0, rest_v=-65.0, reset_v=-65.0, thresh_v=-50.0, refrac_t=2.0, time_constant=20.0)
+        return Serial(connection, neurons)
+
+    with pytest.warns(UserWarning, match="step of connection 'serial' is 0.5 ms, one of neurons 'serial' 1 ms"):
+        layer(0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer(1.0)

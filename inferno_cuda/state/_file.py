@@ -46,7 +46,11 @@ def write(path: str | os.PathLike, tensors: Mapping[str, torch.Tensor], info: An
     path = Path(path)
     # of this call alone: threads and processes may write to the same path
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    partial.touch(exist_ok=False)
+    try:
+        partial.touch(exist_ok=False)
+    except OSError as error:
+        # of the file that was asked for
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     try:
         # that of any other file that the user makes, not that which the library gives its own
         mode = partial.stat().st_mode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -70,11 +71,15 @@ class Layer(Runnable, Module, ABC):
         Raises:
             AttributeError: if there is no such connection, or no such neurons.
             RuntimeError: if the output of the connection has another shape than the neurons.
+
+        Warns:
+            UserWarning: if connection and neurons have steps of different lengths.
         """
         self._check_pair(connection, neuron)
         if connection in self.cells_ and neuron in self.cells_[connection]:
             return self.cells_[connection][neuron]
         cell = Cell(self, self.connections_[connection], self.neurons_[neuron], (connection, neuron))
+        _warn_of_steps(connection, cell.connection, neuron, cell.neuron)
         if connection not in self.cells_:
             self.cells_[connection] = nn.ModuleDict()
         self.cells_[connection][neuron] = cell
@@ -362,6 +367,18 @@ def _add(modules: nn.ModuleDict, kind: str, name: str, module: nn.Module) -> Any
         raise RuntimeError(f"'name' ('{name}') is already a registered {kind}")
     modules[name] = instance(kind, module, nn.Module)
     return module
+
+
+def _warn_of_steps(one: str, connection: nn.Module, other: str, neuron: nn.Module) -> None:
+    """Says that parts of a cell do not agree on the length of a step, which each of them goes by."""
+    steps = [getattr(part, "dt", None) for part in (connection, neuron)]
+    if None not in steps and steps[0] != steps[1]:
+        warnings.warn(
+            f"a step of connection '{one}' is {steps[0]:g} ms, one of neurons '{other}' {steps[1]:g} ms: they advance "
+            "together, set 'dt' of one to that of the other",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _get(modules: nn.ModuleDict, kind: str, name: str) -> Any:
