@@ -73,7 +73,8 @@ def train(model, wrapped, given, step=lambda loss: loss.backward()):
 def main(rank, rendezvous):
     dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2)
     found = {kind: train(*prepare(kind), batches(rank)) for kind in ("ddp", "fsdp", "fsdp of parts")}
-    print(json.dumps(found))
+    print(json.dumps(found), flush=True)
+    dist.barrier()  # neither leaves while the other may still need it
     dist.destroy_process_group()
 
 

@@ -28,7 +28,8 @@ def seen(tmp_path_factory):
         for rank in (0, 1)
     ]  # fmt: skip
     outputs = [process.communicate(timeout=240) for process in processes]
-    assert all(process.returncode == 0 for process in processes), [err.decode()[-2000:] for _, err in outputs]
+    codes = [process.returncode for process in processes]
+    assert codes == [0, 0], [(codes, out.decode()[-200:], err.decode()[-2000:]) for out, err in outputs]
     return [json.loads(out.decode().splitlines()[-1]) for out, _ in outputs]
 
 
